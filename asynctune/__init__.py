@@ -1,0 +1,167 @@
+"""asynctune searches hyperparameters from inside an asyncio program; every trial runs in a process of its own.
+
+The way of one value, which is also the order in which to read the rooms::
+
+    space ──► oracle ──► trial ──► slot ──► runner ──► trial.report(...)
+              proposes   PENDING   pool     a process       │
+                                                            ▼
+    result ◄── record ◄────────── machine ◄──────────── message
+    search()   journal            law · retry · scheduler judges
+
+This is the front door: the names, and nothing else. Each is fetched from its room when it is first asked for, so that importing
+asynctune costs nothing, and a runner process never pays for the engine. Nothing inside the package imports from here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from sys import modules
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from asynctune import errors, executors, keras, oracles, schedulers, stoppers, testing
+    from asynctune._runner.async_trial import AsyncTrial
+    from asynctune._runner.trial import Trial
+    from asynctune.errors import (
+        AsynctuneError,
+        FailedTrialError,
+        FatalError,
+        FatalRuntimeError,
+        FatalTypeError,
+        FatalValueError,
+    )
+    from asynctune.events import Event
+    from asynctune.executors import Executor, InlineExecutor, LocalExecutor
+    from asynctune.objective import Objective
+    from asynctune.oracles.base import Oracle
+    from asynctune.records import (
+        CONTINUE,
+        PAUSE,
+        STOP,
+        CheckpointKey,
+        CheckpointPolicy,
+        Exploit,
+        Failure,
+        FailurePolicy,
+        Limits,
+        Pause,
+        Reallocate,
+        Report,
+        Resources,
+        State,
+        Stop,
+        Suggestion,
+        TrialView,
+    )
+    from asynctune.results import Result
+    from asynctune.schedulers.base import Scheduler
+    from asynctune.search import Search, run, search
+    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
+
+    __version__: str
+
+__all__ = [
+    "CONTINUE",
+    "PAUSE",
+    "STOP",
+    "AsyncTrial",
+    "AsynctuneError",
+    "Boolean",
+    "CheckpointKey",
+    "CheckpointPolicy",
+    "Choice",
+    "Event",
+    "Executor",
+    "Exploit",
+    "FailedTrialError",
+    "Failure",
+    "FailurePolicy",
+    "FatalError",
+    "FatalRuntimeError",
+    "FatalTypeError",
+    "FatalValueError",
+    "Fixed",
+    "Float",
+    "HyperParameters",
+    "InlineExecutor",
+    "Int",
+    "Limits",
+    "LocalExecutor",
+    "Objective",
+    "Oracle",
+    "Pause",
+    "Reallocate",
+    "Report",
+    "Resources",
+    "Result",
+    "Scheduler",
+    "Search",
+    "Space",
+    "State",
+    "Stop",
+    "Suggestion",
+    "Trial",
+    "TrialView",
+    "__version__",
+    "errors",
+    "executors",
+    "keras",
+    "oracles",
+    "run",
+    "schedulers",
+    "search",
+    "stoppers",
+    "testing",
+]
+
+# Room by room, in the order in which data meets them.
+_ROOMS: Final = {
+    "asynctune.search": ("Search", "run", "search"),
+    "asynctune.results": ("Result",),
+    "asynctune.events": ("Event",),
+    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),
+    "asynctune.objective": ("Objective",),
+    "asynctune.records": (
+        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "CheckpointPolicy", "Exploit", "Failure", "FailurePolicy", "Limits"),
+        *("Pause", "Reallocate", "Report", "Resources", "State", "Stop", "Suggestion", "TrialView"),
+    ),
+    "asynctune.oracles.base": ("Oracle",),
+    "asynctune.schedulers.base": ("Scheduler",),
+    "asynctune.executors": ("Executor", "InlineExecutor", "LocalExecutor"),
+    "asynctune._runner.trial": ("Trial",),
+    "asynctune._runner.async_trial": ("AsyncTrial",),
+    "asynctune.errors": (
+        *("AsynctuneError", "FailedTrialError", "FatalError", "FatalRuntimeError", "FatalTypeError", "FatalValueError"),
+    ),
+}
+_HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
+_SUBMODULES: Final = frozenset({"errors", "executors", "keras", "oracles", "schedulers", "stoppers", "testing"})
+
+
+class _Door(ModuleType):
+    # `asynctune.search` is a module and a function. Python binds a module in its package once it has been imported, by
+    # whomever; what you see through this door stays the function.
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+modules[__name__].__class__ = _Door
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("asynctune")
+    elif name in _SUBMODULES:
+        value = import_module(f"asynctune.{name}")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'asynctune' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,201 @@
+"""The oracle actor: one thread that owns the oracle, and calls it once at a time, in the order of the journal.
+
+So an oracle may take its time, or wait for somebody else's service, and the loop does not feel it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from asynctune._machine.consult import Divergence
+from asynctune._machine.instructions import Ask, TellEnd, TellReport
+from asynctune.errors import PluginError
+from asynctune.oracles.base import Oracle
+from asynctune.records import Suggestion
+
+__all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
+
+_logger = logging.getLogger("asynctune.oracle")
+OracleCall: TypeAlias = Ask | TellReport | TellEnd
+
+
+@frozen
+class Answered:
+    """The oracle's answer to an ask. `state` is what it then knew, if it says."""
+
+    ask: int
+    suggestion: Suggestion
+    state: Mapping[str, Any] | None
+
+
+@frozen
+class History:
+    """The calls that were made before, in order, and the answers that were recorded, by the number of their ask.
+
+    `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
+    """
+
+    calls: Sequence[OracleCall]
+    answers: Mapping[int, Answered]
+    adopt: bool = False
+
+
+class Caller:
+    """Makes calls to an oracle; async answers are awaited on a private loop."""
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+        self.name = type(oracle).__name__
+        self.keeps_state = type(oracle).get_state is not Oracle.get_state
+        self._runner: asyncio.Runner | None = None
+
+    def tell(self, call: TellReport | TellEnd) -> None:
+        """Tell it what became of a trial."""
+        if isinstance(call, TellEnd):
+            self._call("on_trial_end", lambda: self.oracle.on_trial_end(call.trial))
+        else:
+            self._call("on_trial_result", lambda: self.oracle.on_trial_result(call.trial, call.report))
+
+    def ask(self, call: Ask) -> Answered:
+        """Ask it for values."""
+        answer = self._call("populate_space", lambda: self._wait(self.oracle.populate_space(call.trial, call.space)))
+        if not isinstance(answer, Suggestion):
+            wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
+            raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
+        state = self._call("get_state", self.oracle.get_state) if self.keeps_state else None
+        return Answered(call.number, answer, copy.deepcopy(state))
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set it to a recorded state."""
+        self._call("set_state", lambda: self.oracle.set_state(state))
+
+    def close(self) -> None:
+        """Close its private loop."""
+        if self._runner is not None:
+            self._runner.close()
+
+    def _wait(self, answer: Any) -> Any:
+        if not inspect.isawaitable(answer):
+            return answer
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+
+        async def waited() -> Any:
+            return await answer
+
+        return self._runner.run(waited())
+
+    def _call(self, hook: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except PluginError:
+            raise
+        except Exception as error:
+            raise PluginError(f"{self.name}.{hook} raised {type(error).__name__}: {error}") from error
+
+
+def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Divergence]]:
+    """Make the recorded calls again. Returns the answers to asks that were never answered (they are the last ones, for calls are
+    made in order), and where the oracle now answers otherwise.
+
+    An oracle that gives its state is set to the last one that was recorded, and only told what came after.
+    """
+    calls, fresh, divergences = list(history.calls), list[Answered](), list[Divergence]()
+    if caller.keeps_state and not history.adopt:
+        stated = [i for i, c in enumerate(calls) if isinstance(c, Ask) and _state(history, c) is not None]
+        if stated:
+            last = calls[stated[-1]]
+            assert isinstance(last, Ask)
+            caller.restore(copy.deepcopy(_state(history, last)) or {})
+            calls = calls[stated[-1] + 1 :]
+    for call in calls:
+        if not isinstance(call, Ask):
+            caller.tell(call)
+        elif call.number not in history.answers:
+            fresh.append(caller.ask(call))
+        elif not history.adopt:
+            now, recorded = caller.ask(call), history.answers[call.number]
+            if now.suggestion != recorded.suggestion:
+                old, new = repr(recorded.suggestion), repr(now.suggestion)
+                divergences.append(Divergence(caller.name, "populate_space", call.trial, old, new))
+    return fresh, divergences
+
+
+def _state(history: History, ask: Ask) -> Mapping[str, Any] | None:
+    answered = history.answers.get(ask.number)
+    return answered.state if answered is not None else None
+
+
+class OracleActor:
+    """Calls `oracle`, in a thread of its own.
+
+    Args:
+        oracle: owned from now on.
+        history: what it is told first.
+        answered, failed, diverged: called on the loop.
+    """
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        history: History,
+        *,
+        answered: Callable[[Answered], None],
+        failed: Callable[[PluginError], None],
+        diverged: Callable[[list[Divergence]], None],
+    ) -> None:
+        self._caller = Caller(oracle)
+        self._history = history
+        self._answered, self._failed, self._diverged = answered, failed, diverged
+        self._calls: SimpleQueue[OracleCall | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="asynctune-oracle", daemon=True)
+        self._thread.start()
+
+    def post(self, call: OracleCall) -> None:
+        """Make this call after those before it."""
+        self._calls.put(call)
+
+    def stop(self) -> asyncio.Future[None]:
+        """Make no more calls. The future is done when the thread is; a call that is being made is not cut short."""
+        self._stopping.set()
+        self._calls.put(None)
+        return self._ended
+
+    # --------------------------------------------------------------------------------------------- in the thread
+
+    def _run(self) -> None:
+        try:
+            fresh, divergences = replay(self._caller, self._history)
+            if divergences:
+                self._say(self._diverged, divergences)
+            for answer in fresh:
+                self._say(self._answered, answer)
+            while (call := self._calls.get()) is not None and not self._stopping.is_set():
+                if isinstance(call, Ask):
+                    self._say(self._answered, self._caller.ask(call))
+                else:
+                    self._caller.tell(call)
+        except PluginError as error:
+            _logger.debug("the oracle failed", exc_info=True)
+            self._say(self._failed, error)
+        finally:
+            self._caller.close()
+            self._say(lambda _: self._ended.done() or self._ended.set_result(None), None)
+
+    def _say(self, hear: Callable[[Any], object], what: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(hear, what)
+        except RuntimeError:
+            self._stopping.set()  # the loop was closed under a search that nobody left

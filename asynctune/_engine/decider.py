@@ -1,0 +1,191 @@
+"""The engine thread: it alone owns the machine and the journal. It decides, then commits; only then is anything acted on.
+
+A batch is whatever was heard while the batch before was decided, so the busier a search is the fewer commits a record costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import Any, TypeAlias
+
+from attrs import frozen
+
+from asynctune._engine.journal import Journal
+from asynctune._engine.opening import Folded
+from asynctune._engine.record import Record
+from asynctune._machine.instructions import DeleteCheckpoint, Instruction
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import Stimulus
+from asynctune.checkpoints import CheckpointStore
+from asynctune.errors import JournalError
+from asynctune.records import TrialId, TrialView
+
+__all__ = ["Committed", "Decider", "Opened", "Outcome"]
+
+_logger = logging.getLogger("asynctune.engine")
+_SLOW = 0.1  # seconds; what asyncio, too, calls slow
+_WAITS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to commit; the last one repeats
+
+
+@frozen
+class Committed:
+    """What followed from a batch, durable by now.
+
+    Args:
+        records: one for each stimulus that was not void.
+        instructions: what to do, in order.
+        trials: the trials that changed, as they stand.
+        refused: for each stimulus of the batch, why a command was not obeyed, or None.
+    """
+
+    records: list[Record]
+    instructions: list[Instruction]
+    trials: list[TrialView]
+    refused: list[str | None]
+
+
+@frozen
+class Opened:
+    """What the thread works on: a machine and a journal that stand behind record number `seq`.
+
+    `store` is where checkpoints that nobody needs any more are deleted from.
+    """
+
+    machine: Machine
+    journal: Journal
+    store: CheckpointStore
+    folded: Folded
+
+
+Outcome: TypeAlias = Committed | BaseException
+
+
+class Decider:
+    """Runs `machine.handle` and commits, in a thread of its own.
+
+    Args:
+        opening: makes the machine and the journal; called in the thread, which is the only one that ever touches them.
+    """
+
+    def __init__(self, opening: Callable[[], Opened]) -> None:
+        self._opening = opening
+        self._seq = 0
+        self.machine: Machine | None = None
+        self._giving_up = threading.Event()
+        self._batches: SimpleQueue[tuple[Sequence[Stimulus], Callable[[Outcome], None]] | None] = SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self.opened: asyncio.Future[Opened] = self._loop.create_future()
+        self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())  # whoever waited may be gone
+        self._ended = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, name="asynctune-engine", daemon=True)
+        self._thread.start()
+
+    def decide(self, batch: Sequence[Stimulus], committed: Callable[[Outcome], None]) -> None:
+        """Handle these stimuli and commit what follows; then call `committed` on the loop, with the error if it failed."""
+        self._batches.put((batch, committed))
+
+    def asking(self) -> str | None:
+        """The plugin hook that is being asked at this moment, if one is."""
+        return self.machine.consult.asking if self.machine is not None else None
+
+    def give_up(self) -> None:
+        """Do not try again what cannot be committed: the search is being closed."""
+        self._giving_up.set()
+
+    def stop(self) -> asyncio.Future[None]:
+        """Close the journal and end the thread. The future is done when both are."""
+        self._giving_up.set()
+        self._batches.put(None)
+        return self._ended
+
+    # --------------------------------------------------------------------------------------------- in the thread
+
+    def _run(self) -> None:
+        try:
+            opened = self._opening()
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, whoever opens the search must hear of it
+            self._say(_settle(self.opened.set_exception, self.opened), error)
+        else:
+            self._say(_settle(self.opened.set_result, self.opened), opened)
+            self._work(opened)
+            opened.journal.close()
+        self._say(_settle(self._ended.set_result, self._ended), None)
+
+    def _work(self, opened: Opened) -> None:
+        self.machine, self._seq = opened.machine, opened.folded.seq
+        while (item := self._batches.get()) is not None:
+            batch, committed = item
+            try:
+                outcome = self._decide(opened.machine, opened.journal, batch)
+            except BaseException as error:  # noqa: BLE001 -- the machine cannot be used any more, and the loop must know
+                self._say(committed, error)
+                continue
+            self._say(committed, outcome)
+            for instruction in outcome.instructions:
+                if isinstance(instruction, DeleteCheckpoint):
+                    self._delete(opened.store, instruction)
+
+    def _say(self, hear: Callable[[Any], object], what: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(hear, what)
+        except RuntimeError:  # the loop was closed under a search that nobody left; there is nobody to tell
+            _logger.warning("the event loop was closed before the search was: what it was told last was not answered")
+
+    def _decide(self, machine: Machine, journal: Journal, batch: Sequence[Stimulus]) -> Committed:
+        records, instructions, touched = [], [], dict[TrialId, None]()
+        refused: list[str | None] = []
+        for stimulus in batch:
+            began = time.monotonic()
+            decision = machine.handle(stimulus)
+            if (took := time.monotonic() - began) > _SLOW:
+                _logger.warning("deciding on %s took %.2f s, with the plugins' hooks in it", type(stimulus).__name__, took)
+            refused.append(decision.refused)
+            instructions += decision.instructions
+            if decision.void:
+                continue
+            seq = self._seq + len(records) + 1
+            records.append(Record(seq=seq, stimulus=stimulus, happened=decision.happened, answers=decision.answers))
+            touched.update((event.trial, None) for event in decision.happened if hasattr(event, "trial"))
+        trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
+        if records:
+            self._commit(journal, records, trials)
+        return Committed(records, instructions, trials, refused)
+
+    def _commit(self, journal: Journal, records: list[Record], trials: list[TrialView]) -> None:
+        tries = 0
+        while True:
+            try:
+                journal.append(records, trials)
+            except JournalError as error:
+                wait = _WAITS[min(tries, len(_WAITS) - 1)]
+                _logger.error("%s. Nothing goes on until it can; trying again in %g s", error, wait)
+                tries += 1
+                if self._giving_up.wait(wait):
+                    raise
+            else:
+                self._seq += len(records)
+                return
+
+    @staticmethod
+    def _delete(store: CheckpointStore, instruction: DeleteCheckpoint) -> None:
+        try:
+            store.delete(instruction.key)
+        except OSError as error:  # it is swept when the search is opened again
+            _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)
+
+
+
+
+def _settle(setter: Callable[[Any], None], future: asyncio.Future[Any]) -> Callable[[Any], None]:
+    """Settle a future, unless whoever waited for it has gone."""
+
+    def settle(value: Any) -> None:
+        if not future.done():
+            setter(value)
+
+    return settle

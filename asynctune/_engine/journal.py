@@ -1,0 +1,271 @@
+"""The journal: the durable sequence of records. A search is what its journal says, and nothing else.
+
+`Journal` is what the engine needs of one. `DiskJournal` keeps it in SQLite (write-ahead log, a real flush for every commit, one
+writing connection, used by one thread); `MemoryJournal` in a list, for `storage=None`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from asynctune._engine import tables
+from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.lock import SearchLock
+from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
+from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
+from asynctune.records import TrialView
+
+__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "read_records", "remove_search"]
+
+SCHEMA_VERSION = 1
+_logger = logging.getLogger("asynctune.journal")
+_NAME = "journal.sqlite"
+_RECORDS = f"""
+create table meta (key text primary key, value) strict, without rowid;
+create table records (seq integer primary key, chain blob not null, payload blob not null) strict;
+{tables.SCHEMA}
+""".replace("value) strict", "value any) strict")
+
+
+class Journal(Protocol):
+    """A sequence of records that only grows."""
+
+    def records(self) -> Iterator[Record]:
+        """All of them, in order, verified."""
+
+    def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
+        """Commit these records and the rows of the trials that they changed; durable on return.
+
+        Raises:
+            JournalError: nothing was committed.
+        """
+
+    def close(self) -> None:
+        """Let go of it. May be called more than once."""
+
+
+class MemoryJournal:
+    """A journal that ends with its process."""
+
+    def __init__(self) -> None:
+        self._records: list[Record] = []
+
+    def records(self) -> Iterator[Record]:
+        """All of them."""
+        return iter(list(self._records))
+
+    def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
+        """Keep these."""
+        self._records.extend(records)
+
+    def read(self, after: int, limit: int) -> list[Record]:
+        """Up to `limit` records behind number `after`."""
+        return self._records[after : after + limit]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class DiskJournal:
+    """The journal in `directory`, locked and open for writing. Made, used and closed by one thread.
+
+    Raises:
+        SearchLockedError: another process writes it.
+        JournalCorruptError: it was changed, or has lost its end.
+        JournalError: it is of a newer version, or cannot be opened.
+        StorageError: the directory cannot be made or written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = SearchLock(directory)
+        except OSError as error:
+            raise StorageError(f"{directory} cannot be used for a search: {error}") from error
+        try:
+            self._head = HeadMark(directory)
+            self._database = self._open(directory / _NAME)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._closed = False
+        self._seq, self._chain = 0, FIRST_CHAIN
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        database = sqlite3.connect(path, isolation_level=None, timeout=0)
+        try:
+            database.execute("pragma journal_mode = wal")
+            database.execute("pragma synchronous = full")
+            database.execute("pragma wal_autocheckpoint = 4000")
+            self._create_or_check(database, path)
+        except sqlite3.DatabaseError as error:
+            database.close()
+            raise JournalCorruptError(f"{path} is not a journal that can be read: {error}") from error
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @staticmethod
+    def _create_or_check(database: sqlite3.Connection, path: Path) -> None:
+        (version,) = database.execute("pragma user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            message = f"{path} was written by a newer asynctune (schema {version}, this one knows {SCHEMA_VERSION})"
+            raise JournalError(f"{message}: upgrade asynctune to open it")
+        if version == 0:
+            database.executescript(f"begin; {_RECORDS} pragma user_version = {SCHEMA_VERSION}; commit;")
+
+    def records(self) -> Iterator[Record]:
+        """All records, in order. When the last was read, the journal stands behind it, and can be appended to.
+
+        Raises:
+            JournalCorruptError: a record was changed, is missing, or an acknowledged end is.
+        """
+        mark = read_head(self.directory)
+        for seq, payload, hashed in _verified(self._database, self.directory):
+            self._seq, self._chain = seq, hashed
+            if mark is not None and mark[0] == seq and mark[1] != hashed:
+                raise JournalCorruptError(f"{self.directory}: record {seq} is not the one that was acknowledged")
+            yield _unpacked(self.directory, seq, payload)
+        if mark is not None and mark[0] > self._seq:
+            message = f"{self.directory}: the journal ends at record {self._seq}, and record {mark[0]} was acknowledged"
+            raise JournalCorruptError(f"{message}. Its end is lost; restore the files together, or start in another directory.")
+
+    def tables_agree(self) -> bool:
+        """Whether the query tables follow from the records that were read."""
+        row = self._database.execute("select value from meta where key = 'tables'").fetchone()
+        return (row[0] if row else FIRST_CHAIN) == self._chain
+
+    def rebuild(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
+        """Make the query tables again."""
+        self._database.execute("begin immediate")
+        try:
+            tables.clear(self._database)
+            self._write_tables(records, trials)
+            self._database.execute("commit")
+        except BaseException:
+            self._database.execute("rollback")
+            raise
+
+    def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
+        """Commit these records, and the rows that follow from them."""
+        hashed, rows = self._chain, []
+        for record in records:
+            payload = pack(record)
+            hashed = chain(hashed, payload)
+            rows.append((record.seq, hashed, payload))
+        before = self._chain
+        try:
+            self._database.execute("begin immediate")
+            try:
+                self._chain = hashed
+                self._database.executemany("insert into records values (?, ?, ?)", rows)
+                self._write_tables(records, trials)
+                self._database.execute("commit")
+            except BaseException:
+                self._chain = before
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.directory}: record {records[0].seq} could not be written: {error}") from error
+        self._seq = records[-1].seq
+        try:
+            self._head.write(self._seq, hashed)
+        except OSError as error:  # the records are safe; only the proof that they are all there is one commit old
+            _logger.warning("%s: the head mark could not be written: %s", self.directory, error)
+
+    def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
+        tables.write_trials(self._database, trials)
+        tables.write_reports(self._database, ((r.stimulus.at, event) for r in records for event in r.happened))
+        self._database.execute("insert or replace into meta values ('tables', ?)", (self._chain,))
+
+    def close(self) -> None:
+        """Close the database and release the lock."""
+        if not self._closed:
+            self._closed = True
+            self._database.close()
+            self._head.close()
+            self._lock.release()
+
+
+def remove_search(directory: Path) -> None:
+    """Remove the search in `directory`, and nothing else that is there.
+
+    Raises:
+        SearchLockedError: somebody is writing it.
+    """
+    if not (directory / _NAME).exists():
+        return
+    lock = SearchLock(directory)
+    try:
+        for name in ("checkpoints", "logs", "trials"):
+            shutil.rmtree(directory / name, ignore_errors=True)
+        for name in (HEAD_NAME, f"{_NAME}-wal", f"{_NAME}-shm", _NAME):
+            (directory / name).unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """(seq, payload, chain hash) of every record behind number `after`, each checked against the one before."""
+    hashed, expected = FIRST_CHAIN, after + 1
+    if after:
+        row = database.execute("select chain from records where seq = ?", (after,)).fetchone()
+        hashed = bytes(row[0]) if row else FIRST_CHAIN
+    try:
+        rows = database.execute("select seq, chain, payload from records where seq > ? order by seq", (after,))
+        for seq, stored, payload in rows:
+            if seq != expected:
+                raise JournalCorruptError(f"{directory}: record {expected} is missing; the next is {seq}")
+            hashed = chain(hashed, payload)
+            if hashed != stored:
+                raise JournalCorruptError(f"{directory}: record {seq} was changed since it was written")
+            yield seq, payload, hashed
+            expected += 1
+    except sqlite3.DatabaseError as error:
+        raise JournalCorruptError(f"{directory}: record {expected} cannot be read: {error}") from error
+
+
+def _unpacked(directory: Path, seq: int, payload: bytes) -> Record:
+    try:
+        record = unpack(payload)
+    except WireError as error:
+        raise JournalCorruptError(f"{directory}: record {seq} is not a record of this version: {error}") from error
+    if record.seq != seq:
+        raise JournalCorruptError(f"{directory}: record {seq} says that it is record {record.seq}")
+    return record
+
+
+def read_records(directory: Path, after: int = 0, limit: int | None = None) -> list[Record]:
+    """Up to `limit` records behind number `after`, through a connection of its own that can only read.
+
+    Whoever writes the search is not disturbed, and need not be there.
+
+    Raises:
+        StorageError: there is no search in `directory`.
+        JournalCorruptError: a record was changed or is missing.
+    """
+    path = directory / _NAME
+    if not path.is_file():
+        raise StorageError(f"there is no search in {directory}")
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+    try:
+        records = []
+        for seq, payload, _ in _verified(database, directory, after):
+            records.append(_unpacked(directory, seq, payload))
+            if limit is not None and len(records) >= limit:
+                break
+        return records
+    except sqlite3.DatabaseError as error:
+        raise JournalCorruptError(f"{path} cannot be read: {error}") from error
+    finally:
+        database.close()

@@ -1,0 +1,93 @@
+"""One process writes a search. The lock is the kernel's: it dies with its holder, and nothing has to be cleaned up or timed out.
+
+It is a POSIX record lock, which a forked child does not inherit (a service's helper that outlives it must not keep the search
+locked). Its price: it does not hold against its own process, and any close of the file there would drop it. So this process
+keeps a list of what it holds, and reads the holder's name of those from the list.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from asynctune.errors import SearchLockedError, StorageError
+
+__all__ = ["SearchLock", "holder"]
+
+_NAME = "lock"
+_held: dict[str, str] = {}
+_guard = threading.Lock()
+
+
+class SearchLock:
+    """The right to write the search in `directory`, until it is released.
+
+    Raises:
+        SearchLockedError: someone else has it; says who, and since when.
+        StorageError: the file system cannot lock.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = str(directory.resolve() / _NAME)
+        self._name = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
+        with _guard:
+            if self._path in _held:
+                raise SearchLockedError(_text(directory, _held[self._path]))
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                name = os.pread(self._descriptor, 4096, 0).decode(errors="replace")
+                os.close(self._descriptor)
+                raise SearchLockedError(_text(directory, name)) from None
+            except OSError as error:
+                os.close(self._descriptor)
+                raise StorageError(f"{directory} cannot be locked: {error}. Use a local file system.") from error
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, self._name.encode(), 0)
+            _held[self._path] = self._name
+
+    def release(self) -> None:
+        """Let others write. May be called more than once."""
+        with _guard:
+            if _held.pop(self._path, None) is not None:
+                os.ftruncate(self._descriptor, 0)
+                os.close(self._descriptor)
+
+
+def holder(directory: Path) -> str | None:
+    """Who writes the search in `directory` now ("process 71 on host, since ..."), or None."""
+    path = str(directory.resolve() / _NAME)
+    with _guard:
+        if path in _held:
+            return _who(_held[path])
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return _who(os.pread(descriptor, 4096, 0).decode(errors="replace"))
+        else:
+            return None
+        finally:
+            os.close(descriptor)
+
+
+def _who(name: str) -> str:
+    try:
+        said = json.loads(name)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(said["since"]))
+        return f"process {said['pid']} on {said['host']}, since {since}"
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return "another process"
+
+
+def _text(directory: Path, name: str) -> str:
+    return f"{directory} is being written by {_who(name)}. End that search, or use another directory."

@@ -1,0 +1,96 @@
+"""Opening a search: what its journal says is told to the machine again, and what was asked for is held against it.
+
+State is the fold of the records: the recorded answers win over what today's plugins would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import define, field
+
+from asynctune._engine.actor import Answered, OracleCall
+from asynctune._engine.record import Record
+from asynctune._machine.instructions import Ask, TellEnd, TellReport
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import Opened, Settings, Suggested
+from asynctune.errors import JournalError, ResumeError
+from asynctune.records import CheckpointKey
+from asynctune.space import Space
+
+__all__ = ["Folded", "check_settings", "fold"]
+
+
+@define
+class Folded:
+    """What the records came to.
+
+    Args:
+        seq: the last record's number. at: its search time.
+        calls: what the oracle was called with, in order. answers: what it said, by ask.
+        records: kept only when the caller needs them.
+    """
+
+    seq: int = 0
+    at: float = 0.0
+    calls: list[OracleCall] = field(factory=list)
+    answers: dict[int, Answered] = field(factory=dict)
+
+
+def fold(machine: Machine, records: Iterable[Record]) -> Folded:
+    """Tell the machine everything again.
+
+    Raises:
+        JournalError: what follows from a record is not what it says, because another version of the law wrote it.
+    """
+    folded = Folded()
+    for record in records:
+        decision = machine.handle(record.stimulus, record.answers)
+        if decision.void or decision.happened != tuple(record.happened):
+            message = f"record {record.seq} ({type(record.stimulus).__name__}) does not follow by the law of this version"
+            raise JournalError(f"{message}: open the search with the version of asynctune that wrote it")
+        if isinstance(record.stimulus, Suggested):
+            said = record.stimulus
+            folded.answers[said.ask] = Answered(said.ask, said.suggestion, said.state)
+        folded.calls += [i for i in decision.instructions if isinstance(i, Ask | TellReport | TellEnd)]
+        folded.seq, folded.at = record.seq, record.stimulus.at
+    return folded
+
+
+def referenced(machine: Machine) -> set[CheckpointKey]:
+    """The checkpoints that the journal knows of; any other is left over from a launch that was cut short."""
+    return {key for trial in machine.book.trials.values() for key in trial.checkpoints}
+
+
+def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
+    """Whether the search that is recorded can go on as it is asked for now.
+
+    Raises:
+        ResumeError: it cannot; names what differs, and what can be done.
+    """
+    if recorded.objective != asked.objective:
+        message = f"the recorded objective is {recorded.objective}, and {asked.objective} was asked for"
+        raise ResumeError(f"{message}: scores under different objectives cannot be mixed. Use another directory.")
+    if dict(recorded.space) != dict(asked.space):
+        raise ResumeError(f"the recorded space is another one: {_difference(recorded, asked)}. Use another directory.")
+    for what, old, new in (
+        ("oracle", recorded.oracle, asked.oracle),
+        ("scheduler", recorded.scheduler, asked.scheduler),
+    ):
+        if old != new and not adopt:
+            message = f"the recorded {what} is {old}, and {new} was asked for"
+            raise ResumeError(f'{message}. resume="adopt" feeds the recorded history to the new one and goes on with it.')
+    if recorded.seed != asked.seed:
+        raise ResumeError(f"the recorded seed is {recorded.seed}, and {asked.seed} was asked for. Leave seed= out, or use it.")
+
+
+def _difference(recorded: Settings, asked: Settings) -> str:
+    old, new = Space(recorded.space), Space(asked.space)
+    parts = [f"{name!r} is gone" for name in old if name not in new]
+    parts += [f"{name!r} is new" for name in new if name not in old]
+    parts += [
+        f"{name!r} was {old[name].describe()} and is {new[name].describe()}"
+        for name in old
+        if name in new and old[name] != new[name]
+    ]
+    return "; ".join(parts) or "the order of its parameters changed"

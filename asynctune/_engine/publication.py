@@ -1,0 +1,84 @@
+"""What is published of a search: its committed records, by number, to whoever holds a cursor.
+
+A consumer has no queue, so a slow one costs nothing and misses nothing: it reads what it is behind from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from anyio import to_thread
+
+from asynctune._engine.record import Record, event_of
+from asynctune.events import Event
+from asynctune.records import TrialId, TrialView
+
+__all__ = ["Publication"]
+
+_RECENT = 4096  # records kept in memory for those who are not far behind
+_BLOCK = 1024  # records read from the journal at once
+
+
+class Publication:
+    """The public side of a search. Belongs to the event loop.
+
+    Args:
+        read: reads up to `limit` records behind number `after` from the journal; may block.
+    """
+
+    def __init__(self, read: Callable[[int, int], list[Record]]) -> None:
+        self._read = read
+        self.seq = 0
+        self.trials: dict[TrialId, TrialView] = {}
+        self.over = False
+        self._recent: deque[Record] = deque(maxlen=_RECENT)
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def start(self, seq: int, trials: Iterable[TrialView]) -> None:
+        """The search stands behind record number `seq`."""
+        self.seq = seq
+        self.trials = {trial.id: trial for trial in trials}
+
+    def publish(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
+        """These were committed."""
+        for record in records:
+            self.seq = record.seq
+            self._recent.append(record)
+        for trial in trials:
+            self.trials[trial.id] = trial
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more will be published."""
+        self.over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def events(self, after: int) -> AsyncIterator[Event]:
+        """Every event behind number `after`: those that were, then those that come, until the search is over."""
+        while True:
+            while after < self.seq:
+                for record in await self._behind(after):
+                    after = record.seq
+                    yield event_of(record)
+            if self.over:
+                return
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    async def _behind(self, after: int) -> list[Record]:
+        if self._recent and self._recent[0].seq <= after + 1:
+            start = after + 1 - self._recent[0].seq
+            return [self._recent[i] for i in range(start, min(start + _BLOCK, len(self._recent)))]
+        return await to_thread.run_sync(self._read, after, _BLOCK)

@@ -1,0 +1,78 @@
+"""The trials of a search, and the facts about all of them that are too dear to count again each time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from asynctune._machine.trial import Trial
+from asynctune.events import LawEvent
+from asynctune.objective import Objective
+from asynctune.records import State, TrialId, TrialView
+from asynctune.views import SearchView
+
+__all__ = ["Book"]
+
+
+class _Views(Mapping[TrialId, TrialView]):
+    """The trials, each as a view made when it is looked at."""
+
+    def __init__(self, trials: Mapping[TrialId, Trial], declared: frozenset[str]) -> None:
+        self._trials = trials
+        self._declared = declared
+
+    def __getitem__(self, trial: TrialId) -> TrialView:
+        return self._trials[trial].view(self._declared)
+
+    def __iter__(self) -> Iterator[TrialId]:
+        return iter(self._trials)
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+
+class Book:
+    """The trials. `live` are those with a launch that has not ended; `declared` are the names of the declared parameters."""
+
+    def __init__(self) -> None:
+        self.trials: dict[TrialId, Trial] = {}
+        self.live: dict[TrialId, Trial] = {}
+        self.declared: frozenset[str] = frozenset()
+        self.counts: dict[State, int] = dict.fromkeys(State, 0)
+        self.best: Trial | None = None
+
+    def add(self, trial: Trial) -> None:
+        """A new trial, PENDING."""
+        self.trials[trial.id] = trial
+        self.counts[trial.state] += 1
+
+    def apply(self, trial: Trial, event: LawEvent, at: float, objective: Objective) -> None:
+        """Let an event happen to a trial."""
+        before = trial.state
+        trial.apply(event, at)
+        if trial.state is before:
+            return
+        self.counts[before] -= 1
+        self.counts[trial.state] += 1
+        if trial.state is State.RUNNING:
+            self.live[trial.id] = trial
+        elif trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score):
+            best = self.best.score if self.best is not None else None
+            if best is None or objective.better(trial.score, best):
+                self.best = trial
+
+    def ended(self, trial: Trial) -> None:
+        """The trial's launch is over."""
+        trial.launch = None
+        del self.live[trial.id]
+
+    def view(self, trial: Trial) -> TrialView:
+        """The trial as it stands."""
+        return trial.view(self.declared)
+
+    def search_view(self, at: float, objective: Objective) -> SearchView:
+        """The search as it stands."""
+        best = self.best.view(self.declared) if self.best is not None else None
+        return SearchView(
+            at=at, objective=objective, trials=_Views(self.trials, self.declared), counts=dict(self.counts), best=best
+        )

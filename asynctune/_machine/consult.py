@@ -1,0 +1,240 @@
+"""How the machine asks its plugins, and how their answers are recorded, checked, and made to win when a search is opened again.
+
+An answer that says nothing (CONTINUE, "no reason to stop") is not written down: absence is that answer. So a record stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import frozen
+
+from asynctune.errors import PluginError
+from asynctune.objective import Objective
+from asynctune.records import (
+    Choice,
+    Continue,
+    Exploit,
+    Pause,
+    Reallocate,
+    Report,
+    Stop,
+    TrialId,
+    TrialView,
+    Verdict,
+    Verdicts,
+)
+from asynctune.schedulers.base import Scheduler
+from asynctune.stoppers import SearchStopper, Stopper, TrialStopper
+from asynctune.views import SearchView
+from asynctune.wire import closed_union
+
+__all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "PluginAnswer"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Judged:
+    """The scheduler's verdicts, from one of its hooks on one trial."""
+
+    hook: str
+    trial: TrialId
+    verdicts: Mapping[TrialId, Verdict]
+
+
+@frozen
+class Chosen:
+    """The scheduler's n-th choice of the record: a trial's id, or None with `new` for a new one, without for none."""
+
+    number: int
+    trial: TrialId | None
+    new: bool
+
+
+@frozen
+class EndTrial:
+    """A stopper's reason to end a trial."""
+
+    trial: TrialId
+    reason: str
+
+
+@frozen
+class EndWhole:
+    """A stopper's reason to end the search."""
+
+    reason: str
+
+
+PluginAnswer: TypeAlias = Judged | Chosen | EndTrial | EndWhole
+closed_union(PluginAnswer)
+
+
+@frozen
+class Divergence:
+    """A plugin that was told its history again and answered something else. The recorded answer has won."""
+
+    plugin: str
+    hook: str
+    trial: TrialId | None
+    recorded: str
+    now: str
+
+
+class Consult:
+    """Asks the scheduler and the stoppers.
+
+    `asking` names the plugin that is being asked, for whoever watches how long that takes. `answers` is what was answered since
+    `begin`; with `recorded` answers given to it, those are returned instead, and every difference is kept in `divergences`.
+    """
+
+    def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper]) -> None:
+        self._scheduler = scheduler
+        self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
+        self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
+        self.chooses = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
+        self.asking: str | None = None
+        self.answers: list[PluginAnswer] = []
+        self.divergences: list[Divergence] = []
+        self._recorded: Sequence[PluginAnswer] | None = None
+        self._choices = 0
+
+    def begin(self, recorded: Sequence[PluginAnswer] | None) -> None:
+        """A new stimulus is being handled; `recorded` when it is being told again."""
+        self._recorded = recorded
+        self._choices = 0
+        self.answers = []
+
+    def set_search(self, objective: Objective) -> None:
+        """Tell the scheduler what is wanted."""
+        self._call(self._scheduler, "set_search", lambda: self._scheduler.set_search(objective=objective))
+
+    # ------------------------------------------------------------------------------------------------- the scheduler
+
+    def added(self, trial: TrialView) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on a new trial."""
+        return self._verdicts("on_trial_add", trial, lambda: self._scheduler.on_trial_add(trial))
+
+    def reported(self, trial: TrialView, report: Report) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on a report."""
+        return self._verdicts("on_trial_result", trial, lambda: self._scheduler.on_trial_result(trial, report))
+
+    def completed(self, trial: TrialView) -> None:
+        """Tell the scheduler that a trial is COMPLETED."""
+        self._call(self._scheduler, "on_trial_complete", lambda: self._scheduler.on_trial_complete(trial))
+
+    def gave_up(self, trial: TrialView) -> None:
+        """Tell the scheduler that a trial is FAILED."""
+        self._call(self._scheduler, "on_trial_error", lambda: self._scheduler.on_trial_error(trial))
+
+    def paused(self, trial: TrialView, by: str) -> None:
+        """Tell the scheduler that a trial was set aside."""
+        self._call(self._scheduler, "on_trial_pause", lambda: self._scheduler.on_trial_pause(trial, by))
+
+    def resumed(self, trial: TrialView, by: str) -> None:
+        """Tell the scheduler that a trial runs again."""
+        self._call(self._scheduler, "on_trial_resume", lambda: self._scheduler.on_trial_resume(trial, by))
+
+    def choose(self, search: SearchView) -> Choice:
+        """The scheduler's choice of what runs next."""
+        self._choices += 1
+        now = self._call(self._scheduler, "choose_trial_to_run", lambda: self._scheduler.choose_trial_to_run(search))
+        is_id = isinstance(now, int) and not isinstance(now, bool)
+        if not is_id and now not in ("NEW", "WAIT"):
+            wanted = 'the id of a PENDING trial, "NEW" or "WAIT"'
+            raise PluginError(f"{self._name(self._scheduler)}.choose_trial_to_run returned {now!r}: it must return {wanted}")
+        answer = Chosen(self._choices, now if isinstance(now, int) else None, now == "NEW")
+        if self._recorded is not None:
+            found = [a for a in self._recorded if isinstance(a, Chosen) and a.number == self._choices]
+            answer = self._compare("choose_trial_to_run", None, found[0] if found else answer, answer)
+        self.answers.append(answer)
+        if answer.trial is not None:
+            return answer.trial
+        return "NEW" if answer.new else "WAIT"
+
+    def _verdicts(self, hook: str, trial: TrialView, call: Callable[[], Verdicts]) -> Mapping[TrialId, Verdict]:
+        raw = self._call(self._scheduler, hook, call)
+        now = Judged(hook, trial.id, self._checked(hook, trial, raw))
+        if self._recorded is not None:
+            found = [a for a in self._recorded if isinstance(a, Judged) and (a.hook, a.trial) == (hook, trial.id)]
+            now = self._compare(hook, trial.id, found[0] if found else Judged(hook, trial.id, {}), now)
+        if now.verdicts:
+            self.answers.append(now)
+        return now.verdicts
+
+    def _checked(self, hook: str, trial: TrialView, raw: Any) -> Mapping[TrialId, Verdict]:
+        verdicts = raw if isinstance(raw, Mapping) else {} if raw is None else {trial.id: raw}
+        for key, verdict in verdicts.items():
+            if not isinstance(verdict, Continue | Pause | Stop | Exploit | Reallocate):
+                message = f"{self._name(self._scheduler)}.{hook} answered {verdict!r} for trial {key}, which is no verdict"
+                raise PluginError(f"{message}: return CONTINUE, PAUSE, STOP, Stop(reason), Exploit(...) or Reallocate(...)")
+        return {key: verdict for key, verdict in verdicts.items() if not isinstance(verdict, Continue)}
+
+    def _compare(self, hook: str, trial: TrialId | None, recorded: T, now: T) -> T:
+        if recorded != now:
+            self.divergences.append(Divergence(self._name(self._scheduler), hook, trial, repr(recorded), repr(now)))
+        return recorded
+
+    # -------------------------------------------------------------------------------------------------- the stoppers
+
+    # Stoppers may be other ones than those of the record (more time, another target), so theirs are never compared.
+
+    def stop_trial(self, trial: TrialView, report: Report) -> str | None:
+        """The first stopper's reason to end this trial. All are asked, for some count."""
+        reasons = [
+            self._reason(stopper, self._call(stopper, "should_stop_trial", lambda s=stopper: s.should_stop_trial(trial, report)))
+            for stopper in self._trial_stoppers
+        ]
+        reason = next((reason for reason in reasons if reason is not None), None)
+        if self._recorded is not None:
+            reason = next((a.reason for a in self._recorded if isinstance(a, EndTrial) and a.trial == trial.id), None)
+        if reason is not None:
+            self.answers.append(EndTrial(trial.id, reason))
+        return reason
+
+    def stop_search(self, search: Callable[[], SearchView]) -> str | None:
+        """The first stopper's reason to end the search."""
+        reason = None
+        if self._search_stoppers:
+            view = search()
+            reasons = [
+                self._reason(stopper, self._call(stopper, "should_stop_search", lambda s=stopper: s.should_stop_search(view)))
+                for stopper in self._search_stoppers
+            ]
+            reason = next((reason for reason in reasons if reason is not None), None)
+        if self._recorded is not None:
+            reason = next((a.reason for a in self._recorded if isinstance(a, EndWhole)), None)
+        if reason is not None:
+            self.answers.append(EndWhole(reason))
+        return reason
+
+    def deadlines(self) -> list[float]:
+        """When a stopper wants to be asked again."""
+        deadlines = (stopper.deadline for stopper in self._search_stoppers)
+        return [deadline for deadline in deadlines if deadline is not None]
+
+    # ------------------------------------------------------------------------------------------------------- the call
+
+    def _reason(self, stopper: object, reason: Any) -> str | None:
+        if reason is None or reason is False:
+            return None
+        if reason is True:
+            return f"stopped by {self._name(stopper)}"
+        if isinstance(reason, str):
+            return reason
+        raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
+
+    def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
+        self.asking = f"{self._name(plugin)}.{hook}"
+        try:
+            return call()
+        except Exception as error:
+            raise PluginError(f"{self.asking} raised {type(error).__name__}: {error}") from error
+        finally:
+            self.asking = None
+
+    @staticmethod
+    def _name(plugin: object) -> str:
+        return type(plugin).__name__

@@ -1,0 +1,128 @@
+"""What the machine answers: the imperative. Carried out after the record that they follow from is committed, never before."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from attrs import frozen
+
+from asynctune.messages import Answer, RunTrial
+from asynctune.records import CheckpointKey, LaunchNumber, Report, TrialId, TrialView
+from asynctune.space import Space
+
+__all__ = [
+    "AnswerReport",
+    "Ask",
+    "DeleteCheckpoint",
+    "EndSearch",
+    "Instruction",
+    "ReleaseSlot",
+    "RequestSlots",
+    "StartLaunch",
+    "StopLaunch",
+    "TellEnd",
+    "TellReport",
+    "WakeAt",
+]
+
+
+@frozen
+class Ask:
+    """Ask the oracle for the values of `trial`; its answer is `Suggested(ask=number)`."""
+
+    number: int
+    trial: TrialId
+    space: Space
+
+
+@frozen
+class TellReport:
+    """Tell the oracle of a report."""
+
+    trial: TrialView
+    report: Report
+
+
+@frozen
+class TellEnd:
+    """Tell the oracle that a trial has ended."""
+
+    trial: TrialView
+
+
+@frozen
+class RequestSlots:
+    """Ask the pool for `count` more slots."""
+
+    count: int
+
+
+@frozen
+class ReleaseSlot:
+    """Give back one granted slot that nothing was started on."""
+
+
+@frozen
+class StartLaunch:
+    """Start a launch on a granted slot."""
+
+    order: RunTrial
+
+
+@frozen
+class AnswerReport:
+    """Answer a trial that waits inside `report()`."""
+
+    answer: Answer
+
+
+@frozen
+class StopLaunch:
+    """End a launch: tell it, and kill it when the grace is over."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    reason: str
+    grace: float
+
+
+@frozen
+class WakeAt:
+    """Say `Ticked` at this search time."""
+
+    at: float
+
+
+@frozen
+class DeleteCheckpoint:
+    """This checkpoint is not needed any more."""
+
+    key: CheckpointKey
+
+
+@frozen
+class EndSearch:
+    """Nothing is left to do, and nothing runs.
+
+    Args:
+        reason: why.
+        error: the name of the error class to raise, or None when the search ended well.
+    """
+
+    reason: str
+    error: str | None = None
+
+
+Instruction: TypeAlias = (
+    Ask
+    | TellReport
+    | TellEnd
+    | RequestSlots
+    | ReleaseSlot
+    | StartLaunch
+    | AnswerReport
+    | StopLaunch
+    | WakeAt
+    | DeleteCheckpoint
+    | EndSearch
+)

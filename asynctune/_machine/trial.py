@@ -1,0 +1,158 @@
+"""One trial, as the machine keeps it: data, moved only through the law."""
+
+from __future__ import annotations
+
+import math
+
+from attrs import Factory, define
+
+from asynctune._machine import law
+from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
+from asynctune.objective import Objective
+from asynctune.records import (
+    CheckpointKey,
+    Failure,
+    LaunchNumber,
+    Metrics,
+    Report,
+    Reports,
+    State,
+    TrialId,
+    TrialView,
+    Value,
+    Values,
+)
+
+__all__ = ["Launch", "Trial"]
+
+
+@define
+class Launch:
+    """A launch that has not ended.
+
+    `step` is the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no longer
+    the trial's own doing, unless `failure` says what it is stopped for. `deadline` is the search time at which it is halted.
+    """
+
+    number: LaunchNumber
+    step: int = 0
+    halted: str | None = None
+    failure: Failure | None = None
+    deadline: float = math.inf
+
+
+@define
+class Trial:
+    """A trial.
+
+    `launch` is the launch that has not ended; an ended trial may still have one, which is on its way out. `mark` is the highest
+    step that was judged: whatever is reported up to it is a repetition. `proposed` are the values that the oracle gave, `used`
+    those that the trial asked for.
+    """
+
+    id: TrialId
+    seed: int
+    proposed: Values
+    created: float
+    used: dict[str, Value] = Factory(dict)
+    state: State = State.PENDING
+    attempt: int = 1
+    launches: int = 0
+    launch: Launch | None = None
+    reports: list[Report] = Factory(list)
+    mark: int = 0
+    metrics: Metrics | None = None
+    score: float | None = None
+    checkpoints: list[CheckpointKey] = Factory(list)
+    failure: Failure | None = None
+    stop_reason: str | None = None
+    hold: str | None = None
+    held_by: str | None = None
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def checkpoint(self) -> CheckpointKey | None:
+        """The newest checkpoint."""
+        return self.checkpoints[-1] if self.checkpoints else None
+
+    def apply(self, event: LawEvent, at: float) -> None:
+        """Let an event happen. The law is asked first, so that an illegal one changes nothing."""
+        self.state = law.step(self.id, self.state, event)
+        match event:
+            case Started():
+                self._start(event, at)
+            case Reported():
+                self._report(event, at)
+            case Paused():
+                self.hold, self.held_by = event.reason, event.by
+            case Finished():
+                self.metrics, self.score, self.ended = event.metrics, event.score, at
+                if event.checkpoint is not None:
+                    self.checkpoints.append(event.checkpoint)
+            case Stopped():
+                self.stop_reason, self.score, self.ended = event.reason, event.score, at
+            case AttemptFailed():
+                self.failure = event.failure
+                self.attempt += 1
+            case GaveUp():
+                self.failure, self.ended = event.failure, at
+
+    def _start(self, event: Started, at: float) -> None:
+        self.launches = event.launch
+        self.launch = Launch(event.launch)
+        self.hold = self.held_by = None
+        if self.started is None:
+            self.started = at
+
+    def _report(self, event: Reported, at: float) -> None:
+        if self.reports and self.reports[-1].step >= event.step:
+            # A launch that repeats steps replaces what an earlier one said of them, and of all that came after. A new list,
+            # for views hold the old one.
+            self.reports = [report for report in self.reports if report.step < event.step]
+        self.reports.append(Report(event.step, event.metrics, at, event.launch, event.checkpoint))
+        self.mark = max(self.mark, event.step)
+        if self.launch is not None:
+            self.launch.step = event.step
+        if event.checkpoint is not None:
+            self.checkpoints.append(event.checkpoint)
+
+    def score_so_far(self, objective: Objective, metrics: Metrics | None = None) -> float | None:
+        """The objective's value over the surviving reports and, if given, the result; None when none of them carries it."""
+        final = objective.of(metrics)
+        if objective.over == "last":
+            if final is not None:
+                return final
+            carried = (objective.of(report.metrics) for report in reversed(self.reports))
+            return next((value for value in carried if value is not None), None)
+        values = [value for report in self.reports if (value := objective.of(report.metrics)) is not None]
+        values += [] if final is None else [final]
+        return objective.best(values) if any(map(math.isfinite, values)) else (values[-1] if values else None)
+
+    def values(self, declared: frozenset[str]) -> Values:
+        """The values of the last launch. What was only proposed belongs to the trial while it may still ask for it."""
+        if self.state.ended and self.launches:
+            return {name: value for name, value in self.proposed.items() if name in declared} | self.used
+        return {**self.proposed, **self.used}
+
+    def view(self, declared: frozenset[str]) -> TrialView:
+        """The trial as it stands, frozen."""
+        return TrialView(
+            id=self.id,
+            state=self.state,
+            values=self.values(declared),
+            score=self.score,
+            step=self.mark,
+            reports=Reports(self.reports),
+            metrics=self.metrics,
+            attempt=self.attempt,
+            launches=self.launches,
+            checkpoint=self.checkpoint,
+            failure=self.failure,
+            stop_reason=self.stop_reason,
+            hold=self.hold,
+            created=self.created,
+            started=self.started,
+            ended=self.ended,
+        )
+

@@ -1,0 +1,92 @@
+"""The trials that wait for a slot, and in which order."""
+
+from __future__ import annotations
+
+from asynctune.records import TrialId
+
+__all__ = ["Waiting"]
+
+_Queue = dict[TrialId, None]  # ordered, and any entry can be taken out at once
+
+
+class Waiting:
+    """Four queues: retries and interrupted trials, which are owed a slot; fresh trials; and paused ones."""
+
+    def __init__(self) -> None:
+        self._retries: _Queue = {}
+        self._interrupted: _Queue = {}
+        self._fresh: _Queue = {}
+        self._paused: _Queue = {}
+        self._queues = (self._retries, self._interrupted, self._fresh, self._paused)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues))
+
+    def __contains__(self, trial: object) -> bool:
+        return any(trial in queue for queue in self._queues)
+
+    @property
+    def owed_count(self) -> int:
+        """How many are owed a slot."""
+        return len(self._retries) + len(self._interrupted)
+
+    @property
+    def fresh_count(self) -> int:
+        """How many have never run."""
+        return len(self._fresh)
+
+    def retrying(self, trial: TrialId) -> None:
+        """Its attempt failed, and it gets another."""
+        self._retries[trial] = None
+
+    def interrupted(self, trial: TrialId) -> None:
+        """Its launch was lost."""
+        self._interrupted[trial] = None
+
+    def paused(self, trial: TrialId) -> None:
+        """It was set aside, and its process is gone."""
+        self._paused[trial] = None
+
+    def added(self, trial: TrialId, *, first: bool) -> None:
+        """It is new; `first` puts it before the other new ones."""
+        if first:
+            others = list(self._fresh)
+            self._fresh.clear()
+            self._fresh.update(dict.fromkeys([trial, *others]))
+        else:
+            self._fresh[trial] = None
+
+    def owed(self) -> TrialId | None:
+        """Take the first retry, then the first interrupted trial."""
+        return self._pop(self._retries, self._interrupted)
+
+    def new(self) -> TrialId | None:
+        """Take the first fresh trial."""
+        return self._pop(self._fresh)
+
+    def oldest(self) -> TrialId | None:
+        """Take the first fresh trial, then the first paused one."""
+        return self._pop(self._fresh, self._paused)
+
+    def take(self, trial: TrialId) -> bool:
+        """Take this one, if it waits."""
+        waits = trial in self
+        self.drop(trial)
+        return waits
+
+    def drop(self, trial: TrialId) -> None:
+        """It waits no more."""
+        for queue in self._queues:
+            queue.pop(trial, None)
+
+    def everyone(self) -> list[TrialId]:
+        """All that wait."""
+        return [trial for queue in self._queues for trial in queue]
+
+    @staticmethod
+    def _pop(*queues: _Queue) -> TrialId | None:
+        for queue in queues:
+            for trial in queue:
+                del queue[trial]
+                return trial
+        return None

@@ -1,0 +1,77 @@
+"""Exceptions as text. A trial's exception may raise when it is looked at, be ten megabytes long, or hold what cannot travel; what
+leaves the process is a `Failure`: strings of bounded length, made without trusting it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from asynctune.errors import FailedTrialError, FatalError
+from asynctune.records import Failure, FailureKind
+
+__all__ = ["failure_of", "message_of", "traceback_of"]
+
+_MESSAGE_CAP = 10_000
+_TRACEBACK_CAP = 65_536
+_OWN_FILES = __file__.removesuffix("failures.py")
+
+
+def failure_of(error: BaseException, log: str | None) -> Failure:
+    """What an exception that left the trainable means."""
+    if isinstance(error, SystemExit):
+        return _exit(error, log)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure(kind=FailureKind.EXITED, message="it raised KeyboardInterrupt", exit_code=130, log=log)
+    fatal = isinstance(error, FatalError)
+    return Failure(
+        kind=FailureKind.RAISED,
+        message=message_of(error),
+        error_type=_type_name(error),
+        traceback=traceback_of(error),
+        log=log,
+        retry=not fatal and not isinstance(error, FailedTrialError),
+        fatal=fatal,
+    )
+
+
+def _exit(error: SystemExit, log: str | None) -> Failure:
+    # As the interpreter does it: None is 0, an integer is itself, anything else is printed and is 1.
+    code = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
+    said = "" if isinstance(error.code, int | None) else f": {_text(lambda: str(error.code), _MESSAGE_CAP)}"
+    message = f"it called sys.exit({int(code)}) instead of returning a result{said}"
+    return Failure(kind=FailureKind.EXITED, message=message, traceback=traceback_of(error), exit_code=int(code), log=log)
+
+
+def message_of(error: BaseException) -> str:
+    """`TypeName: what it says`, in a bounded number of characters, whatever its `__str__` does."""
+    said = _text(lambda: str(error), _MESSAGE_CAP)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback from the trainable on, as text of a bounded length."""
+
+    def formatted() -> str:
+        start = error.__traceback__
+        while start is not None and start.tb_next is not None and start.tb_frame.f_code.co_filename.startswith(_OWN_FILES):
+            start = start.tb_next
+        return "".join(traceback.format_exception(type(error), error, start))
+
+    return _text(formatted, _TRACEBACK_CAP)
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _text(make: Callable[[], str], cap: int) -> str:
+    try:
+        text = make()
+    except BaseException as broken:  # noqa: BLE001 -- the trial's own code runs here, and may do anything
+        return f"(no text: asking for it raised {type(broken).__name__})"
+    if len(text) > cap:
+        text = f"{text[: cap // 2]}\n... {len(text) - cap} characters left out ...\n{text[-(cap // 2) :]}"
+    # Lone surrogates (undecodable file names) have no UTF-8 form, and so could not be sent.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

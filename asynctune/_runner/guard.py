@@ -1,0 +1,83 @@
+"""The guard: a tiny process that sees to it that nothing strays, whoever is killed.
+
+It is started by exec and forks the root zygote before anything is imported. From then on it only waits: for the end of the process
+that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does the last
+rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants.
+
+It imports the standard library and two small modules of ours, runs no code but this, and so has nothing to fail with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import select
+import signal
+import socket
+import time
+
+from asynctune._runner.linux import adopt_orphans, children, die_with_parent, kill_family
+
+__all__ = ["guard", "last_rites"]
+
+_DEADLINE = 5.0
+
+
+def guard(parent: int, lifeline: int, control: int) -> None:
+    """Run as the guard. Never returns.
+
+    Args:
+        parent: pid of the process that started this one.
+        lifeline: descriptor of our socket; its end means "kill everything".
+        control: descriptor of the root's socket.
+    """
+    _reset_signals()
+    adopt_orphans()
+    try:
+        watched = os.pidfd_open(parent)
+    except ProcessLookupError:
+        os._exit(0)
+    me = os.getpid()
+    root = os.fork()
+    if root == 0:
+        die_with_parent(me)
+        os.close(watched)
+        os.close(lifeline)
+        # Imported here, after the fork and before anything else: the guard itself never pays for it.
+        importlib.import_module("asynctune._runner.zygote").root(me, socket.socket(fileno=control))
+        os._exit(0)
+    os.close(control)
+    poll = select.poll()
+    for descriptor in (watched, lifeline, os.pidfd_open(root)):
+        poll.register(descriptor, select.POLLIN | select.POLLHUP)
+    # The parent may have ended before we began to watch; then somebody else is our parent now.
+    if os.getppid() == parent:
+        poll.poll()
+    last_rites()
+    os._exit(0)
+
+
+def last_rites() -> None:
+    """Kill and reap every child, and what falls to us when they are gone, until there is none or 5 s have passed."""
+    deadline = time.monotonic() + _DEADLINE
+    while time.monotonic() < deadline:
+        for pid in children():
+            kill_family(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            time.sleep(0.001)
+            continue
+        return
+
+
+def _reset_signals() -> None:
+    # Whatever the service ignores or blocks was inherited. An ignored SIGCHLD would take the exit statuses from us; a blocked
+    # SIGTERM would make every trial deaf. Ctrl-C is the service's affair: it reaches no process of ours.
+    for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        with contextlib.suppress(OSError, ValueError):  # the C library keeps two for itself
+            signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

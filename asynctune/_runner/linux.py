@@ -1,0 +1,62 @@
+"""The few calls of the Linux kernel that Python has no name for. Knows nothing of trials."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+__all__ = ["adopt_orphans", "children", "die_with_parent", "flush_c_stdio", "kill_family", "outlive_parent"]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl
+_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
+_fflush = _libc.fflush
+_fflush.argtypes = [ctypes.c_void_p]
+
+
+def adopt_orphans() -> None:
+    """From now on, descendants whose parent ends become children of this process."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Be killed when the thread that forked this process ends. Leaves at once if `parent` has ended already."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def outlive_parent() -> None:
+    """Take `die_with_parent` back."""
+    _prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def flush_c_stdio() -> None:
+    """Write out what C code has buffered: it would be written again by each child of a fork, and lost by `os._exit`."""
+    _fflush(None)
+
+
+def children() -> list[int]:
+    """The children of this process, zombies too. Reading races with their comings and goings: ask again when one has ended."""
+    pid = os.getpid()
+    descriptor = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+    finally:
+        os.close(descriptor)
+    return [int(child) for child in b"".join(parts).split()]
+
+
+def kill_family(pid: int, signum: int) -> None:
+    """Send a signal to a child that was not reaped yet, and to the process group that it leads."""
+    for send in (os.killpg, os.kill):
+        try:
+            send(pid, signum)
+        except (ProcessLookupError, PermissionError):  # it leads no group yet, or became another user's
+            continue

@@ -1,0 +1,73 @@
+"""Loading what the search sent: its data, its trainable. Runs the user's code for the first time, wherever that happens."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from asynctune._runner.framing import Line
+from asynctune._runner.orders import Work
+from asynctune._runner.parcel import Parcel
+from asynctune._runner.trainable import argument_of, find, is_async
+from asynctune._runner.trial import Trial, TrialFace
+from asynctune.errors import TrainableError
+from asynctune.messages import RunTrial
+
+__all__ = ["Loaded", "load_data", "load_trainable", "stand_where_the_search_stands"]
+
+
+@frozen
+class Loaded:
+    """A trainable, ready to be called with a trial.
+
+    Args:
+        call: runs it on a trial and returns its result.
+        face: the class of trial that it is handed.
+        data: of the search.
+    """
+
+    call: Callable[[Any], Any]
+    face: type[TrialFace]
+    data: Mapping[str, Any]
+
+    def trial(self, order: RunTrial, line: Line, directory: str) -> TrialFace:
+        """The trial that `order` is about."""
+        return self.face(order, line, Path(directory), self.data)
+
+
+def stand_where_the_search_stands(work: Work) -> None:
+    """Take over working directory, arguments and import path, so that an import finds here what it finds there."""
+    if work.cwd:
+        os.chdir(work.cwd)
+    sys.argv[:] = work.argv
+    sys.path[:] = work.sys_path
+
+
+def load_data(parcel: Parcel) -> Mapping[str, Any]:
+    """The search's data; its arrays are mapped, not copied."""
+    data: Mapping[str, Any] = parcel.load("data") if "data" in parcel else {}
+    return data
+
+
+def load_trainable(parcel: Parcel, data: Mapping[str, Any]) -> Loaded:
+    """The search's trainable.
+
+    Raises:
+        TrainableError: if it is none. What its modules raise on import goes through.
+    """
+    reference = parcel.work.reference
+    trainable = find(reference) if reference is not None else parcel.load("trainable")
+    argument = argument_of(trainable)
+    if not is_async(trainable):
+        return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data)
+    if argument is not argument.TRIAL:
+        raise TrainableError("an async trainable is handed the trial: rename its parameter `hp` or `config` to `trial`")
+    # Only who needs an event loop pays for importing one.
+    side = importlib.import_module("asynctune._runner.async_trial")
+    return Loaded(lambda trial: side.run_async(trainable, trial), side.AsyncTrial, data)

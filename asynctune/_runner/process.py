@@ -1,0 +1,136 @@
+"""The runner: the process that runs a trial, from the fork (or the exec) to its last frame.
+
+Nothing here trusts the trainable to behave, and nothing is done after the trainable that need not be: the last frame is sent when
+all else is done, and the process is gone at once, so that its end follows its last words immediately.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import time
+from typing import NoReturn
+
+from asynctune._runner.failures import failure_of, message_of, traceback_of
+from asynctune._runner.framing import Line
+from asynctune._runner.linux import flush_c_stdio
+from asynctune._runner.loading import Loaded, load_data, load_trainable
+from asynctune._runner.logs import log_name, redirect_output
+from asynctune._runner.orders import Broken, Hello, Ready
+from asynctune._runner.parcel import Parcel
+from asynctune._runner.results import InvalidResult, outcome_of
+from asynctune._runner.surroundings import seed_generators, set_threads
+from asynctune._runner.trial import StopTrial, TrialFace
+from asynctune.errors import WireError
+from asynctune.messages import FromRunner, RunTrial, ToRunner, TrialLeft, TrialRaised, TrialReturned
+from asynctune.records import Failure, FailureKind
+from asynctune.wire import decode, encode
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """Runs trials that arrive on `line`: one, or, where runners are reused, one after the other.
+
+    Args:
+        line: to the search.
+        parcel: what the search sent.
+        loaded: the trainable, if the zygote has loaded it.
+    """
+
+    def __init__(self, line: Line, parcel: Parcel, loaded: Loaded | None) -> None:
+        self._line = line
+        self._parcel = parcel
+        self._work = parcel.work
+        self._loaded = loaded
+
+    def run(self) -> NoReturn:
+        """Run until there is nothing more to run, and leave the process."""
+        while True:
+            order = self._next_order()
+            last = self._launch(order)
+            if not self._work.reuse:
+                self._leave(last)
+            self._flush()
+            self._line.send(*last)
+
+    def load(self) -> None:
+        """Load the trainable in this process, and say how that went."""
+        started = time.monotonic()
+        try:
+            self._loaded = load_trainable(self._parcel, load_data(self._parcel))
+            hello: Hello = Ready(seconds=time.monotonic() - started)
+        except BaseException as error:  # noqa: BLE001 -- the user's modules may raise anything, SystemExit too
+            hello = Broken(message=message_of(error), traceback=traceback_of(error))
+        self._line.send(encode(hello, Hello))
+        if self._loaded is None:
+            self._leave([])
+
+    def _next_order(self) -> RunTrial:
+        # An answer or a halt that comes now was meant for the launch before.
+        while True:
+            try:
+                message = decode(self._line.receive(), ToRunner)
+            except (EOFError, OSError):
+                self._leave([])
+            if isinstance(message, RunTrial):
+                return message
+
+    def _launch(self, order: RunTrial) -> list[bytes]:
+        """Run the trial; the frames that end its launch."""
+        log = log_name(order.trial, order.launch)
+        trial: TrialFace | None = None
+        try:
+            redirect_output(f"{self._work.directory}/{log}")
+            set_threads(order.resources.cpu)
+            seed_generators(order.seed)
+            if self._loaded is None:
+                self.load()
+            assert self._loaded is not None  # noqa: S101
+            trial = self._loaded.trial(order, self._line, self._work.directory)
+            last = self._returned(trial, self._loaded.call(trial), log)
+        except StopTrial:
+            last = TrialLeft(trial=order.trial, launch=order.launch)
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
+            last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
+        declared = [] if trial is None else trial.declared()
+        try:
+            return [encode(message, FromRunner) for message in (*declared, last)]
+        except WireError as error:
+            failure = Failure(kind=FailureKind.INVALID_RESULT, message=f"its result cannot be sent: {error}", log=log)
+            return [encode(TrialRaised(trial=order.trial, launch=order.launch, failure=failure), FromRunner)]
+
+    def _returned(self, trial: TrialFace, result: object, log: str) -> FromRunner:
+        if result is None and trial.was_told_to_stop:
+            return TrialLeft(trial=trial.id, launch=trial.launch)
+        try:
+            outcome = outcome_of(result, self._work.objective, reported=trial.has_reported)
+        except InvalidResult as error:
+            failure = Failure(kind=FailureKind.INVALID_RESULT, message=str(error), log=log)
+            return TrialRaised(trial=trial.id, launch=trial.launch, failure=failure)
+        return TrialReturned(
+            trial=trial.id,
+            launch=trial.launch,
+            metrics=outcome.metrics,
+            executions=outcome.executions,
+            step=outcome.step,
+            checkpoint=trial.unreported_checkpoint,
+        )
+
+    def _leave(self, last: list[bytes]) -> NoReturn:
+        # `os._exit` runs nothing and flushes nothing, so both are done here, and the last frame comes after both.
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()  # noqa: SLF001 -- the one way to run them without ending the interpreter
+        self._flush()
+        with contextlib.suppress(OSError):
+            if last:
+                self._line.send(*last)
+        os._exit(0)
+
+    def _flush(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(BaseException):  # the trial may have replaced or closed it
+                stream.flush()
+        flush_c_stdio()

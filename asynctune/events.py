@@ -1,0 +1,180 @@
+"""What can happen in a search: the typed public view of its records.
+
+An `Event` is one committed record. It has the record's number, so that whoever has seen number n can go on from n + 1 and miss
+nothing. `happened` lists what followed from it, by law, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from attrs import field, frozen
+
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.space.domains import Domain
+from asynctune.wire import closed_union
+
+__all__ = [
+    "AttemptFailed",
+    "Event",
+    "Finished",
+    "GaveUp",
+    "Happening",
+    "LawEvent",
+    "ParametersUsed",
+    "Paused",
+    "Reported",
+    "SearchEnded",
+    "SearchOpened",
+    "SpaceGrew",
+    "Started",
+    "Stopped",
+    "TrialAdded",
+]
+
+
+# ------------------------------------------------------------------------------------------------ events of one trial
+
+
+@frozen(kw_only=True)
+class Started:
+    """A launch began. `step` is where it goes on from: the step of `restore`, or 0."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    attempt: int
+    step: int = 0
+    restore: CheckpointKey | None = None
+
+
+@frozen(kw_only=True)
+class Reported:
+    """Metrics at a step. `judged` is False when the step was only repeated, or did not carry the objective."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    step: int
+    metrics: Metrics
+    checkpoint: CheckpointKey | None = None
+    judged: bool = True
+
+
+@frozen(kw_only=True)
+class Paused:
+    """The trial was set aside, by the scheduler or the user, or its launch was lost through nobody's fault."""
+
+    trial: TrialId
+    by: Literal["scheduler", "user", "loss"]
+    reason: str
+
+
+@frozen(kw_only=True)
+class Finished:
+    """The trainable returned, and there is a finite score."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    score: float
+    metrics: Metrics | None = None
+    executions: tuple[Metrics, ...] = field(default=(), converter=tuple)
+    checkpoint: CheckpointKey | None = None
+
+
+@frozen(kw_only=True)
+class Stopped:
+    """The trial was ended early; its score is that of its reports so far, if there is one."""
+
+    trial: TrialId
+    reason: str
+    score: float | None = None
+
+
+@frozen(kw_only=True)
+class AttemptFailed:
+    """An attempt failed by the trial's own doing; there will be another."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    failure: Failure
+
+
+@frozen(kw_only=True)
+class GaveUp:
+    """An attempt failed, and there will be no other."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    failure: Failure
+
+
+LawEvent: TypeAlias = Started | Reported | Paused | Finished | Stopped | AttemptFailed | GaveUp
+
+
+# ----------------------------------------------------------------------------------------------- events of the search
+
+
+@frozen(kw_only=True)
+class TrialAdded:
+    """A trial was proposed (by the oracle's ask number `ask`), or enqueued by the user (`ask` is None)."""
+
+    trial: TrialId
+    values: Values
+    ask: int | None = None
+
+
+@frozen(kw_only=True)
+class SpaceGrew:
+    """A trial named parameters that were not known."""
+
+    trial: TrialId
+    parameters: Mapping[str, Domain]
+
+
+@frozen(kw_only=True)
+class ParametersUsed:
+    """What a trial asked for, with the values it got."""
+
+    trial: TrialId
+    values: Values
+
+
+@frozen(kw_only=True)
+class SearchOpened:
+    """The search was opened, for the `times`-th time."""
+
+    times: int
+
+
+@frozen(kw_only=True)
+class SearchEnded:
+    """The search is over, until it is opened again.
+
+    Args:
+        reason: why.
+        error: the name of the error class that it ends with, if it did not end well.
+    """
+
+    reason: str
+    error: str | None = None
+
+
+Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | SearchOpened | SearchEnded
+closed_union(Happening)
+
+
+@frozen(kw_only=True)
+class Event:
+    """One committed record, as it is shown.
+
+    Args:
+        seq: its number, from 1, without gaps.
+        at: search time, in seconds.
+        cause: what the search was told, by the name of the stimulus.
+        happened: what followed, in order; may be empty.
+    """
+
+    seq: int
+    at: float
+    cause: str
+    happened: tuple[Happening, ...]

@@ -1,0 +1,148 @@
+"""What an executor is: a place where runners live, and a bounded set of slots.
+
+An executor belongs to whoever entered it and may serve several searches at once. Each search holds one `Attachment` of it: the
+door through which its launches are started, spoken to and ended. The engine calls these methods from the event loop; those that
+are not coroutines must never block.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from attrs import frozen
+
+from asynctune._engine.pool import Pool
+from asynctune.errors import ExecutorError
+from asynctune.messages import Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.objective import Objective
+from asynctune.records import LaunchNumber, Limits, Resources, TrialId
+
+__all__ = ["Attachment", "Capabilities", "Executor", "Listener", "Recipe"]
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What an executor can do. Features ask for these at the start of a search, never for a class.
+
+    Args:
+        isolates: each trial runs in a process of its own.
+        kills: a trial that does not listen can be ended.
+        parks: a paused trial can wait with its process alive.
+        maps_data: `data=` is shared with every trial without a copy each.
+        shares_store: runners and the search see the same checkpoint store.
+        gpus: how many GPUs there are to give.
+    """
+
+    isolates: bool
+    kills: bool
+    parks: bool = False
+    maps_data: bool = True
+    shares_store: bool = True
+    gpus: int = 0
+
+
+@frozen(kw_only=True)
+class Recipe:
+    """What a search needs of its runners.
+
+    Args:
+        trainable: as the user passed it.
+        data: as the user passed it.
+        directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
+        objective: names a bare number, picks the best epoch of a History.
+        resources, limits: of every trial.
+    """
+
+    trainable: Any
+    data: Mapping[str, Any]
+    directory: Path
+    objective: Objective
+    resources: Resources
+    limits: Limits
+
+
+class Listener(Protocol):
+    """Who hears what runners say. Called on the event loop, in the order in which each runner spoke."""
+
+    def heard(self, message: ParametersDeclared | MetricsReported) -> None:
+        """A trial spoke."""
+
+    def ended(self, ending: Ending) -> None:
+        """A launch is over: exactly once for every `start`. Its process can no longer run anything."""
+
+    def failed(self, error: ExecutorError) -> None:
+        """No launch of this search can be started any more."""
+
+
+class Attachment(ABC):
+    """One search's hold on an executor."""
+
+    @abstractmethod
+    def start(self, order: RunTrial) -> None:
+        """Start a launch. Whatever goes wrong is said through `Listener.ended`."""
+
+    @abstractmethod
+    def send(self, message: ToRunner) -> None:
+        """Pass a message to the launch that it names; dropped when that launch is over."""
+
+    @abstractmethod
+    def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
+        """End a launch: told at once, SIGTERM after `grace` seconds, SIGKILL half a second later. Calling it again with a
+        shorter grace shortens it. Nothing happens when the launch is over."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Kill whatever still runs, at once; start nothing more. May be called more than once, and after the loop was told to
+        stop."""
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Wait until nothing of this search is left: no process, descriptor or temporary file. Waits on futures only, so that
+        it can be cancelled and called again."""
+
+
+class Executor(ABC):
+    """Where runners live. Enter it to share it: `async with LocalExecutor(max_workers=4) as executor: ...`."""
+
+    capabilities: Capabilities
+    pool: Pool
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Make it ready. Called once, before the first `attach`."""
+
+    @abstractmethod
+    async def attach(self, recipe: Recipe, listener: Listener) -> Attachment:
+        """A door for one search, ready to start launches.
+
+        Raises:
+            TrainableError: the trainable cannot travel or cannot be loaded; nothing is left behind.
+            ExecutorError: runners cannot be started.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Kill everything at once. May be called more than once."""
+
+    @abstractmethod
+    async def wait_closed(self) -> None:
+        """Wait until nothing of the executor is left. Can be cancelled and called again."""
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed."""
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        await self.wait_closed()

@@ -1,0 +1,237 @@
+"""Trials as tasks in your own event loop: for async trainables that wait on something else (a service, a device, a cluster).
+
+Nothing is isolated: what blocks in a trial blocks you. A trial can be told to stop, and cancelled; it cannot be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asynctune._engine.pool import Pool
+from asynctune._runner.async_trial import AsyncTrial
+from asynctune._runner.failures import failure_of
+from asynctune._runner.framing import Line
+from asynctune._runner.results import InvalidResult, outcome_of
+from asynctune._runner.trainable import Argument, argument_of, find, is_async, name_of
+from asynctune._runner.trial import StopTrial
+from asynctune.errors import ExecutorError, TrainableError
+from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
+from asynctune.messages import (
+    Ending,
+    FromRunner,
+    Halt,
+    Lost,
+    MetricsReported,
+    ParametersDeclared,
+    RunTrial,
+    ToRunner,
+    TrialLeft,
+    TrialRaised,
+    TrialReturned,
+)
+from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.wire import decode, encode
+
+__all__ = ["AsyncTrial", "InlineExecutor"]
+
+
+class _Desk(Line):
+    """A line without a pipe: what the trial sends is heard at once, what it is sent waits here."""
+
+    def __init__(self, listener: Listener) -> None:  # and nothing of Line's, which is about a socket
+        self._listener = listener
+        self._bodies: deque[bytes] = deque()
+        self._reader: asyncio.Future[None] | None = None
+
+    def send(self, *bodies: bytes) -> None:
+        for body in bodies:
+            message = decode(body, FromRunner)
+            if isinstance(message, MetricsReported | ParametersDeclared):
+                self._listener.heard(message)
+
+    def receive_nowait(self) -> bytes | None:
+        return self._bodies.popleft() if self._bodies else None
+
+    def put(self, body: bytes) -> None:
+        self._bodies.append(body)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def readable(self) -> None:
+        self._reader = asyncio.get_running_loop().create_future()
+        await self._reader
+
+
+class _InlineTrial(AsyncTrial):
+    """A trial in the search's own loop."""
+
+    def __init__(self, order: RunTrial, desk: _Desk, directory: Path, data: Mapping[str, Any]) -> None:
+        super().__init__(order, desk, directory, data)
+        self._desk = desk
+
+    @property
+    def was_told_to_stop(self) -> bool:
+        return self._stop is not None
+
+    @property
+    def has_reported(self) -> bool:
+        return self._reported
+
+    @property
+    def written(self) -> CheckpointKey | None:
+        return self._written
+
+    def say_declared(self) -> None:
+        self._desk.send(*(encode(message, FromRunner) for message in self._declared()))
+
+    async def _readable(self) -> None:
+        await self._desk.readable()
+
+
+class _Launch:
+    """One launch, as a task."""
+
+    def __init__(self, attachment: _InlineAttachment, order: RunTrial) -> None:
+        self.order = order
+        self._attachment = attachment
+        self._desk = _Desk(attachment.listener)
+        self._timer: asyncio.TimerHandle | None = None
+        self.task = asyncio.create_task(self._run(), name=f"asynctune-trial-{order.trial}")
+        self.task.add_done_callback(self._done)
+
+    def send(self, message: ToRunner) -> None:
+        self._desk.put(encode(message, ToRunner))
+
+    def halt(self, reason: str, grace: float) -> None:
+        self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(grace, self.task.cancel)
+
+    async def _run(self) -> Ending:
+        order, recipe = self.order, self._attachment.recipe
+        trial = _InlineTrial(order, self._desk, recipe.directory, self._attachment.data)
+        try:
+            result = await self._attachment.trainable(self._attachment.argument.of(trial))
+            trial.say_declared()
+            if trial.was_told_to_stop:
+                return TrialLeft(trial=order.trial, launch=order.launch)
+            outcome = outcome_of(result, recipe.objective, reported=trial.has_reported)
+            return TrialReturned(
+                trial=order.trial,
+                launch=order.launch,
+                metrics=outcome.metrics,
+                executions=outcome.executions,
+                step=outcome.step,
+                checkpoint=trial.written,
+            )
+        except (StopTrial, asyncio.CancelledError):
+            return TrialLeft(trial=order.trial, launch=order.launch)
+        except InvalidResult as error:
+            return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
+        except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
+            trial.say_declared()
+            return self._raised(failure_of(error, None))
+
+    def _raised(self, failure: Failure) -> TrialRaised:
+        return TrialRaised(trial=self.order.trial, launch=self.order.launch, failure=failure)
+
+    def _done(self, task: asyncio.Task[Ending]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if task.cancelled():  # before its first step
+            ending: Ending = Lost(trial=self.order.trial, launch=self.order.launch, reason="it was cancelled")
+        else:
+            ending = task.result()
+        self._attachment.over(ending)
+
+
+class _InlineAttachment(Attachment):
+    """One search's tasks."""
+
+    def __init__(self, recipe: Recipe, listener: Listener, trainable: Any) -> None:
+        self.recipe, self.listener, self.trainable = recipe, listener, trainable
+        self.argument: Argument = argument_of(trainable)
+        self.data = dict(recipe.data)
+        self._launches: dict[tuple[TrialId, LaunchNumber], _Launch] = {}
+        self._closed = False
+
+    def start(self, order: RunTrial) -> None:
+        if self._closed:
+            self.listener.ended(Lost(trial=order.trial, launch=order.launch, reason="the executor was closed"))
+            return
+        self._launches[order.trial, order.launch] = _Launch(self, order)
+
+    def send(self, message: ToRunner) -> None:
+        if (launch := self._launches.get((message.trial, message.launch))) is not None:
+            launch.send(message)
+
+    def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
+        if (running := self._launches.get((trial, launch))) is not None:
+            running.halt(reason, grace)
+
+    def over(self, ending: Ending) -> None:
+        """A launch's task is done."""
+        del self._launches[ending.trial, ending.launch]
+        self.listener.ended(ending)
+
+    def close(self) -> None:
+        self._closed = True
+        for launch in self._launches.values():
+            launch.task.cancel()
+
+    async def wait_closed(self) -> None:
+        while self._launches:
+            for launch in self._launches.values():
+                launch.task.cancel()  # again: a trial may have swallowed the one before
+            await asyncio.wait([launch.task for launch in self._launches.values()], timeout=1.0)
+
+
+class InlineExecutor(Executor):
+    """Runs async trainables as tasks in the current event loop.
+
+    Args:
+        max_workers: how many trials run at once.
+
+    Raises:
+        ConfigurationError: for what is no positive integer.
+    """
+
+    capabilities = Capabilities(isolates=False, kills=False)
+
+    def __init__(self, max_workers: int = 100) -> None:
+        self.pool = Pool(max_workers)
+        self._attachments: list[_InlineAttachment] = []
+        self._open = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._open
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def attach(self, recipe: Recipe, listener: Listener) -> Attachment:
+        if not self._open:
+            raise ExecutorError("the executor is not open")
+        trainable = find(recipe.trainable) if isinstance(recipe.trainable, str) else recipe.trainable
+        if not is_async(trainable):
+            message = f"InlineExecutor runs async functions, and {name_of(trainable)} is not one: it would block your event loop"
+            raise TrainableError(f"{message}. Make it `async def`, or use LocalExecutor.")
+        attachment = _InlineAttachment(recipe, listener, trainable)
+        self._attachments.append(attachment)
+        return attachment
+
+    def close(self) -> None:
+        self._open = False
+        for attachment in self._attachments:
+            attachment.close()
+
+    async def wait_closed(self) -> None:
+        for attachment in self._attachments:
+            await attachment.wait_closed()
+        self._attachments.clear()

@@ -1,0 +1,291 @@
+"""The life of a search, from the first file that is opened to the last process that is reaped, in one task.
+
+Opening, running and shutting down are one coroutine, so whatever ends it (the last trial, an error, a cancellation of whoever
+waits, the loop's own shutdown) ends in the same few lines, and they do not stop before nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from anyio import CancelScope
+
+from asynctune import errors
+from asynctune._engine.actor import History, OracleActor
+from asynctune._engine.clock import SearchClock
+from asynctune._engine.decider import Committed, Decider, Opened
+from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records, remove_search
+from asynctune._engine.loop import OracleCoroutine
+from asynctune._engine.opening import check_settings, fold, referenced
+from asynctune._engine.publication import Publication
+from asynctune._engine.record import Record
+from asynctune._machine import stimuli
+from asynctune._machine.consult import Divergence
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import Settings, Stimulus
+from asynctune.checkpoints import DirectoryStore
+from asynctune.errors import ConfigurationError, PluginError, ResumeError, SearchError
+from asynctune.executors.base import Attachment, Executor, Recipe
+from asynctune.request import Request, new_seed
+from asynctune.results import Result
+
+__all__ = ["Life"]
+
+_logger = logging.getLogger("asynctune.search")
+_ACTOR_PATIENCE = 1.0  # seconds that an oracle which is being asked gets to come back, when the search is over
+
+
+class Life:
+    """Runs one request on one executor, once. Made in the event loop, which it starts living in at once."""
+
+    def __init__(self, request: Request, executor: Executor) -> None:
+        self._request, self._executor = request, executor
+        self._owns_executor = not executor.is_open
+        self._memory = MemoryJournal()
+        self.temporary = request.storage is None
+        self.directory = request.storage or Path(tempfile.mkdtemp(prefix="asynctune-"))
+        self.publication = Publication(self._read)
+        self.divergences: list[Divergence] = []
+        self.error: BaseException | None = None
+        self.heard = False
+        self.left = False
+        self._result: Result | None = None
+        self._decider: Decider | None = None
+        self._coroutine: OracleCoroutine | None = None
+        self._actor: OracleActor | None = None
+        self._attachment: Attachment | None = None
+        self._leaving = 0
+        self._ready = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._live(), name="asynctune-search")
+
+    # ------------------------------------------------------------------------------------------------- from outside
+
+    async def wait_ready(self) -> None:
+        """Wait until it is open, or raise what kept it from being."""
+        await asyncio.shield(self._ready)
+        if self.error is not None and self._coroutine is None:
+            raise self.error
+
+    async def result(self) -> Result:
+        """Wait until it is over and nothing of it is left, or raise what ended it."""
+        await asyncio.wait([self._task])
+        self._task.result()
+        self.heard = True
+        if self.error is not None:
+            raise self.error
+        if self._result is None:
+            raise SearchError("the search was left before it was over; it can be resumed")
+        return self._result
+
+    async def command(self, make: Callable[[float], Stimulus]) -> None:
+        """Have a user's command handled."""
+        if self._coroutine is None:
+            raise ConfigurationError("the search is over")
+        await self._coroutine.command(make(self._coroutine.now()))
+
+    async def leave(self, reason: str) -> None:
+        """End it, if it is not over, and wait until nothing is left. Cancelling this takes the grace away, and nothing else."""
+        cancelled: asyncio.CancelledError | None = None
+        self._close(reason)
+        with CancelScope(shield=True):
+            while not self._task.done():
+                try:
+                    await asyncio.wait([self._task])
+                except asyncio.CancelledError as error:
+                    cancelled = error
+                    self._close(reason)
+        self._task.result()
+        if cancelled is not None:
+            raise cancelled
+
+    def _close(self, reason: str) -> None:
+        self._leaving += 1
+        if self._coroutine is not None:
+            self._coroutine.close(reason, now=self._leaving > 1)
+        elif not self._task.done():
+            self._task.cancel()
+
+    # ----------------------------------------------------------------------------------------------------- the life
+
+    async def _live(self) -> None:
+        try:
+            await self._open()
+            if self._coroutine is not None:
+                await self._coroutine.run()
+        except asyncio.CancelledError:
+            self.error = self.error or SearchError("the search was cancelled while it was opened")
+        except BaseException as error:  # noqa: BLE001 -- it is raised where the search is awaited
+            self.error = error
+        finally:
+            await self._shut()
+
+    async def _open(self) -> None:
+        self._decider = Decider(self._opening)
+        opened = await asyncio.shield(self._decider.opened)
+        recorded = opened.machine.settings if opened.folded.seq else None
+        settings = self._settings(recorded)
+        self.divergences += opened.machine.consult.divergences
+        self.publication.start(opened.folded.seq, [opened.machine.book.view(t) for t in opened.machine.book.trials.values()])
+        clock = SearchClock(opened.folded.at)
+        coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish)
+        if recorded is None:
+            # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
+            await self._attach(coroutine)
+        adopt = self._request.resume == "adopt" and recorded is not None and recorded.oracle != settings.oracle
+        history = History(opened.folded.calls, opened.folded.answers, adopt=adopt)
+        coroutine.hear(stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings))
+        await coroutine.turn()
+        if coroutine.end is None and coroutine.error is None:
+            if recorded is not None:
+                await self._attach(coroutine)
+            self._request.oracle.set_search(objective=settings.objective, seed=settings.seed)
+            self._actor = OracleActor(
+                self._request.oracle,
+                history,
+                answered=coroutine.answered,
+                failed=coroutine.oracle_failed,
+                diverged=self._diverged,
+            )
+            coroutine.go(self._attachment, self._actor)
+        self._coroutine = coroutine
+        _settle(self._ready)
+
+    async def _attach(self, coroutine: OracleCoroutine) -> None:
+        if self._owns_executor:
+            await self._executor.open()
+        request = self._request
+        recipe = Recipe(
+            trainable=request.trainable,
+            data=request.data,
+            directory=self.directory,
+            objective=request.objective,
+            resources=request.resources,
+            limits=request.limits,
+        )
+        self._attachment = await self._executor.attach(recipe, coroutine)
+
+    def _settings(self, recorded: Settings | None) -> Settings:
+        seed = self._request.seed
+        if seed is None:
+            seed = recorded.seed if recorded is not None else new_seed()
+        return self._request.settings(slots=self._executor.pool.size, seed=seed)
+
+    # ------------------------------------------------------------------------------------------- in the engine thread
+
+    def _opening(self) -> Opened:
+        request = self._request
+        store = DirectoryStore(self.directory / "checkpoints")
+        if request.overwrite and request.storage is not None:
+            remove_search(request.storage)
+        journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage)
+        try:
+            machine = Machine(request.scheduler, request.stoppers)
+            folded = fold(machine, journal.records())
+            self._check_found(machine if folded.seq else None)
+            if isinstance(journal, DiskJournal) and not journal.tables_agree():
+                journal.rebuild(journal.records(), [machine.book.view(t) for t in machine.book.trials.values()])
+            store.sweep(referenced(machine))
+        except BaseException:
+            journal.close()
+            raise
+        return Opened(machine, journal, store, folded)
+
+    def _check_found(self, machine: Machine | None) -> None:
+        request = self._request
+        if machine is None:
+            if request.resume in ("must", "adopt"):
+                raise ResumeError(f'there is no search in {request.storage} to resume: resume="auto" starts one')
+            return
+        if request.resume == "never":
+            choices = 'resume="auto" goes on with it, overwrite=True replaces it'
+            raise ResumeError(f"{request.storage} holds a search already: {choices}; or use another directory")
+        check_settings(machine.settings, self._settings(machine.settings), adopt=request.resume == "adopt")
+
+    def _read(self, after: int, limit: int) -> list[Record]:
+        if self._request.storage is None:
+            return self._memory.read(after, limit)
+        return read_records(self._request.storage, after, limit)
+
+    # ---------------------------------------------------------------------------------------------------- on the loop
+
+    def _publish(self, committed: Committed) -> None:
+        self.publication.publish(committed.records, committed.trials)
+
+    def _diverged(self, divergences: list[Divergence]) -> None:
+        self.divergences += divergences
+        for one in divergences:
+            who = f"{one.plugin}.{one.hook}"
+            _logger.warning("%s now answers %s for trial %s; recorded, and kept, is %s", who, one.now, one.trial, one.recorded)
+
+    # ---------------------------------------------------------------------------------------------------- shutting down
+
+    async def _shut(self) -> None:
+        """Leave nothing. Cancellations are too late to change anything here, and only take waiting away."""
+        if self._attachment is not None:
+            self._attachment.close()
+            await _persist(self._attachment.wait_closed)
+        if self._coroutine is not None:
+            self._coroutine.release_all()
+        if self._owns_executor:
+            self._executor.close()
+            await _persist(self._executor.wait_closed)
+        if self._actor is not None:
+            await self._stop_actor(self._actor)
+        if self._decider is not None:
+            ended = self._decider.stop()
+            if not isinstance(self.error, PluginError) or self._decider.asking() is None:
+                await _persist(lambda: asyncio.shield(ended))
+        self._conclude()
+        self.publication.end()
+        _settle(self._ready)
+
+    async def _stop_actor(self, actor: OracleActor) -> None:
+        ended = actor.stop()
+
+        async def patiently() -> None:
+            await asyncio.wait([ended], timeout=_ACTOR_PATIENCE)
+
+        await _persist(patiently)
+        if not ended.done():
+            name = type(self._request.oracle).__name__
+            _logger.warning("%s.populate_space has not returned; its thread is left behind until it does", name)
+
+    def _conclude(self) -> None:
+        end = self._coroutine.end if self._coroutine is not None else None
+        if self.error is None and self._coroutine is not None:
+            self.error = self._coroutine.error
+        if self.error is None and end is not None and end.error is not None:
+            self.error = getattr(errors, end.error)(end.reason)
+            self.left = end.error == "SearchError"
+        if self.error is None and end is not None:
+            self._result = Result(
+                trials=self.publication.trials.values(),
+                objective=self._request.objective,
+                reason=end.reason,
+                directory=self.directory,
+                temporary=self.temporary,
+            )
+        elif self.temporary:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+async def _persist(wait: Callable[[], Awaitable[object]]) -> None:
+    """Wait to the end, whoever cancels."""
+    while True:
+        try:
+            await wait()
+        except asyncio.CancelledError:
+            continue
+        return
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,213 @@
+"""What crosses the pipe between the oracle coroutine and a runner, and what an executor says of a launch's end.
+
+Every message names its trial and its launch, so that the last words of a dead launch can be told from those of its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, Resources, TrialId, Values
+from asynctune.space.domains import Domain
+from asynctune.space.encoding import Fill, FillRule
+from asynctune.wire import closed_union
+
+__all__ = [
+    "Answer",
+    "Died",
+    "Ending",
+    "Fill",
+    "FillRule",
+    "FromRunner",
+    "Halt",
+    "Lost",
+    "MetricsReported",
+    "ParametersDeclared",
+    "RunTrial",
+    "ToRunner",
+    "TrialLeft",
+    "TrialRaised",
+    "TrialReturned",
+    "What",
+]
+
+
+# ------------------------------------------------------------------------------------------------------- to the runner
+
+
+@frozen(kw_only=True)
+class RunTrial:
+    """Run this trial.
+
+    Args:
+        trial, launch, attempt: who it is.
+        values: what the oracle proposed, by flat name.
+        space: the parameters that are known, by flat name.
+        fill: what to do about the others.
+        seed: of this attempt.
+        resources: what it may occupy.
+        restore: the checkpoint to go on from, if there is one.
+        step: the step of that checkpoint, or 0. The first report is a later one.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    attempt: int
+    values: Values
+    space: Mapping[str, Domain]
+    fill: Fill
+    seed: int
+    resources: Resources
+    restore: CheckpointKey | None = None
+    step: int = 0
+
+
+class What(Enum):
+    """What a trial is to do after a report."""
+
+    GO = "go"
+    STOP = "stop"
+    PARK = "park"
+
+
+@frozen(kw_only=True)
+class Answer:
+    """The answer to one report.
+
+    Args:
+        what: go on, stop, or wait inside `report()` for the next answer.
+        save: write a checkpoint at the next chance.
+        reason: why it is to stop.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    step: int
+    what: What
+    save: bool = False
+    reason: str | None = None
+
+
+@frozen(kw_only=True)
+class Halt:
+    """Stop as soon as you can; not an answer to anything. Seen by `trial.should_stop`, `report()` and `checkpoint()`."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    reason: str
+
+
+ToRunner: TypeAlias = RunTrial | Answer | Halt
+
+
+# ----------------------------------------------------------------------------------------------------- from the runner
+
+
+@frozen(kw_only=True)
+class ParametersDeclared:
+    """What the trial has asked for since it last said so. Sent before the next report, one way.
+
+    Args:
+        parameters: those that were not in the `space` of its launch.
+        values: every parameter it asked for, with its value.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    parameters: Mapping[str, Domain]
+    values: Values
+
+
+@frozen(kw_only=True)
+class MetricsReported:
+    """Metrics at a step. Answered by an `Answer`.
+
+    Args:
+        clock: the runner's monotonic clock, in seconds, when `report()` was called.
+        checkpoint: the checkpoint of this step, durable by now.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    step: int
+    metrics: Metrics
+    clock: float
+    checkpoint: CheckpointKey | None = None
+
+
+@frozen(kw_only=True)
+class TrialReturned:
+    """The trainable returned.
+
+    Args:
+        metrics: its result as metrics; None if it returned nothing after reports.
+        executions: the metrics of each, when it returned a list of results (`metrics` is their mean).
+        step: the best step of a Keras History (the mean of them for a list), if it returned one.
+        checkpoint: written after the last report, durable by now.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    metrics: Metrics | None = None
+    executions: tuple[Metrics, ...] = field(default=(), converter=tuple)
+    step: int | None = None
+    checkpoint: CheckpointKey | None = None
+
+
+@frozen(kw_only=True)
+class TrialRaised:
+    """The trainable raised, or returned what is no result, or could not be started."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    failure: Failure
+
+
+@frozen(kw_only=True)
+class TrialLeft:
+    """The trial stopped because it was told to (by an `Answer` or a `Halt` that it saw)."""
+
+    trial: TrialId
+    launch: LaunchNumber
+
+
+FromRunner: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft
+
+
+# ------------------------------------------------------------------------------------------- how a launch ends
+
+
+@frozen(kw_only=True)
+class Died:
+    """The process ended without a last word, by its own doing.
+
+    Args:
+        exit_code: if it exited. signal: if one ended it; exactly one of the two is given.
+        log: the trial's log, relative to the search's directory; `tail`: its last lines.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    exit_code: int | None = None
+    signal: int | None = None
+    log: str | None = None
+    tail: str = ""
+
+
+@frozen(kw_only=True)
+class Lost:
+    """The launch was lost through nobody's fault (the zygote died, the executor was closed)."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    reason: str
+
+
+Ending: TypeAlias = TrialReturned | TrialRaised | TrialLeft | Died | Lost
+
+for _union in (ToRunner, FromRunner, Ending):
+    closed_union(_union)

@@ -1,0 +1,76 @@
+"""What an oracle is: the algorithm that proposes values.
+
+An oracle runs off the event loop, one call at a time, in the order of the journal. So its answers are a function of the
+journal, and a search that is opened again stands where it stood: the recorded calls are made again and the recorded answers win.
+Luck must come from `seeds.derive(seed, ask, ...)`, never from a generator that remembers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar
+
+from asynctune.messages import FillRule
+from asynctune.objective import Objective
+from asynctune.records import Report, Suggestion, TrialId, TrialView
+from asynctune.space import Space
+
+__all__ = ["Oracle"]
+
+
+class Oracle(ABC):
+    """Proposes the values of trials. Subclass it; `populate_space` is all that must be written.
+
+    What you pass to a search is a recipe: it is copied at the door, and yours is never touched.
+
+    Attributes:
+        ahead: how many proposals may be prepared before there is a free slot for them. 0 (the default) asks as late as
+            possible, with everything that is known by then; an oracle that does not learn may say more.
+        fill: how a parameter that a trial names for the first time gets its value.
+        exhaustive: whether it comes to an end by itself in every space.
+    """
+
+    ahead: ClassVar[int] = 0
+    fill: ClassVar[FillRule] = FillRule.DRAW
+    exhaustive: ClassVar[bool] = False
+
+    seed: int
+    objective: Objective
+
+    def set_search(self, *, objective: Objective, seed: int) -> None:
+        """Called once, before everything else."""
+        self.objective = objective
+        self.seed = seed
+
+    @abstractmethod
+    def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion | Awaitable[Suggestion]:
+        """Propose values for the next trial.
+
+        Args:
+            trial_id: the id that the trial will have. The same id is asked again after IDLE.
+            space: the parameters known by now; it grows when trials name new ones.
+
+        Returns:
+            `Suggestion.run(values)`, `Suggestion.idle()` (asked again when a trial has ended or the space has grown), or
+            `Suggestion.exhausted()` (asked again only when the space has grown).
+        """
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> None:
+        """A trial reported. Called only where it is overridden."""
+
+    def on_trial_end(self, trial: TrialView) -> None:
+        """A trial ended (COMPLETED or FAILED)."""
+
+    def get_state(self) -> Mapping[str, Any] | None:
+        """What the oracle knows, as lists, dicts, numbers and strings. If given, it is stored with each answer and restored
+        when the search is opened again, instead of asking for the recorded proposals once more."""
+        return None
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Stand where `get_state` stood. Must be given where `get_state` is."""
+        raise TypeError(f"{type(self).__name__} has get_state() and no set_state(): write both or neither")
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes this oracle answer as it does: its fingerprint in the journal."""
+        return {}

@@ -1,0 +1,89 @@
+"""Grid search: every combination, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from attrs import define, field
+
+from asynctune.oracles.base import Oracle
+from asynctune.oracles.tried import Odometer, Tried
+from asynctune.records import Suggestion, TrialId, TrialView, Value
+from asynctune.space import Domain, FillRule, Int, Space
+from asynctune.validators import number
+
+__all__ = ["GridSearch"]
+
+
+@define(kw_only=True, eq=False, slots=False)
+class GridSearch(Oracle):
+    """Every combination of the parameters' values, in the order of KerasTuner: the last parameter changes fastest, and each one
+    takes its default first, then its other values in their order. So the first trial is all defaults.
+
+    Whole numbers are taken in steps of 1 where no step is given, as long as their scale is linear. A range without a step
+    otherwise is taken at `points` places, evenly along its scale and both ends included, and at its default.
+
+    Parameters that a trial names for the first time have their default in the trials before it. Every combination with their
+    other values is then tried too, before the walk goes on, and what has run already is not repeated. A trial stands for all
+    combinations that differ from it only in what it never asked for: after one with `layers` = 0, those with other `units_0`
+    are left out, if it did not ask for `units_0`. What is running meanwhile cannot be known to be the same, and may be repeated
+    in this way. A trial that failed stands for its own combination only.
+
+    It is exhausted when each has been proposed. While no parameter is known, the first trial runs alone.
+
+    Args:
+        points: how many values are taken of a range without a step; at least 2, by default 10.
+
+    Raises:
+        ConfigurationError: if `points` is no such integer.
+    """
+
+    # Asked as late as possible: what is known by then of the space and of the trials saves repetitions.
+    ahead: ClassVar[int] = 0
+    fill: ClassVar[FillRule] = FillRule.DEFAULT
+    exhaustive: ClassVar[bool] = True
+
+    points: int = field(default=10, validator=number(2, integer=True))
+    _tried: Tried = field(init=False, repr=False, factory=lambda: Tried(defaults=True))
+    _walk: Odometer = field(init=False, repr=False, factory=lambda: Odometer({}))
+    # The trial that was proposed before anything was known, and whether it still runs.
+    _first: TrialId | None = field(init=False, repr=False, default=None)
+    _alone: bool = field(init=False, repr=False, default=False)
+
+    def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
+        """The next combination."""
+        if not space.parameters:
+            return self._before_anything_is_known(trial_id)
+        if self._tried.see(space):
+            # Combinations that were behind us have others beside them now.
+            self._walk = Odometer({name: self._wheel(domain) for name, domain in space.parameters.items()})
+        values = self._walk.next(self._tried)
+        if values is None:
+            return Suggestion.exhausted()
+        self._tried.propose(trial_id, values)
+        return Suggestion.run(values)
+
+    def on_trial_end(self, trial: TrialView) -> None:
+        """What the trial asked for has been tried."""
+        self._tried.end(trial)
+        if trial.id == self._first:
+            self._alone = False
+
+    def _before_anything_is_known(self, trial_id: TrialId) -> Suggestion:
+        if self._first is not None:
+            return Suggestion.idle() if self._alone else Suggestion.exhausted()
+        self._first, self._alone = trial_id, True
+        self._tried.propose(trial_id, {})
+        return Suggestion.run({})
+
+    def _wheel(self, domain: Domain) -> Sequence[Value]:
+        whole = isinstance(domain, Int) and domain.sampling == "linear"
+        values = domain.values if whole else domain.grid(self.points)
+        # Compared as they are: among the values of a Choice, 1, 1.0 and True are three.
+        others = [value for value in values if (type(value), value) != (type(domain.default), domain.default)]
+        return [domain.default, *others]
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes it propose as it does."""
+        return {"points": self.points}

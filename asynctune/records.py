@@ -1,0 +1,343 @@
+"""The nouns: what plugins, messages, the journal and results all speak about.
+
+Everything here is frozen and knows nothing of machines, processes or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Literal, TypeAlias, overload
+
+from attrs import field, frozen
+
+from asynctune.validators import number
+
+__all__ = [
+    "CONTINUE",
+    "PAUSE",
+    "STOP",
+    "CheckpointKey",
+    "CheckpointPolicy",
+    "Choice",
+    "Continue",
+    "Exploit",
+    "Failure",
+    "FailureKind",
+    "FailurePolicy",
+    "LaunchNumber",
+    "Limits",
+    "Metrics",
+    "Pause",
+    "Reallocate",
+    "Report",
+    "Reports",
+    "Resources",
+    "State",
+    "Stop",
+    "Suggestion",
+    "SuggestionStatus",
+    "TrialId",
+    "TrialView",
+    "Value",
+    "Values",
+    "Verdict",
+    "Verdicts",
+]
+
+TrialId: TypeAlias = int
+LaunchNumber: TypeAlias = int
+Value: TypeAlias = None | bool | int | float | str
+Values: TypeAlias = Mapping[str, Value]
+Metrics: TypeAlias = Mapping[str, float]
+
+
+class State(Enum):
+    """The five states of a trial."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    FAILED = "FAILED"
+    COMPLETED = "COMPLETED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can follow."""
+        return self in (State.FAILED, State.COMPLETED)
+
+
+# --------------------------------------------------------------------------------------------------------- policies
+
+
+@frozen(kw_only=True)
+class Resources:
+    """What one trial occupies while it runs.
+
+    Args:
+        cpu: cores; sizes the thread pools of the trial's libraries.
+        gpu: GPUs, fractions allowed.
+    """
+
+    cpu: float = field(default=1, validator=number(0, above=True))
+    gpu: float = field(default=0, validator=number(0))
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What a trial may take before it is ended from outside. None means no limit. Seconds.
+
+    Args:
+        trial_time: running time of one attempt.
+        grace: time between telling a trial to stop and killing it.
+    """
+
+    trial_time: float | None = field(default=None, validator=number(0, above=True, optional=True))
+    grace: float = field(default=5.0, validator=number(0))
+
+
+@frozen(kw_only=True)
+class FailurePolicy:
+    """What follows when a trial fails by its own doing (it raised, exited, was killed, returned nonsense).
+
+    Args:
+        max_retries_per_trial: how many more attempts a trial gets (KerasTuner's meaning).
+        max_consecutive_failed_trials: how many trials may end FAILED one after the other, in the order in which they
+            end, before the search is ended; None turns the limit off.
+    """
+
+    max_retries_per_trial: int = field(default=0, validator=number(0, integer=True))
+    max_consecutive_failed_trials: int | None = field(default=3, validator=number(1, integer=True, optional=True))
+
+
+@frozen(kw_only=True)
+class CheckpointPolicy:
+    """Which checkpoints are kept.
+
+    Args:
+        keep: how many of the newest checkpoints of each trial; None keeps all of them.
+    """
+
+    keep: int | None = field(default=1, validator=number(1, integer=True, optional=True))
+
+
+# ---------------------------------------------------------------------------------------------------------- reports
+
+
+@frozen
+class CheckpointKey:
+    """The name of one checkpoint: the state of a trial after `step`, written by its launch number `launch`."""
+
+    trial: TrialId
+    step: int
+    launch: LaunchNumber
+
+
+@frozen
+class Report:
+    """Metrics at a step of a trial.
+
+    Args:
+        step: the trial's own count (epochs, usually); from 1.
+        metrics: name to number; NaN and infinities as they were reported.
+        at: search time, in seconds.
+        launch: the launch that reported.
+        checkpoint: the checkpoint that was committed with this report.
+    """
+
+    step: int
+    metrics: Metrics
+    at: float
+    launch: LaunchNumber
+    checkpoint: CheckpointKey | None = None
+
+
+class Reports(Sequence[Report]):
+    """An immutable look at the first `length` reports of a list that only ever grows. Costs nothing to make."""
+
+    __slots__ = ("_length", "_reports")
+
+    def __init__(self, reports: list[Report] | None = None) -> None:
+        self._reports: list[Report] = reports if reports is not None else []
+        self._length = len(self._reports)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> Report: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Report]: ...
+    def __getitem__(self, index: int | slice) -> Report | Sequence[Report]:
+        if isinstance(index, slice):
+            return tuple(self._reports[i] for i in range(*index.indices(self._length)))
+        if not -self._length <= index < self._length:
+            raise IndexError(index)
+        return self._reports[index % self._length]
+
+    def __iter__(self) -> Iterator[Report]:
+        return iter(self._reports[: self._length])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    def __hash__(self) -> int:
+        return hash(self._length)
+
+    def __repr__(self) -> str:
+        return f"<{self._length} reports>"
+
+
+class FailureKind(Enum):
+    """How an attempt failed."""
+
+    RAISED = "raised"
+    INVALID_RESULT = "invalid result"
+    EXITED = "exited"
+    KILLED = "killed by a signal"
+    TIMED_OUT = "timed out"
+    REFUSED = "refused"
+
+
+@frozen(kw_only=True)
+class Failure:
+    """Why an attempt failed.
+
+    Args:
+        kind: how it failed.
+        message: one line that says what happened.
+        error_type: the qualified name of the exception, if it raised one.
+        traceback: the exception's traceback as text.
+        exit_code: of the process, if it exited by itself.
+        signal: the number of the signal that ended the process.
+        log: where the trial's output is (relative to the search's directory), if it has one.
+        retry: False when a retry was ruled out by the trial itself (`FailedTrialError`).
+        fatal: True when the trial asked for the end of the search (`FatalError`).
+    """
+
+    kind: FailureKind
+    message: str
+    error_type: str | None = None
+    traceback: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    log: str | None = None
+    retry: bool = True
+    fatal: bool = False
+
+
+# ------------------------------------------------------------------------------------------------ proposals, verdicts
+
+
+class SuggestionStatus(Enum):
+    """What an oracle can answer (KerasTuner's RUNNING, IDLE, STOPPED)."""
+
+    RUNNING = "RUNNING"
+    IDLE = "IDLE"
+    EXHAUSTED = "EXHAUSTED"
+
+
+@frozen
+class Suggestion:
+    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left"."""
+
+    status: SuggestionStatus
+    values: Values = field(factory=dict)
+
+    @classmethod
+    def run(cls, values: Values) -> Suggestion:
+        """Run a trial with these values."""
+        return cls(SuggestionStatus.RUNNING, dict(values))
+
+    @classmethod
+    def idle(cls) -> Suggestion:
+        """Nothing now: ask again when a trial has ended or the space has grown."""
+        return cls(SuggestionStatus.IDLE)
+
+    @classmethod
+    def exhausted(cls) -> Suggestion:
+        """Nothing is left to try."""
+        return cls(SuggestionStatus.EXHAUSTED)
+
+
+@frozen
+class Continue:
+    """Go on."""
+
+
+@frozen
+class Pause:
+    """Set the trial aside (PENDING) until the scheduler chooses it again."""
+
+
+@frozen
+class Stop:
+    """End the trial early: COMPLETED, with this reason."""
+
+    reason: str = "stopped by the scheduler"
+
+
+@frozen
+class Exploit:
+    """Go on from the checkpoint of another trial, with values explored around its values."""
+
+    source: TrialId
+
+
+@frozen
+class Reallocate:
+    """Go on with other resources."""
+
+    resources: Resources
+
+
+CONTINUE = Continue()
+PAUSE = Pause()
+STOP = Stop()
+Verdict: TypeAlias = Continue | Pause | Stop | Exploit | Reallocate
+Verdicts: TypeAlias = Verdict | Mapping[TrialId, Verdict] | None
+
+
+# ------------------------------------------------------------------------------------------------------------- trial
+
+
+@frozen(kw_only=True)
+class TrialView:
+    """A trial as it stood at one moment: what plugins, events and results are shown.
+
+    Args:
+        id: counted from 0 in the order of proposal.
+        state: one of the five.
+        values: of the last launch; flat names, `a/b` for nested ones.
+        score: the objective's value; None before the end, or when there is no finite one.
+        step: the highest step that was reported and judged.
+        reports: the surviving lineage, in step order.
+        metrics: what the trainable returned, as metrics.
+        attempt: 1 + the failures that were the trial's own.
+        launches: how many processes have been handed this trial.
+        checkpoint: the newest one.
+        failure: why the last attempt failed, if it did.
+        stop_reason: why it was ended early, if it was.
+        hold: why it is waiting, when it was set aside or lost.
+        created, started, ended: search time, in seconds.
+    """
+
+    id: TrialId
+    state: State
+    values: Values
+    score: float | None = None
+    step: int = 0
+    reports: Sequence[Report] = field(factory=Reports)
+    metrics: Metrics | None = None
+    attempt: int = 1
+    launches: int = 0
+    checkpoint: CheckpointKey | None = None
+    failure: Failure | None = None
+    stop_reason: str | None = None
+    hold: str | None = None
+    created: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+
+
+Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]

@@ -1,0 +1,233 @@
+"""What a search was asked for, checked: every argument of `search()` gets its one clear error here, before anything starts."""
+
+from __future__ import annotations
+
+import copy
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from asynctune._machine.stimuli import Settings
+from asynctune.errors import CapabilityError, ConfigurationError
+from asynctune.executors.base import Executor
+from asynctune.objective import Objective, as_objective
+from asynctune.oracles.base import Oracle
+from asynctune.oracles.random import RandomSearch
+from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.schedulers.base import Scheduler
+from asynctune.schedulers.fifo import FIFO
+from asynctune.space import Space
+from asynctune.stoppers import SearchStopper, Stopper, as_stopper
+
+__all__ = ["Request", "fingerprint"]
+
+T = TypeVar("T")
+_RESUMES = ("auto", "must", "never", "adopt")
+
+
+@frozen(kw_only=True)
+class Request:
+    """A search as it was asked for; every part is ours, copied at the door."""
+
+    trainable: Any
+    space: Space
+    objective: Objective
+    oracle: Oracle
+    scheduler: Scheduler
+    stoppers: Sequence[Stopper]
+    max_trials: int | None
+    failure: FailurePolicy
+    limits: Limits
+    checkpoints: CheckpointPolicy
+    resources: Resources
+    data: Mapping[str, Any]
+    storage: Path | None
+    resume: str
+    overwrite: bool
+    seed: int | None
+
+    @classmethod
+    def checked(
+        cls,
+        trainable: Any,
+        space: Any,
+        *,
+        objective: Any,
+        oracle: Any,
+        scheduler: Any,
+        stop: Any,
+        max_trials: Any,
+        data: Any,
+        storage: Any,
+        resume: Any,
+        overwrite: Any,
+        seed: Any,
+        policies: Mapping[str, Any],
+    ) -> Request:
+        """The request that these arguments make.
+
+        Raises:
+            ConfigurationError: naming the argument, what it takes, and what it got.
+        """
+        if not callable(trainable) and not isinstance(trainable, str):
+            message = f'the trainable is a function of one argument, or "package.module:name", not {trainable!r}'
+            raise ConfigurationError(message)
+        request = cls(
+            trainable=trainable,
+            space=Space.of(space),
+            objective=as_objective(objective),
+            oracle=_plugin("oracle", oracle, Oracle, RandomSearch),
+            scheduler=_plugin("scheduler", scheduler, Scheduler, FIFO),
+            stoppers=_stoppers(stop),
+            max_trials=_count("max_trials", max_trials, least=1),
+            data=_data(data),
+            storage=_storage(storage),
+            resume=_resume(resume, storage, overwrite),
+            overwrite=bool(overwrite),
+            seed=_count("seed", seed, least=0),
+            **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
+        )
+        _check_end(request)
+        return request
+
+    def check_executor(self, executor: Executor) -> None:
+        """Whether the executor can do what is asked for.
+
+        Raises:
+            CapabilityError: it cannot; says what, and what could.
+        """
+        can, name = executor.capabilities, type(executor).__name__
+        if self.limits.trial_time is not None and not can.kills:
+            message = f"Limits(trial_time=...) needs an executor that can end a trial from outside, and {name} cannot"
+            raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
+        if self.scheduler.exploits and not can.parks:
+            message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
+            raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
+        if self.resources.gpu > can.gpus:
+            raise CapabilityError(f"Resources(gpu={self.resources.gpu:g}): {name} has {can.gpus} GPUs to give")
+
+    def settings(self, *, slots: int, seed: int) -> Settings:
+        """The request as data, for the journal."""
+        return Settings(
+            objective=self.objective,
+            seed=seed,
+            space=dict(self.space),
+            max_trials=self.max_trials,
+            failure=self.failure,
+            limits=self.limits,
+            checkpoints=self.checkpoints,
+            resources=self.resources,
+            slots=slots,
+            ahead=self.oracle.ahead,
+            fill=self.oracle.fill,
+            hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
+            oracle=fingerprint(self.oracle),
+            scheduler=fingerprint(self.scheduler),
+        )
+
+
+_POLICIES: Mapping[str, type] = {
+    "failure": FailurePolicy,
+    "limits": Limits,
+    "checkpoints": CheckpointPolicy,
+    "resources": Resources,
+}
+
+
+def new_seed() -> int:
+    """A seed, drawn once in the life of a search, and recorded."""
+    return secrets.randbits(31)
+
+
+def fingerprint(plugin: Oracle | Scheduler) -> str:
+    """What makes a plugin answer as it does: its class and its settings.
+
+    Raises:
+        ConfigurationError: the settings cannot be written down.
+    """
+    name = type(plugin).__qualname__
+    try:
+        settings = json.dumps(dict(plugin.settings()), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        message = f"{name}.settings() must return a dict of numbers and strings, lists and dicts of them: {error}"
+        raise ConfigurationError(message) from error
+    return f"{name}({settings})"
+
+
+def _plugin(argument: str, given: Any, kind: type[T], default: type[T]) -> T:
+    if given is None:
+        return default()
+    if isinstance(given, type) and issubclass(given, kind):
+        raise ConfigurationError(f"{argument}= takes an object, not the class {given.__name__}: write {given.__name__}(...)")
+    if not isinstance(given, kind):
+        kinds = f"asynctune.{kind.__name__}"
+        raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, not {given!r}")
+    try:
+        return copy.deepcopy(given)
+    except Exception as error:
+        message = f"{argument}= is copied, so that yours is never touched, and {type(given).__name__} cannot be"
+        raise ConfigurationError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _stoppers(stop: Any) -> tuple[Stopper, ...]:
+    if stop is None:
+        return ()
+    return tuple(as_stopper(copy.deepcopy(s)) for s in (stop if isinstance(stop, list | tuple) else [stop]))
+
+
+def _count(argument: str, value: Any, *, least: int) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
+        return value
+    raise ConfigurationError(f"{argument}= takes an integer of at least {least}, or None, not {value!r}")
+
+
+def _data(data: Any) -> Mapping[str, Any]:
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+        raise ConfigurationError(f'data= takes a dict from names to objects, such as {{"x": x, "y": y}}, not {type(data)}')
+    return dict(data)
+
+
+def _storage(storage: Any) -> Path | None:
+    if storage is None:
+        return None
+    if not isinstance(storage, str | Path) or not str(storage):
+        raise ConfigurationError(f"storage= takes a directory, or None for memory, not {storage!r}")
+    path = Path(storage)
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError(f"storage={str(storage)!r} is a file: it takes a directory")
+    return path.absolute()
+
+
+def _resume(resume: Any, storage: Any, overwrite: Any) -> str:
+    if resume not in _RESUMES:
+        raise ConfigurationError(f"resume= takes {', '.join(map(repr, _RESUMES))}, not {resume!r}")
+    if storage is None and resume != "auto":
+        raise ConfigurationError(f"resume={resume!r} needs storage=: with storage=None a search lives in memory only")
+    if overwrite not in (True, False):
+        raise ConfigurationError(f"overwrite= takes True or False, not {overwrite!r}")
+    if overwrite and resume in ("must", "adopt"):
+        raise ConfigurationError(f"overwrite=True removes what resume={resume!r} wants to go on from: choose one")
+    return str(resume)
+
+
+def _policy(name: str, kind: type, given: Any) -> Any:
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigurationError(f"{name}= takes {kind.__name__}(...), not {given!r}")
+    return given
+
+
+def _check_end(request: Request) -> None:
+    """A search that cannot end by itself is a mistake more often than a wish."""
+    finite = len(request.space) > 0 and request.space.size is not None
+    stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
+    if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
+        message = f"{type(request.oracle).__name__} would go on for ever in this space"
+        raise ConfigurationError(f"{message}: give max_trials=, or a stopper that ends the search, such as TimeBudget(3600)")

@@ -1,0 +1,92 @@
+"""What was found."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import weakref
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+from asynctune.checkpoints import DirectoryStore
+from asynctune.objective import Objective
+from asynctune.records import State, TrialId, TrialView
+
+__all__ = ["Result"]
+
+
+class Result:
+    """The outcome of a search.
+
+    Attributes:
+        trials: every trial by its id, in the order of proposal.
+        objective: what was wanted.
+        reason: why the search ended.
+        directory: where its logs and checkpoints are; removed with the result when the search had `storage=None`.
+    """
+
+    def __init__(
+        self, *, trials: Iterable[TrialView], objective: Objective, reason: str, directory: Path, temporary: bool
+    ) -> None:
+        self.trials: Mapping[TrialId, TrialView] = MappingProxyType({t.id: t for t in sorted(trials, key=lambda t: t.id)})
+        self.objective = objective
+        self.reason = reason
+        self.directory = directory
+        self._finalizer = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True) if temporary else None
+
+    def __repr__(self) -> str:
+        best = self.best_trial
+        found = f"best {self.objective.name} {best.score:.6g} in trial {best.id}" if best else "no score"
+        return f"<Result of {len(self.trials)} trials: {found}>"
+
+    @property
+    def best_trial(self) -> TrialView | None:
+        """The COMPLETED trial with the best finite score; the first of equals; None if there is none."""
+        return next(iter(self.best_trials(1)), None)
+
+    def best_trials(self, count: int | None = None) -> list[TrialView]:
+        """The COMPLETED trials with a finite score, best first; at most `count`. Never a failed or running one."""
+        scored = [t for t in self.trials.values() if t.state is State.COMPLETED and _finite(t.score)]
+        scored.sort(key=lambda t: self.objective.loss(t.score if t.score is not None else math.nan))
+        return scored[:count]
+
+    def checkpoint(self, trial: TrialId | TrialView) -> Path | None:
+        """The directory of the trial's newest checkpoint, or None."""
+        view = trial if isinstance(trial, TrialView) else self.trials[trial]
+        return None if view.checkpoint is None else DirectoryStore(self.directory / "checkpoints").path(view.checkpoint)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One plain dict a trial: id, state, score, step, attempt, launches, stop_reason, failure, and its values."""
+        return [
+            {
+                "id": trial.id,
+                "state": trial.state.value,
+                "score": trial.score,
+                "step": trial.step,
+                "attempt": trial.attempt,
+                "launches": trial.launches,
+                "stop_reason": trial.stop_reason,
+                "failure": trial.failure.message if trial.failure else None,
+                **{f"values/{name}": value for name, value in trial.values.items()},
+            }
+            for trial in self.trials.values()
+        ]
+
+    def close(self) -> None:
+        """Remove the temporary directory of a search with `storage=None`, now instead of with the result."""
+        if self._finalizer is not None:
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _finite(score: float | None) -> bool:
+    return score is not None and math.isfinite(score)

@@ -1,0 +1,78 @@
+"""What a scheduler is: it judges reports, and may choose which trial runs next.
+
+A scheduler is pure and synchronous: it sees facts, returns verdicts, and keeps what it remembers in itself. It runs inside the
+machine, so it may not wait, look at a clock, draw a number or touch a file. When a search is opened again it is shown the same
+facts in the same order, and so it stands where it stood.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from asynctune.objective import Objective
+from asynctune.records import Choice, Report, TrialView, Verdicts
+from asynctune.views import SearchView
+
+__all__ = ["Scheduler"]
+
+
+class Scheduler(ABC):
+    """Judges trials by their reports. Subclass it; `on_trial_result` is all that must be written.
+
+    A scheduler sees trials, not attempts: each step of a trial once, in increasing order, whatever had to be run again. Metrics
+    may be NaN or infinite. What you pass to a search is a recipe: it is copied at the door, and yours is never touched.
+
+    Attributes:
+        exploits: whether it may answer `Exploit`, which needs trials that can be restored from each other's checkpoints.
+        objective: what is wanted; set before the first trial.
+    """
+
+    exploits: ClassVar[bool] = False
+    objective: Objective
+
+    def set_search(self, *, objective: Objective) -> None:
+        """Called once, before everything else."""
+        self.objective = objective
+
+    def on_trial_add(self, trial: TrialView) -> Verdicts:
+        """A trial was proposed. Once for each."""
+        return None
+
+    @abstractmethod
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        """A trial reported the objective at a new step.
+
+        Returns:
+            The verdict on this trial; or a mapping from trial ids to verdicts, on several; or None, which means CONTINUE.
+        """
+
+    def on_trial_complete(self, trial: TrialView) -> None:
+        """A trial is COMPLETED: it finished, or was stopped early (`trial.stop_reason`)."""
+
+    def on_trial_error(self, trial: TrialView) -> None:
+        """A trial is FAILED, with no retries left. Until then it counts as live."""
+
+    def on_trial_pause(self, trial: TrialView, by: str) -> None:
+        """A trial was set aside by "scheduler" or "user"."""
+
+    def on_trial_resume(self, trial: TrialView, by: str) -> None:
+        """A trial that had been set aside runs again."""
+
+    def choose_trial_to_run(self, search: SearchView) -> Choice:
+        """Which trial gets a free slot, when no retry and no interrupted trial waits for it. Called only where it is
+        overridden; by default the oldest trial that has not run, then those that were paused, then a new one.
+
+        Returns:
+            The id of a PENDING trial, "NEW" for the next proposal, or "WAIT" to leave the slot unused.
+        """
+        return "NEW"
+
+    def plan(self) -> str:
+        """What it will do, before it costs anything."""
+        return type(self).__name__
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes this scheduler judge as it does: its fingerprint in the journal."""
+        return {}

@@ -1,0 +1,125 @@
+"""Median stopping: a trial is ended when its best is worse than what half of the others had on average by then."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import Factory, define, field
+
+from asynctune.records import Report, Stop, TrialId, TrialView, Verdicts
+from asynctune.schedulers.base import Scheduler
+from asynctune.schedulers.losses import Cutoff, loss_of, shown
+from asynctune.validators import number
+
+__all__ = ["MedianStopping"]
+
+
+@define
+class _Curve:
+    # What one trial has reported: its steps, and the average of its finite losses up to each of them.
+    steps: list[int] = Factory(list)
+    averages: list[float] = Factory(list)
+    best: float = math.inf
+    _finite: int = 0
+
+    def add(self, step: int, loss: float) -> None:
+        average = self.averages[-1] if self.averages else math.inf
+        if math.isfinite(loss):
+            self._finite += 1
+            # In this form a constant curve averages to exactly its constant, so that ties stay ties, and nothing overflows.
+            average = loss if self._finite == 1 else average + (loss / self._finite - average / self._finite)
+            self.best = min(self.best, loss)
+        self.steps.append(step)
+        self.averages.append(average)
+
+    def up_to(self, step: int) -> float | None:
+        index = bisect_right(self.steps, step) - 1
+        return self.averages[index] if index >= 0 else None
+
+
+@define(kw_only=True, eq=False, slots=False)
+class MedianStopping(Scheduler):
+    """The median stopping rule of Golovin et al., "Google Vizier: A Service for Black-Box Optimization" (KDD 2017).
+
+    At a report of step s, a trial is stopped if its best objective so far is strictly worse than the median of the running
+    averages of the other trials' objectives up to step s. The others are all trials that have reached step s, whether they
+    still run or have ended. One that skipped step s counts with its average up to its last report before s, and only when it
+    has reported a later one.
+
+    Metrics that are not finite are left out of the averages and are nobody's best. A trial that has had nothing else is worse
+    than every trial that has.
+
+    A report costs O(log n) where trials report the same steps. A step that nobody had reported, and that others have passed,
+    costs a look at each of the n trials, once.
+
+    Args:
+        grace: the first step at which a trial can be stopped; by default 1.
+        min_samples: how many others must have reached the step; by default 3.
+
+    Raises:
+        ConfigurationError: if either is no integer of at least 1.
+    """
+
+    grace: int = field(default=1, validator=number(1, integer=True))
+    min_samples: int = field(default=3, validator=number(1, integer=True))
+    _curves: dict[TrialId, _Curve] = field(init=False, factory=dict, repr=False)
+    # For every step from `grace` on that some trial has reported: the averages, up to it, of all trials that have reached it.
+    _columns: dict[int, Cutoff] = field(init=False, factory=dict, repr=False)
+    _known: list[int] = field(init=False, factory=list, repr=False)
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        """Compare the trial with the others at this step."""
+        loss, step = loss_of(self.objective, report), report.step
+        curve = self._curves.setdefault(trial.id, _Curve())
+        if loss is None or (curve.steps and step <= curve.steps[-1]):
+            return None
+        others = self._column(step)
+        self._carry(curve, step)
+        curve.add(step, loss)
+        if others is None:
+            return None
+        verdict = self._judge(curve, step, others)
+        others.add(curve.averages[-1])
+        return verdict
+
+    def _judge(self, curve: _Curve, step: int, others: Cutoff) -> Verdicts:
+        median = others.value
+        if median is None or len(others) < self.min_samples or curve.best <= median:
+            return None
+        best = shown(self.objective, curve.best) if math.isfinite(curve.best) else "nothing finite"
+        compared = f"{shown(self.objective, median)}, the median of the averages of {len(others)} other trials"
+        return Stop(f"median stopping: its best by step {step}, {best}, is worse than {compared}")
+
+    def _column(self, step: int) -> Cutoff | None:
+        if step < self.grace:
+            return None
+        column = self._columns.get(step)
+        if column is None:
+            column = self._columns[step] = Cutoff(2)
+            if self._known and step < self._known[-1]:
+                for curve in self._curves.values():
+                    if curve.steps and curve.steps[-1] > step and (average := curve.up_to(step)) is not None:
+                        column.add(average)
+            insort(self._known, step)
+        return column
+
+    def _carry(self, curve: _Curve, step: int) -> None:
+        # The trial reaches `step` and so, without a report, the steps of others that lie between its last one and this.
+        if curve.steps:
+            for known in self._known[bisect_right(self._known, curve.steps[-1]) : bisect_left(self._known, step)]:
+                self._columns[known].add(curve.averages[-1])
+
+    def plan(self) -> str:
+        """What it will do."""
+        others = "1 other trial has" if self.min_samples == 1 else f"{self.min_samples} other trials have"
+        return (
+            f"median stopping: from step {self.grace} on, wherever at least {others} been, a trial is stopped "
+            "when its best is worse than the median of the others' averages"
+        )
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes it judge as it does."""
+        return {"grace": self.grace, "min_samples": self.min_samples}

@@ -1,0 +1,249 @@
+"""The search: what you hold in your hand, or await.
+
+`search()` is a `Search` entered, awaited and left. `run()` is `search()` in a loop of its own, for scripts: it shows its progress,
+and handles Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+from asynctune._machine import stimuli
+from asynctune._machine.consult import Divergence
+from asynctune._machine.stimuli import Stimulus
+from asynctune.errors import ConfigurationError
+from asynctune.events import Event
+from asynctune.executors.base import Executor
+from asynctune.executors.local import LocalExecutor
+from asynctune.life import Life
+from asynctune.objective import Objective
+from asynctune.oracles.base import Oracle
+from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources, TrialId, TrialView, Values
+from asynctune.request import Request
+from asynctune.results import Result
+from asynctune.schedulers.base import Scheduler
+
+__all__ = ["Search", "SearchOptions", "search"]
+
+
+class SearchOptions(TypedDict, total=False):
+    """The keyword arguments of `Search`, for those that pass them on. `objective` is required."""
+
+    objective: Objective | str
+    oracle: Oracle | None
+    scheduler: Scheduler | None
+    stop: Any
+    max_trials: int | None
+    failure: FailurePolicy | None
+    limits: Limits | None
+    checkpoints: CheckpointPolicy | None
+    resources: Resources | None
+    executor: Executor | None
+    data: Mapping[str, Any] | None
+    storage: str | Path | None
+    resume: str
+    overwrite: bool
+    seed: int | None
+
+
+class Search:
+    """One search, held in the hand: `async with Search(train, ...) as search: ...`.
+
+    It runs in the background from the moment it is entered. When the block is left before the search is over, what runs is set
+    aside, to be resumed; when it is left, no process, descriptor, thread or temporary file of the search remains.
+
+    Args:
+        trainable: what a trial runs: a function of one argument, or "package.module:name". The argument is the trial; or, when it
+            is named `hp`, the hyperparameters alone; or, when it is named `config`, the values as a plain dict.
+        space: a dict from names to domains (nested dicts allowed), a `Space`, or None when trials name their parameters themselves.
+        objective: an `Objective`, or a name whose direction Keras defines ("val_accuracy").
+        oracle: proposes; `RandomSearch()` by default.
+        scheduler: judges; `FIFO()` by default.
+        stop: a stopper, a function of (trial, report), or a list of them.
+        max_trials: how many trials may be proposed, over all the times the search is opened; None for no limit.
+        failure, limits, checkpoints, resources: policies; see each.
+        executor: where trials run; `LocalExecutor()` by default. One that you entered is shared and outlives the search.
+        data: named objects, loaded once and mapped into every trial as `trial.data["name"]`.
+        storage: a directory to be durable and resumable in; None keeps the search in memory.
+        resume: what to do about a search that is there already. "auto" goes on with it; "must" wants one; "never" refuses one;
+            "adopt" goes on with another oracle or scheduler than the recorded one.
+        overwrite: remove the search that is there and start a new one.
+        seed: of everything that is drawn; None draws one, once.
+
+    Raises:
+        ConfigurationError: an argument cannot work; nothing was started.
+    """
+
+    def __init__(
+        self,
+        trainable: Any,
+        space: Any = None,
+        *,
+        objective: Objective | str,
+        oracle: Oracle | None = None,
+        scheduler: Scheduler | None = None,
+        stop: Any = None,
+        max_trials: int | None = None,
+        failure: FailurePolicy | None = None,
+        limits: Limits | None = None,
+        checkpoints: CheckpointPolicy | None = None,
+        resources: Resources | None = None,
+        executor: Executor | None = None,
+        data: Mapping[str, Any] | None = None,
+        storage: str | Path | None = None,
+        resume: str = "auto",
+        overwrite: bool = False,
+        seed: int | None = None,
+    ) -> None:
+        policies = {"failure": failure, "limits": limits, "checkpoints": checkpoints, "resources": resources}
+        self._request = Request.checked(
+            trainable,
+            space,
+            objective=objective,
+            oracle=oracle,
+            scheduler=scheduler,
+            stop=stop,
+            max_trials=max_trials,
+            data=data,
+            storage=storage,
+            resume=resume,
+            overwrite=overwrite,
+            seed=seed,
+            policies=policies,
+        )
+        if executor is not None and not isinstance(executor, Executor):
+            raise ConfigurationError(f"executor= takes an executor such as LocalExecutor(max_workers=4), not {executor!r}")
+        self._executor = executor if executor is not None else LocalExecutor()
+        self._request.check_executor(self._executor)
+        self._life: Life | None = None
+
+    # ------------------------------------------------------------------------------------------------ entered and left
+
+    async def __aenter__(self) -> Self:
+        if self._life is not None:
+            raise ConfigurationError("a Search can be entered once: make another one")
+        self._life = Life(self._request, self._executor)
+        try:
+            await self._life.wait_ready()
+        except BaseException:
+            await self._life.leave("the search was cancelled while it was opened")
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        life = self._running()
+        await life.leave("the search was left" if error is None else "the search was cancelled")
+        if error is None and not life.heard and not life.left and life.error is not None:
+            raise life.error
+
+    def _running(self) -> Life:
+        if self._life is None:
+            raise ConfigurationError("the search was not entered: use `async with Search(...) as search`")
+        return self._life
+
+    # --------------------------------------------------------------------------------------------------- what it found
+
+    async def result(self) -> Result:
+        """Wait until the search is over.
+
+        Raises:
+            SearchError: it ended before it was finished; what it recorded is kept, and it can be resumed.
+            FatalError: a trial ended it.
+        """
+        return await self._running().result()
+
+    @property
+    def trials(self) -> Mapping[TrialId, TrialView]:
+        """Every trial as it stands, by its id."""
+        return dict(self._running().publication.trials)
+
+    @property
+    def directory(self) -> Path:
+        """Where logs, checkpoints and trial directories are."""
+        return self._running().directory
+
+    @property
+    def divergences(self) -> Sequence[Divergence]:
+        """Where a plugin, told its history again, answered otherwise than was recorded. The recorded answers have won."""
+        return tuple(self._running().divergences)
+
+    def events(self, from_seq: int = 1) -> AsyncIterator[Event]:
+        """The events from number `from_seq` on: those that were, then those that come, until the search is over."""
+        if isinstance(from_seq, bool) or not isinstance(from_seq, int) or from_seq < 0:
+            raise ConfigurationError(f"events(from_seq=...) takes the number of an event, not {from_seq!r}")
+        return self._running().publication.events(max(0, from_seq - 1))
+
+    # ----------------------------------------------------------------------------------------------------- the commands
+
+    async def stop(self, reason: str = "stopped by the user") -> None:
+        """End the search with what it has found; running trials are COMPLETED with their score so far."""
+        await self._command(lambda at: stimuli.StopAsked(at=at, reason=reason))
+
+    async def stop_trial(self, trial: TrialId, reason: str = "stopped by the user") -> None:
+        """End one trial: COMPLETED, with its score so far.
+
+        Raises:
+            ConfigurationError: there is no such trial, or it has ended.
+        """
+        await self._command(lambda at: stimuli.StopTrialAsked(at=at, trial=trial, reason=reason))
+
+    async def pause(self) -> None:
+        """Start nothing new; what runs goes on."""
+        await self._command(lambda at: stimuli.PauseAsked(at=at))
+
+    async def resume(self) -> None:
+        """Start new things again."""
+        await self._command(lambda at: stimuli.ResumeAsked(at=at))
+
+    async def enqueue(self, values: Values) -> None:
+        """Have these values tried before the next proposal. Counts as a trial.
+
+        Raises:
+            ConfigurationError: they are not in the space.
+        """
+        await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(values)))
+
+    async def set_max_workers(self, count: int) -> None:
+        """Change how many trials run at once, for every search on this executor. Running ones are not ended."""
+        self._executor.pool.resize(count)
+        await self._command(lambda at: stimuli.WorkersSet(at=at, slots=count))
+
+    async def _command(self, make: Callable[[float], Stimulus]) -> None:
+        await self._running().command(make)
+
+
+async def search(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> Result:
+    """Search, and return what was found. Takes what `Search` takes.
+
+    Cancelling it ends every trial and leaves nothing behind; what was recorded is kept, and the search can be resumed.
+
+    Raises:
+        ConfigurationError: an argument cannot work; nothing was started.
+        StorageError: the directory cannot be used, or holds another search.
+        SearchError: the search ended before it was finished. It can be resumed.
+        FatalError: a trial ended it.
+    """
+    async with Search(trainable, space, **checked_names(options)) as running:
+        return await running.result()
+
+
+def checked_names(options: SearchOptions) -> SearchOptions:
+    """The options, if `Search` has an argument for each.
+
+    Raises:
+        TypeError: naming the one that it has not, and the one that was probably meant; or the one that is missing.
+    """
+    known = SearchOptions.__annotations__
+    for name in options:
+        if name not in known:
+            meant = difflib.get_close_matches(name, known, n=1)
+            raise TypeError(f"search() has no argument {name!r}" + (f": did you mean {meant[0]!r}?" if meant else ""))
+    if "objective" not in options:
+        raise TypeError('search() needs objective=, such as Objective("loss", "min") or "val_accuracy"')
+    return options

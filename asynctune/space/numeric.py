@@ -1,0 +1,291 @@
+"""The two domains of numbers, `Int` and `Float`.
+
+With a step, a domain is a sequence of values, each with an equal part of [0, 1]. Without one, [0, 1] is stretched over the
+range. An `Int` without a step is the sequence of all its integers; under a log, it is the range from `min_value` to
+`max_value` + 1, rounded down.
+"""
+
+from __future__ import annotations
+
+import math
+
+from attrs import frozen
+
+from asynctune.errors import SpaceError
+from asynctune.space.checks import as_float, integer, listed, number, plain, sound_points, sound_unit, wrong
+from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, part, squeeze, stretch
+
+__all__ = ["Float", "Int"]
+
+
+@frozen(init=False)
+class Int:
+    """A whole number from `min_value` to `max_value`, both included.
+
+    Args:
+        min_value, max_value: integers of 64 bits.
+        step: added under "linear" (1, if it is None); multiplied under "log", where None means every integer.
+        sampling: "linear"; "log", uniform in the logarithm; or "reverse_log", its mirror image. Both logs need `min_value` > 0.
+        default: one of the values; the smallest, if it is None.
+
+    Raises:
+        SpaceError: naming the argument, what it takes and what it got.
+    """
+
+    min_value: int
+    max_value: int
+    step: int | None
+    sampling: Sampling
+    default: int
+
+    def __init__(
+        self,
+        min_value: int,
+        max_value: int,
+        step: int | None = None,
+        sampling: Sampling = "linear",
+        default: int | None = None,
+    ) -> None:
+        low = integer("Int(min_value=...)", min_value)
+        high = integer("Int(max_value=...)", max_value, f"an integer of at least min_value ({low})", low)
+        _check_sampling("Int", sampling, low)
+        if step is not None:
+            least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
+            step = integer("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
+        integers = _integers(low, high, step, sampling)
+        default = integers[0] if default is None else plain(default)
+        if not _is_in(default, integers):
+            raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling)})", default)
+        self.__attrs_init__(low, high, step, sampling, default)
+
+    @property
+    def _integers(self) -> range | tuple[int, ...]:
+        return _integers(self.min_value, self.max_value, self.step, self.sampling)
+
+    @property
+    def _stretched(self) -> bool:
+        return self.step is None and self.sampling != "linear"
+
+    @property
+    def size(self) -> int:
+        """How many values there are."""
+        integers = self._integers
+        if isinstance(integers, tuple):
+            return len(integers)
+        return (integers[-1] - integers[0]) // integers.step + 1  # len() of a range ends at 63 bits
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """All values, in increasing order.
+
+        Raises:
+            SpaceError: if there are more than a million.
+        """
+        return listed(self.describe(), self._integers, self.size)
+
+    def grid(self, points: int = 10) -> tuple[int, ...]:
+        """All values, if there is a step or there are at most `points` of them. Otherwise `points` of them, in increasing order
+        and evenly along the scale, both ends included; fewer under a log, where neighbours fall together."""
+        if self.step is not None or self.size <= sound_points(points):
+            return self.values
+        low, high = self.min_value, self.max_value
+        spread = (round(stretch(i / (points - 1), low, high, self.sampling)) for i in range(points))
+        return tuple(sorted({min(max(value, low), high) for value in spread}))
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is an int (no bool, no 1.0) and one of the values."""
+        return _is_in(value, self._integers)
+
+    def coerce(self, value: object) -> int:
+        """The value that `value` is; it may come as NumPy's.
+
+        Raises:
+            SpaceError: if it is not one of the values.
+        """
+        whole = plain(value)
+        if not _is_in(whole, self._integers):
+            raise wrong(self.describe(), "one of its values", value)
+        return int(whole)
+
+    def from_unit(self, unit: float) -> int:
+        """The value at `unit` in [0, 1]."""
+        unit = sound_unit(unit)
+        if not self._stretched:
+            return self._integers[part(unit, self.size)]
+        if self.sampling == "reverse_log":
+            return self.min_value + self.max_value - self._log_integer(1 - unit)
+        return self._log_integer(unit)
+
+    def _log_integer(self, unit: float) -> int:
+        whole = int(stretch(unit, self.min_value, self.max_value + 1, "log"))
+        return min(max(whole, self.min_value), self.max_value)
+
+    def to_unit(self, value: object) -> float:
+        """The middle of the part of [0, 1] that `from_unit` takes to `value`."""
+        whole = self.coerce(value)
+        if not self._stretched or self.min_value == self.max_value:
+            return (self._integers.index(whole) + 0.5) / self.size
+        if self.sampling == "reverse_log":
+            return 1 - squeeze(self.min_value + self.max_value - whole + 0.5, self.min_value, self.max_value + 1, "log")
+        return squeeze(whole + 0.5, self.min_value, self.max_value + 1, "log")
+
+    def describe(self) -> str:
+        """One line, the same for equal domains only."""
+        default = "" if self.default == self._integers[0] else f", default {self.default}"
+        return f"Int({_span(self.min_value, self.max_value, self.step, self.sampling)}{default})"
+
+
+@frozen(init=False)
+class Float:
+    """A number from `min_value` to `max_value`, both included.
+
+    Args:
+        min_value, max_value: finite numbers.
+        step: added under "linear", multiplied under "log"; None means any number. Steps are taken in decimal: those of 0.2
+            from 0 to 1 are 0, 0.2, 0.4, 0.6, 0.8 and 1. Under "reverse_log" they are taken from `max_value` down.
+        sampling: "linear"; "log", uniform in the logarithm; or "reverse_log", its mirror image. Both logs need `min_value` > 0.
+        default: one of the values; the smallest, if it is None.
+
+    Raises:
+        SpaceError: naming the argument, what it takes and what it got.
+    """
+
+    min_value: float
+    max_value: float
+    step: float | None
+    sampling: Sampling
+    default: float
+
+    def __init__(
+        self,
+        min_value: float,
+        max_value: float,
+        step: float | None = None,
+        sampling: Sampling = "linear",
+        default: float | None = None,
+    ) -> None:
+        low = number("Float(min_value=...)", min_value)
+        high = number("Float(max_value=...)", max_value, f"a finite number of at least min_value ({low!r})", low)
+        _check_sampling("Float", sampling, low)
+        if step is not None:
+            above, wanted = (0.0, "") if sampling == "linear" else (1.0, ", a factor")
+            step = number("Float(step=...)", step, f"a finite number above {above:g}{wanted}", math.nextafter(above, math.inf))
+            if not distinct(low, high, step, sampling):
+                raise wrong("Float(step=...)", f"a step that floats from {low!r} to {high!r} are fine enough for", step)
+        rungs = _rungs(low, high, step, sampling)
+        first = low if rungs is None else rungs[0]
+        start = first if default is None else _on(plain(default), low, high, rungs)
+        if start is None:
+            raise wrong("Float(default=...)", f"a value of Float({_span(low, high, step, sampling)})", default)
+        self.__attrs_init__(low, high, step, sampling, start)
+
+    @property
+    def _rungs(self) -> Rungs | None:
+        return _rungs(self.min_value, self.max_value, self.step, self.sampling)
+
+    @property
+    def size(self) -> int | None:
+        """How many values there are; None if there is no step."""
+        rungs = self._rungs
+        return None if rungs is None else len(rungs)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """All values, in increasing order.
+
+        Raises:
+            SpaceError: if there is no step, or there are more than a million.
+        """
+        rungs = self._rungs
+        if rungs is None:
+            raise SpaceError(f"{self.describe()} has no end of values: give it a step, or use grid()")
+        return listed(self.describe(), rungs, len(rungs))
+
+    def grid(self, points: int = 10) -> tuple[float, ...]:
+        """All values, if there is a step. Otherwise `points` of them, in increasing order and evenly along the scale, both ends
+        included."""
+        points = sound_points(points)
+        if self._rungs is not None:
+            return self.values
+        spread = (stretch(i / (points - 1), self.min_value, self.max_value, self.sampling) for i in range(points))
+        return tuple(sorted(set(spread)))
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is a float or an int (no bool) and one of the values, exactly."""
+        return as_float(value) is not None and _on(value, self.min_value, self.max_value, self._rungs) == value
+
+    def coerce(self, value: object) -> float:
+        """The value that `value` is; it may come as an int, or as NumPy's. What float arithmetic left of a step becomes the
+        step: 0.30000000000000004 is 0.3.
+
+        Raises:
+            SpaceError: if it is not one of the values.
+        """
+        found = _on(plain(value), self.min_value, self.max_value, self._rungs)
+        if found is None:
+            raise wrong(self.describe(), "one of its values", value)
+        return found
+
+    def from_unit(self, unit: float) -> float:
+        """The value at `unit` in [0, 1]."""
+        unit, rungs = sound_unit(unit), self._rungs
+        if rungs is None:
+            return stretch(unit, self.min_value, self.max_value, self.sampling)
+        return rungs[part(unit, len(rungs))]
+
+    def to_unit(self, value: object) -> float:
+        """Where in [0, 1] `value` stands: for a step, the middle of the part that `from_unit` takes to it."""
+        found, rungs = self.coerce(value), self._rungs
+        index = None if rungs is None else rungs.nearest(found)
+        if rungs is None or index is None:
+            return squeeze(found, self.min_value, self.max_value, self.sampling)
+        return (index + 0.5) / len(rungs)
+
+    def describe(self) -> str:
+        """One line, the same for equal domains only."""
+        rungs = self._rungs
+        default = "" if self.default == (self.min_value if rungs is None else rungs[0]) else f", default {self.default!r}"
+        return f"Float({_span(self.min_value, self.max_value, self.step, self.sampling)}{default})"
+
+
+def _integers(low: int, high: int, step: int | None, sampling: Sampling) -> range | tuple[int, ...]:
+    if sampling == "linear" or step is None:
+        return range(low, high + 1, step or 1)
+    walked = [low]
+    while walked[-1] * step <= high:
+        walked.append(walked[-1] * step)
+    return tuple(walked) if sampling == "log" else tuple(low + high - value for value in reversed(walked))
+
+
+def _is_in(value: object, integers: range | tuple[int, ...]) -> bool:
+    return type(value) is int and value in integers
+
+
+def _rungs(low: float, high: float, step: float | None, sampling: Sampling) -> Rungs | None:
+    if step is None:
+        # A range without length is one value, not a continuum.
+        return Rungs.of(low, high, 2.0, "linear") if low == high else None
+    return Rungs.of(low, high, step, sampling)
+
+
+def _on(value: object, low: float, high: float, rungs: Rungs | None) -> float | None:
+    exact = as_float(value)
+    if exact is None:
+        return None
+    if rungs is None:
+        return exact if low <= exact <= high else None
+    index = rungs.nearest(exact)
+    return None if index is None else rungs[index]
+
+
+def _check_sampling(domain: str, sampling: object, low: float) -> None:
+    if sampling not in SAMPLINGS:
+        raise wrong(f"{domain}(sampling=...)", " or ".join(map(repr, SAMPLINGS)), sampling)
+    if sampling != "linear" and low <= 0:
+        raise wrong(f"{domain}(min_value=...)", f"a number above 0 with sampling={sampling!r}", low)
+
+
+def _span(low: float, high: float, step: float | None, sampling: Sampling) -> str:
+    by = "" if step is None else f", step {step!r}"
+    scale = "" if sampling == "linear" else f", {sampling}"
+    return f"{low!r} to {high!r}{by}{scale}"

@@ -1,0 +1,103 @@
+"""Stoppers say when it is enough: of one trial, or of the whole search.
+
+A stopper is anything with one or both of the methods of `Stopper`; a plain function `(trial, report) -> bool` is one too. Like
+a scheduler it is pure: it judges what it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from attrs import field, frozen
+
+from asynctune.errors import ConfigurationError
+from asynctune.records import Report, TrialView
+from asynctune.validators import number
+from asynctune.views import SearchView
+
+__all__ = ["FunctionStopper", "MaxSteps", "SearchStopper", "Stopper", "TimeBudget", "TrialStopper", "as_stopper"]
+
+
+@runtime_checkable
+class TrialStopper(Protocol):
+    """Ends single trials."""
+
+    def should_stop_trial(self, trial: TrialView, report: Report) -> str | None:
+        """The reason to end this trial after this report, or None."""
+
+
+@runtime_checkable
+class SearchStopper(Protocol):
+    """Ends the search. Asked after everything that happens, and again at search time `deadline`, if that is not None."""
+
+    deadline: float | None
+
+    def should_stop_search(self, search: SearchView) -> str | None:
+        """The reason to end the search, or None. Running trials are stopped, with their score so far."""
+
+
+Stopper: TypeAlias = TrialStopper | SearchStopper
+
+
+@frozen
+class MaxSteps:
+    """End each trial when it has reported this step.
+
+    Args:
+        steps: at least 1.
+    """
+
+    steps: int = field(validator=number(1, integer=True))
+
+    def should_stop_trial(self, trial: TrialView, report: Report) -> str | None:
+        """Whether the step was reached."""
+        return f"{self.steps} steps" if report.step >= self.steps else None
+
+
+@frozen
+class TimeBudget:
+    """End the search when it has been open for this long, over all the times it was opened.
+
+    Args:
+        seconds: above 0.
+    """
+
+    seconds: float = field(validator=number(0, above=True))
+
+    @property
+    def deadline(self) -> float:
+        """When to be asked again."""
+        return self.seconds
+
+    def should_stop_search(self, search: SearchView) -> str | None:
+        """Whether the time is spent."""
+        return f"time budget of {self.seconds:g} s" if search.at >= self.seconds else None
+
+
+@frozen
+class FunctionStopper:
+    """End a trial when `function(trial, report)` is true."""
+
+    function: Callable[[TrialView, Report], Any]
+
+    def should_stop_trial(self, trial: TrialView, report: Report) -> str | None:
+        """What the function says."""
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return f"stopped by {name}()" if self.function(trial, report) else None
+
+
+def as_stopper(stopper: Any) -> Stopper:
+    """The stopper that `stopper` is, or the function wrapped as one.
+
+    Raises:
+        ConfigurationError: if it is neither.
+    """
+    if isinstance(stopper, type):
+        raise ConfigurationError(f"stop= takes stoppers, not the class {stopper.__name__}: write {stopper.__name__}(...)")
+    if isinstance(stopper, TrialStopper | SearchStopper):
+        return stopper
+    if callable(stopper):
+        return FunctionStopper(stopper)
+    message = f"stop= takes stoppers such as MaxSteps(100), or functions of (trial, report), not {stopper!r}"
+    raise ConfigurationError(message)

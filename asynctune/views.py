@@ -1,0 +1,31 @@
+"""The search as plugins see it: facts at one moment, none of the machinery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from asynctune.objective import Objective
+from asynctune.records import State, TrialId, TrialView
+
+__all__ = ["SearchView"]
+
+
+@frozen(kw_only=True)
+class SearchView:
+    """A search as it stands.
+
+    Args:
+        at: search time, in seconds.
+        objective: what is wanted.
+        trials: every trial by its id; looked up when it is asked for.
+        counts: how many trials are in each state.
+        best: the COMPLETED trial with the best finite score, if there is one.
+    """
+
+    at: float
+    objective: Objective
+    trials: Mapping[TrialId, TrialView]
+    counts: Mapping[State, int]
+    best: TrialView | None

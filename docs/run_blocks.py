@@ -1,0 +1,57 @@
+"""Runs the examples in Markdown pages: each Python block that follows a line `<!-- runnable -->`.
+
+`python docs/run_blocks.py README.md docs`. Every block is a program of its own, run in an empty directory.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["Block", "blocks"]
+
+SECONDS = 300
+RUNNABLE = re.compile(r"^<!-- runnable -->\n```python[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+Block = tuple[str, str]
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """Where each runnable block of a page starts, and its code."""
+    text = path.read_text(encoding="utf-8")
+    for match in RUNNABLE.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        yield f"{path}:{line}", match["code"]
+
+
+def _pages(arguments: list[str]) -> Iterator[Path]:
+    for path in map(Path, arguments):
+        yield from sorted(path.rglob("*.md")) if path.is_dir() else [path]
+
+
+def _run(where: str, code: str) -> bool:
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory) / "block.py"
+        program.write_text(code, encoding="utf-8")
+        try:
+            done = subprocess.run([sys.executable, program], cwd=directory, timeout=SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"{where}: did not end within {SECONDS} s", flush=True)
+            return False
+    print(f"{where}: {'passed' if done.returncode == 0 else f'exit code {done.returncode}'}", flush=True)
+    return done.returncode == 0
+
+
+def _main() -> int:
+    found = [block for page in _pages(sys.argv[1:]) for block in blocks(page)]
+    failed = [where for where, code in found if not _run(where, code)]
+    print(f"{len(found) - len(failed)} of {len(found)} examples passed")
+    return 0 if found and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

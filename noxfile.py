@@ -1,0 +1,112 @@
+"""The house rules, as commands: `nox` runs what must hold before a change lands, `nox -l` lists the rest."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types", "core", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+EXAMPLE_SECONDS = 600
+
+
+def group(*names: str) -> list[str]:
+    """What these dependency groups ask for. (An older pip cannot read groups itself.)"""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def dependencies(*names: str) -> list[str]:
+    """The requirements of the package, or those of these names."""
+    return [each for each in PROJECT["project"]["dependencies"] if not names or each.split(">=")[0] in names]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types: of the package, its tests, and every script."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """The machine's tests where there is no anyio, and so no event loop to lean on."""
+    session.install("--no-deps", "-e", ".")
+    session.install(*dependencies("attrs", "cattrs", "msgpack"), *group("core"))
+    session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('anyio') is None")
+    session.run("pytest", "tests/machine", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite, with Keras."""
+    session.install("-e", ".[keras]", *group("tests"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def process(session: nox.Session) -> None:
+    """Only the tests that are about processes."""
+    session.install("-e", ".[keras]", *group("tests"))
+    session.run("pytest", "tests/process", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The long tests."""
+    session.install("-e", ".[keras]", *group("tests"))
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The tests that need no Keras, with the oldest dependencies that we say we work with."""
+    session.install("-e", ".", *group("tests"))
+    session.install(*(each.replace(">=", "==") for each in dependencies()))
+    session.run("pytest", "-m", "not keras and not slow", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site, every warning an error, and run the examples in its pages."""
+    session.install("-e", ".[examples]", *group("docs"))
+    session.run("python", "docs/make_state_diagram.py", "--check")
+    session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
+    session.run("python", "docs/run_blocks.py", "README.md", "docs")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Every program in examples/, each in an empty directory, from an installed package rather than the checkout."""
+    session.install(".[examples]")
+    for program in sorted(Path("examples").resolve().glob("*.py")):
+        with session.chdir(_empty(Path(session.create_tmp()) / program.stem)):
+            session.run("timeout", str(EXAMPLE_SECONDS), "python", str(program), external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every benchmark, each beside its floor. Say which: `nox -s bench -- dispatch report`."""
+    session.install(".[keras]", *group("bench"))
+    for program in sorted(Path("bench").glob("*.py")):
+        if not session.posargs or program.stem in session.posargs:
+            session.run("python", str(program))
+
+
+def _empty(directory: Path) -> Path:
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory

@@ -1,0 +1,78 @@
+"""Random domains, spaces and values, over everything that may be declared."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from asynctune.errors import SpaceError
+from asynctune.records import Value
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Sampling, Space
+
+__all__ = ["domains", "exactly", "floats", "ints", "names", "scalars", "spaces", "units"]
+
+SAMPLINGS: SearchStrategy[Sampling] = st.sampled_from(("linear", "log", "reverse_log"))
+INTEGERS = st.one_of(st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1))
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+
+units: SearchStrategy[float] = st.one_of(st.sampled_from((0.0, 1.0, 0.5, math.nextafter(1, 0), 5e-324)), st.floats(0, 1))
+scalars: SearchStrategy[Value] = st.one_of(
+    st.none(), st.booleans(), INTEGERS, st.floats(allow_nan=False, allow_infinity=False), TEXT
+)
+names: SearchStrategy[str] = st.lists(st.text("abcdé_ 0", min_size=1, max_size=3), min_size=1, max_size=3).map("/".join)
+
+
+def exactly(value: object) -> object:
+    """What two values have in common when they are the same to us: 1, 1.0 and True are not."""
+    return (type(value), value)
+
+
+@st.composite
+def ints(draw: DrawFn) -> Int:
+    sampling = draw(SAMPLINGS)
+    least = -(2**63) if sampling == "linear" else 1
+    low = draw(st.one_of(st.integers(max(least, -50), 50), st.integers(least, 2**63 - 1)))
+    high = draw(st.one_of(st.integers(low, min(low + 1000, 2**63 - 1)), st.integers(low, 2**63 - 1)))
+    step = draw(st.none() | st.integers(1 if sampling == "linear" else 2, max(2, high - low + 1)))
+    domain = Int(low, high, step, sampling)
+    return Int(low, high, step, sampling, domain.from_unit(draw(units)))
+
+
+@st.composite
+def floats(draw: DrawFn) -> Float:
+    sampling = draw(SAMPLINGS)
+    least = None if sampling == "linear" else 5e-324
+    finite = st.floats(allow_nan=False, allow_infinity=False, min_value=least)
+    short = st.decimals(0 if sampling == "linear" else Decimal("0.001"), 100, places=3).map(float)
+    low, high = sorted((draw(finite | short), draw(finite | short)))
+    step = None
+    if draw(st.booleans()):
+        step = draw(st.decimals("1.001", 20, places=3).map(float)) if sampling != "linear" else _linear_step(draw, low, high)
+    try:
+        domain = Float(low, high, step, sampling)
+    except SpaceError as error:
+        # What floats cannot tell apart is refused, and nothing else here.
+        assert "fine enough" in str(error)  # noqa: PT017
+        domain = Float(low, high, None, sampling)
+        step = None
+    return Float(low, high, step, sampling, domain.from_unit(draw(units)))
+
+
+def _linear_step(draw: DrawFn, low: float, high: float) -> float:
+    span = high / 2 - low / 2
+    return draw(st.sampled_from((0.001, 0.1, 0.25, 1.0, 3.0))) if span < 1000 else max(span / draw(st.integers(1, 300)), 1.0)
+
+
+@st.composite
+def choices(draw: DrawFn) -> Choice:
+    values = draw(st.lists(scalars, min_size=1, max_size=6, unique_by=exactly))
+    numbers = all(type(value) in (int, float) for value in values)
+    ordered = draw(st.sampled_from((None, False, True) if numbers else (None, False)))
+    return Choice(values, ordered, draw(st.sampled_from(values)))
+
+
+domains: SearchStrategy[Domain] = st.one_of(ints(), floats(), choices(), st.builds(Boolean, st.booleans()), st.builds(Fixed, scalars))
+spaces: SearchStrategy[Space] = st.dictionaries(names, domains, max_size=5).map(Space)

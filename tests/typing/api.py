@@ -1,0 +1,110 @@
+"""Every public name, used as its documentation says. Checked by mypy, never run; tests/house sees that no name is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_type
+
+import asynctune as at
+from asynctune.records import Verdict
+
+
+def train(trial: at.Trial) -> Mapping[str, float]:
+    lr = trial.hp.Float("lr", 1e-4, 1e-1, sampling="log")
+    units = trial.hp.Int("units", 32, 512, step=32)
+    start: Path | None = trial.restore()
+    for step in range(1, 4):
+        with trial.checkpoint(step=step) as directory:
+            (directory / "state").write_text(f"{start} {units}")
+        trial.report({"loss": lr}, step=step)
+        if trial.should_stop:
+            break
+    trial.report(loss=lr)
+    if lr < 0:
+        raise at.FailedTrialError("negative")
+    if units < 0:
+        raise at.FatalError("wrong space")
+    return {"loss": lr * len(trial.values) * trial.seed}
+
+
+async def train_inline(trial: at.AsyncTrial) -> float:
+    await trial.report(step=1, loss=1.0)
+    return 1.0
+
+
+class Oracle(at.Oracle):
+    def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+        return at.Suggestion.run({name: domain.default for name, domain in space.parameters.items()})
+
+
+class Scheduler(at.Scheduler):
+    def on_trial_result(
+        self, trial: at.TrialView, report: at.Report
+    ) -> at.Stop | at.Pause | at.Exploit | at.Reallocate | Mapping[int, Verdict] | None:
+        if report.step > 10:
+            return at.Stop("enough")
+        if report.step > 8:
+            return {trial.id: at.CONTINUE, 0: at.PAUSE, 1: at.STOP}
+        return at.Reallocate(at.Resources(cpu=2)) if report.step > 5 else at.Exploit(source=3)
+
+
+async def main() -> None:
+    space = {
+        "units": at.Int(32, 512, step=32),
+        "nested": {"lr": at.Float(1e-4, 1e-1, sampling="log"), "bias": at.Boolean()},
+        "activation": at.Choice(["relu", "tanh"]),
+        "seed": at.Fixed(3),
+    }
+    result = await at.search(
+        train,
+        space=space,
+        objective=at.Objective("loss", "min", over="best"),
+        oracle=at.oracles.RandomSearch(),
+        scheduler=at.schedulers.ASHA(max_steps=27),
+        stop=[at.stoppers.TimeBudget(3600), at.stoppers.MaxSteps(9), lambda trial, report: report.step > trial.id],
+        max_trials=100,
+        failure=at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None),
+        limits=at.Limits(trial_time=600, grace=5),
+        checkpoints=at.CheckpointPolicy(keep=3),
+        resources=at.Resources(cpu=1),
+        executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
+        data={"x": [1, 2, 3]},
+        storage="runs/typed",
+        resume="auto",
+        seed=0,
+    )
+    assert_type(result, at.Result)
+    assert_type(result.trials[3], at.TrialView)
+    assert_type(result.trials[3].state, at.State)
+    assert_type(result.trials[3].failure, at.Failure | None)
+    assert_type(result.trials[3].checkpoint, at.CheckpointKey | None)
+
+    executor: at.Executor = at.InlineExecutor(max_workers=8)
+    async with (
+        executor,
+        at.Search(train_inline, objective=at.Objective("loss", "min"), executor=executor, oracle=Oracle()) as search,
+    ):
+        async for event in search.events(from_seq=0):
+            assert_type(event, at.Event)
+            assert_type(event.seq, int)
+        await search.stop_trial(7)
+        await search.pause()
+        await search.set_max_workers(2)
+        await search.enqueue({"units": 64})
+        assert_type(await search.result(), at.Result)
+
+
+def script() -> None:
+    try:
+        assert_type(at.run(train, objective="val_loss", scheduler=Scheduler(), display=False), at.Result)
+    except at.errors.SearchError as error:
+        failed: at.AsynctuneError = error
+        raise failed from None
+    except (at.FatalValueError, at.FatalTypeError, at.FatalRuntimeError):
+        raise
+
+
+def modules(hp: at.HyperParameters, trial: at.Trial) -> tuple[str, object]:
+    callback = at.keras.ReportCallback(trial, checkpoint=True)
+    return at.__version__, (at.executors.Capabilities, at.testing, callback, hp.Boolean("bias"))
