@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.domains import Domain
@@ -77,7 +77,7 @@ class Finished:
     launch: LaunchNumber
     score: float
     metrics: Metrics | None = None
-    executions: tuple[Metrics, ...] = field(default=(), converter=tuple)
+    executions: tuple[Metrics, ...] = ()
     checkpoint: CheckpointKey | None = None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, Resources, TrialId, Values
 from asynctune.space.domains import Domain
@@ -153,7 +153,7 @@ class TrialReturned:
     trial: TrialId
     launch: LaunchNumber
     metrics: Metrics | None = None
-    executions: tuple[Metrics, ...] = field(default=(), converter=tuple)
+    executions: tuple[Metrics, ...] = ()
     step: int | None = None
     checkpoint: CheckpointKey | None = None
 

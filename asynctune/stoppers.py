@@ -7,6 +7,7 @@ a scheduler it is pure: it judges what it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction, signature
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
@@ -31,7 +32,9 @@ class TrialStopper(Protocol):
 class SearchStopper(Protocol):
     """Ends the search. Asked after everything that happens, and again at search time `deadline`, if that is not None."""
 
-    deadline: float | None
+    @property
+    def deadline(self) -> float | None:
+        """The search time, in seconds, at which to be asked in any case. A plain attribute will do."""
 
     def should_stop_search(self, search: SearchView) -> str | None:
         """The reason to end the search, or None. Running trials are stopped, with their score so far."""
@@ -97,7 +100,25 @@ def as_stopper(stopper: Any) -> Stopper:
         raise ConfigurationError(f"stop= takes stoppers, not the class {stopper.__name__}: write {stopper.__name__}(...)")
     if isinstance(stopper, TrialStopper | SearchStopper):
         return stopper
+    if hasattr(stopper, "should_stop_search"):
+        message = f"{type(stopper).__name__} has should_stop_search() and no deadline: give it one, which can be None"
+        raise ConfigurationError(message)
     if callable(stopper):
-        return FunctionStopper(stopper)
+        return FunctionStopper(_sound(stopper))
     message = f"stop= takes stoppers such as MaxSteps(100), or functions of (trial, report), not {stopper!r}"
     raise ConfigurationError(message)
+
+
+def _sound(function: Callable[..., Any]) -> Callable[[TrialView, Report], Any]:
+    # What an async function returns is always true: it would end every trial at its first report.
+    if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 -- not whether
+        raise ConfigurationError(f"stop= takes plain functions of (trial, report): {function!r} is async")
+    try:
+        parameters = signature(function)
+    except ValueError:
+        return function  # written in C, without a signature to look at
+    try:
+        parameters.bind(None, None)
+    except TypeError:
+        raise ConfigurationError(f"stop= takes functions of (trial, report), not of {parameters}: {function!r}") from None
+    return function

@@ -104,8 +104,8 @@ class Caller:
 
 
 def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Divergence]]:
-    """Make the recorded calls again. Returns the answers to asks that were never answered (they are the last ones, for calls are
-    made in order), and where the oracle now answers otherwise.
+    """Make the recorded calls again. Returns the answers to asks that were never answered (they are the last ones, for calls
+    are made in order), and where the oracle now answers otherwise.
 
     An oracle that gives its state is set to the last one that was recorded, and only told what came after.
     """

@@ -1,7 +1,7 @@
 """The head mark: the number and chain hash of the last acknowledged record, beside the database.
 
-SQLite alone cannot tell a journal that lost its end (a restored copy, a lost write-ahead log) from one that never had it. The mark
-can. It has two places that are written in turn, each with a checksum, so that a torn write leaves the one before.
+SQLite alone cannot tell a journal that lost its end (a restored copy, a lost write-ahead log) from one that never had it. The
+mark can. It has two places that are written in turn, each with a checksum, so that a torn write leaves the one before.
 """
 
 from __future__ import annotations

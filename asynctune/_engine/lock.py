@@ -1,4 +1,5 @@
-"""One process writes a search. The lock is the kernel's: it dies with its holder, and nothing has to be cleaned up or timed out.
+"""One process writes a search. The lock is the kernel's: it dies with its holder, and nothing has to be cleaned up or timed
+out.
 
 It is a POSIX record lock, which a forked child does not inherit (a service's helper that outlives it must not keep the search
 locked). Its price: it does not hold against its own process, and any close of the file there would drop it. So this process

@@ -1,7 +1,8 @@
 """The oracle coroutine: the one task of a search. It hears the runners, has the machine decide, and answers.
 
-It never decides anything itself, and acts on nothing that was not committed. Cancelling it closes the search: what runs is told to
-stop and is set aside; cancelling it again takes the grace away. It returns only when nothing of the search runs any more.
+It never decides anything itself, and acts on nothing that was not committed. Cancelling it closes the search: what runs is
+told to stop and is set aside; cancelling it again takes the grace away. It returns only when nothing of the search runs any
+more.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class OracleCoroutine:
             TellEnd: self._post,
             TellReport: self._post,
             RequestSlots: lambda i: self._pool.request(self, i.count),
-            ReleaseSlot: lambda i: self._pool.release(self._held.pop()),
+            ReleaseSlot: lambda _: self._pool.release(self._held.pop()),
             StartLaunch: self._start,
             AnswerReport: lambda i: self.attachment.send(i.answer),
             StopLaunch: self._stop,

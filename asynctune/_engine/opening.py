@@ -13,7 +13,7 @@ from asynctune._engine.actor import Answered, OracleCall
 from asynctune._engine.record import Record
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune._machine.machine import Machine
-from asynctune._machine.stimuli import Opened, Settings, Suggested
+from asynctune._machine.stimuli import Settings, Suggested
 from asynctune.errors import JournalError, ResumeError
 from asynctune.records import CheckpointKey
 from asynctune.space import Space

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from attrs import field, frozen
+from attrs import frozen
 
 from asynctune._machine.consult import PluginAnswer
 from asynctune._machine.stimuli import Stimulus
@@ -22,8 +22,8 @@ class Record:
 
     seq: int
     stimulus: Stimulus
-    happened: tuple[Happening, ...] = field(converter=tuple)
-    answers: tuple[PluginAnswer, ...] = field(default=(), converter=tuple)
+    happened: tuple[Happening, ...]
+    answers: tuple[PluginAnswer, ...] = ()
 
 
 def pack(record: Record) -> bytes:

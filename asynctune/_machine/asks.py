@@ -12,8 +12,8 @@ __all__ = ["Asks"]
 class Asks:
     """The asks of a search.
 
-    `in_flight` maps the number of an unanswered ask to the id of its trial. `idle` and `exhausted` are what the oracle last said,
-    for as long as nothing has happened that could change its mind.
+    `in_flight` maps the number of an unanswered ask to the id of its trial. `idle` and `exhausted` are what the oracle last
+    said, for as long as nothing has happened that could change its mind.
     """
 
     def __init__(self) -> None:

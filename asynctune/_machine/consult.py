@@ -1,11 +1,13 @@
 """How the machine asks its plugins, and how their answers are recorded, checked, and made to win when a search is opened again.
 
-An answer that says nothing (CONTINUE, "no reason to stop") is not written down: absence is that answer. So a record stays small.
+An answer that says nothing (CONTINUE, "no reason to stop") is not written down: absence is that answer. So a record stays
+small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
@@ -183,10 +185,10 @@ class Consult:
 
     def stop_trial(self, trial: TrialView, report: Report) -> str | None:
         """The first stopper's reason to end this trial. All are asked, for some count."""
-        reasons = [
-            self._reason(stopper, self._call(stopper, "should_stop_trial", lambda s=stopper: s.should_stop_trial(trial, report)))
-            for stopper in self._trial_stoppers
-        ]
+        reasons = []
+        for stopper in self._trial_stoppers:
+            said = self._call(stopper, "should_stop_trial", partial(stopper.should_stop_trial, trial, report))
+            reasons.append(self._reason(stopper, said))
         reason = next((reason for reason in reasons if reason is not None), None)
         if self._recorded is not None:
             reason = next((a.reason for a in self._recorded if isinstance(a, EndTrial) and a.trial == trial.id), None)
@@ -199,10 +201,10 @@ class Consult:
         reason = None
         if self._search_stoppers:
             view = search()
-            reasons = [
-                self._reason(stopper, self._call(stopper, "should_stop_search", lambda s=stopper: s.should_stop_search(view)))
-                for stopper in self._search_stoppers
-            ]
+            reasons = []
+            for stopper in self._search_stoppers:
+                said = self._call(stopper, "should_stop_search", partial(stopper.should_stop_search, view))
+                reasons.append(self._reason(stopper, said))
             reason = next((reason for reason in reasons if reason is not None), None)
         if self._recorded is not None:
             reason = next((a.reason for a in self._recorded if isinstance(a, EndWhole)), None)

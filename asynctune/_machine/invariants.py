@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from asynctune.records import State
@@ -43,7 +44,7 @@ def _check_trials(machine: Machine) -> None:
         if trial.state is State.RETRYING and machine.opened == 1:
             assert trial.attempt <= 1 + policy.max_retries_per_trial, f"{who} has more attempts than the policy grants"
         steps = [report.step for report in trial.reports]
-        assert all(a < b for a, b in zip(steps, steps[1:], strict=False)), f"{who}: steps do not increase: {steps}"
+        assert all(a < b for a, b in pairwise(steps)), f"{who}: steps do not increase: {steps}"
         assert not steps or trial.mark >= steps[-1], f"{who}: its mark {trial.mark} is behind its reports"
 
 

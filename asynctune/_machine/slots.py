@@ -8,7 +8,8 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """`size` is what the pool has in all, `requested` what was asked of it and not granted, `held` what was granted and is unused.
+    """`size` is what the pool has in all, `requested` what was asked of it and not granted, `held` what was granted and is
+    unused.
 
     As many are requested in advance as there are in the pool, if there is work for them: so the end of one launch and the start
     of the next are heard together, and share a commit.

@@ -30,8 +30,9 @@ __all__ = ["Launch", "Trial"]
 class Launch:
     """A launch that has not ended.
 
-    `step` is the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no longer
-    the trial's own doing, unless `failure` says what it is stopped for. `deadline` is the search time at which it is halted.
+    `step` is the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no
+    longer the trial's own doing, unless `failure` says what it is stopped for. `deadline` is the search time at which it is
+    halted.
     """
 
     number: LaunchNumber

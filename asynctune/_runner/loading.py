@@ -6,18 +6,16 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from asynctune._runner.framing import Line
+from asynctune._runner.account import Account
 from asynctune._runner.orders import Work
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.trainable import argument_of, find, is_async
 from asynctune._runner.trial import Trial, TrialFace
 from asynctune.errors import TrainableError
-from asynctune.messages import RunTrial
 
 __all__ = ["Loaded", "load_data", "load_trainable", "stand_where_the_search_stands"]
 
@@ -36,9 +34,9 @@ class Loaded:
     face: type[TrialFace]
     data: Mapping[str, Any]
 
-    def trial(self, order: RunTrial, line: Line, directory: str) -> TrialFace:
-        """The trial that `order` is about."""
-        return self.face(order, line, Path(directory), self.data)
+    def run(self, account: Account, directory: str) -> Any:
+        """Run the trial of this account; what the trainable returns."""
+        return self.call(self.face(account, directory, self.data))
 
 
 def stand_where_the_search_stands(work: Work) -> None:

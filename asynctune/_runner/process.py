@@ -13,6 +13,7 @@ import sys
 import time
 from typing import NoReturn
 
+from asynctune._runner.account import Account, StopTrial
 from asynctune._runner.failures import failure_of, message_of, traceback_of
 from asynctune._runner.framing import Line
 from asynctune._runner.linux import flush_c_stdio
@@ -22,7 +23,6 @@ from asynctune._runner.orders import Broken, Hello, Ready
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
-from asynctune._runner.trial import StopTrial, TrialFace
 from asynctune.errors import WireError
 from asynctune.messages import FromRunner, RunTrial, ToRunner, TrialLeft, TrialRaised, TrialReturned
 from asynctune.records import Failure, FailureKind
@@ -81,7 +81,7 @@ class Runner:
     def _launch(self, order: RunTrial) -> list[bytes]:
         """Run the trial; the frames that end its launch."""
         log = log_name(order.trial, order.launch)
-        trial: TrialFace | None = None
+        account = Account(order, self._line)
         try:
             redirect_output(f"{self._work.directory}/{log}")
             set_threads(order.resources.cpu)
@@ -89,34 +89,33 @@ class Runner:
             if self._loaded is None:
                 self.load()
             assert self._loaded is not None  # noqa: S101
-            trial = self._loaded.trial(order, self._line, self._work.directory)
-            last = self._returned(trial, self._loaded.call(trial), log)
+            last = self._returned(account, self._loaded.run(account, self._work.directory), log)
         except StopTrial:
             last = TrialLeft(trial=order.trial, launch=order.launch)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
             last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
-        declared = [] if trial is None else trial.declared()
         try:
-            return [encode(message, FromRunner) for message in (*declared, last)]
+            return [encode(message, FromRunner) for message in (*account.declared(), last)]
         except WireError as error:
             failure = Failure(kind=FailureKind.INVALID_RESULT, message=f"its result cannot be sent: {error}", log=log)
             return [encode(TrialRaised(trial=order.trial, launch=order.launch, failure=failure), FromRunner)]
 
-    def _returned(self, trial: TrialFace, result: object, log: str) -> FromRunner:
-        if result is None and trial.was_told_to_stop:
-            return TrialLeft(trial=trial.id, launch=trial.launch)
+    def _returned(self, account: Account, result: object, log: str) -> FromRunner:
+        trial, launch = account.order.trial, account.order.launch
+        if result is None and account.stop is not None:
+            return TrialLeft(trial=trial, launch=launch)
         try:
-            outcome = outcome_of(result, self._work.objective, reported=trial.has_reported)
+            outcome = outcome_of(result, self._work.objective, reported=account.has_reported)
         except InvalidResult as error:
             failure = Failure(kind=FailureKind.INVALID_RESULT, message=str(error), log=log)
-            return TrialRaised(trial=trial.id, launch=trial.launch, failure=failure)
+            return TrialRaised(trial=trial, launch=launch, failure=failure)
         return TrialReturned(
-            trial=trial.id,
-            launch=trial.launch,
+            trial=trial,
+            launch=launch,
             metrics=outcome.metrics,
             executions=outcome.executions,
             step=outcome.step,
-            checkpoint=trial.unreported_checkpoint,
+            checkpoint=account.written,
         )
 
     def _leave(self, last: list[bytes]) -> NoReturn:

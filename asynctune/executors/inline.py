@@ -33,7 +33,7 @@ from asynctune.messages import (
     TrialRaised,
     TrialReturned,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
 from asynctune.wire import decode, encode
 
 __all__ = ["AsyncTrial", "InlineExecutor"]
@@ -73,21 +73,6 @@ class _InlineTrial(AsyncTrial):
         super().__init__(order, desk, directory, data)
         self._desk = desk
 
-    @property
-    def was_told_to_stop(self) -> bool:
-        return self._stop is not None
-
-    @property
-    def has_reported(self) -> bool:
-        return self._reported
-
-    @property
-    def written(self) -> CheckpointKey | None:
-        return self._written
-
-    def say_declared(self) -> None:
-        self._desk.send(*(encode(message, FromRunner) for message in self._declared()))
-
     async def _readable(self) -> None:
         await self._desk.readable()
 
@@ -117,7 +102,7 @@ class _Launch:
         trial = _InlineTrial(order, self._desk, recipe.directory, self._attachment.data)
         try:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
-            trial.say_declared()
+            self._say_declared(trial)
             if trial.was_told_to_stop:
                 return TrialLeft(trial=order.trial, launch=order.launch)
             outcome = outcome_of(result, recipe.objective, reported=trial.has_reported)
@@ -127,15 +112,18 @@ class _Launch:
                 metrics=outcome.metrics,
                 executions=outcome.executions,
                 step=outcome.step,
-                checkpoint=trial.written,
+                checkpoint=trial.unreported_checkpoint,
             )
         except (StopTrial, asyncio.CancelledError):
             return TrialLeft(trial=order.trial, launch=order.launch)
         except InvalidResult as error:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
-            trial.say_declared()
+            self._say_declared(trial)
             return self._raised(failure_of(error, None))
+
+    def _say_declared(self, trial: AsyncTrial) -> None:
+        self._desk.send(*(encode(message, FromRunner) for message in trial.declared()))
 
     def _raised(self, failure: Failure) -> TrialRaised:
         return TrialRaised(trial=self.order.trial, launch=self.order.launch, failure=failure)

@@ -22,9 +22,6 @@ SAMPLINGS: tuple[Sampling, ...] = ("linear", "log", "reverse_log")
 # Enough digits for the sum and the product of any two doubles to be exact wherever it shows in the double that comes out.
 _DECIMAL = Context(prec=60, Emin=-999_999, Emax=999_999)
 
-# How far from the last rung, in steps, the top of a range may be and still be meant: 1/3 is written as 0.3333333333333333.
-_SLACK = Decimal("1e-9")
-
 
 def stretch(unit: float, low: float, high: float, sampling: Sampling) -> float:
     """The number in [`low`, `high`] that stands at `unit` in [0, 1]; exactly `low` at 0 and `high` at 1.
@@ -48,16 +45,22 @@ def squeeze(value: float, low: float, high: float, sampling: Sampling) -> float:
         walked, length = value / 2 - low / 2, high / 2 - low / 2  # halves, since high - low can overflow
     else:
         seen = value if sampling == "log" else low + (high - value)
-        walked, length = math.log(seen) - math.log(low), math.log(high) - math.log(low)
+        walked, length = _log_ratio(seen, low), _log_ratio(high, low)
     if length == 0:
         return 0.5
     unit = min(max(walked / length, 0.0), 1.0)
     return 1 - unit if sampling == "reverse_log" else unit
 
 
+def _log_ratio(value: float, low: float) -> float:
+    beyond = (value - low) / low
+    return math.log1p(beyond) if beyond < 1 else math.log(value) - math.log(low)  # the first is exact in a narrow range
+
+
 def part(unit: float, parts: int) -> int:
     """Which of so many equal parts of [0, 1] holds `unit`, from 0; 1 itself is in the last."""
-    return min(int(unit * parts), parts - 1)
+    numerator, denominator = float(unit).as_integer_ratio()  # exact, however many parts there are
+    return min(numerator * parts // denominator, parts - 1)
 
 
 def distinct(low: float, high: float, step: float, sampling: Sampling) -> bool:
@@ -77,7 +80,7 @@ class Rungs(Sequence[float]):
 
     Attributes:
         last: the index of the last rung.
-        closed: whether the walk ends on the other end of the range.
+        closed: whether the walk ends on the other end of the range, but for the noise in a step such as 0.3333333333333333.
     """
 
     low: Decimal
@@ -90,10 +93,13 @@ class Rungs(Sequence[float]):
     @classmethod
     def of(cls, low: float, high: float, step: float, sampling: Sampling) -> Rungs:
         """The walk from `low` to `high`; `distinct` must hold."""
-        start, end, pace = (Decimal(repr(float(number))) for number in (low, high, step))
+        start, end, pace = (Decimal(repr(number)) for number in (low, high, step))
         steps = _steps(start, end, pace, sampling)
-        last = int(steps + _SLACK)
-        return cls(start, end, pace, sampling, last, abs(steps - last) <= _SLACK)
+        closest = round(steps)
+        # A step that was rounded misses the end by at most half an ulp of itself, each time.
+        noise = math.ulp(high) * (closest + 4) if sampling != "linear" else math.ulp(max(abs(low), abs(high))) * 4
+        closed = abs(_DECIMAL.subtract(_walk(start, pace, closest, sampling), end)) <= Decimal(noise)
+        return cls(start, end, pace, sampling, closest if closed else int(steps), closed)
 
     def __len__(self) -> int:
         return self.last + 1
@@ -107,28 +113,34 @@ class Rungs(Sequence[float]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index <= self.last:
             raise IndexError(index)
-        mirrored = self.sampling == "reverse_log"
-        rung = self._walk(self.last - index if mirrored else index)
-        return float(_DECIMAL.subtract(_DECIMAL.add(self.low, self.high), rung) if mirrored else rung)
-
-    def _walk(self, steps: int) -> Decimal:
-        if steps == self.last and self.closed:
-            return self.high
-        if self.sampling == "linear":
-            return _DECIMAL.fma(self.step, steps, self.low)
-        return _DECIMAL.multiply(self.low, _DECIMAL.power(self.step, steps))
+        steps = self.last - index if self.sampling == "reverse_log" else index
+        closing = self.closed and steps == self.last
+        rung = self.high if closing else _walk(self.low, self.step, steps, self.sampling)
+        return float(self._mirrored(rung))
 
     def nearest(self, value: float) -> int | None:
-        """The index of the rung that `value` stands for, give or take the noise of float arithmetic; None if for none."""
-        seen = Decimal(repr(value))
-        if self.sampling == "reverse_log":
-            seen = _DECIMAL.subtract(_DECIMAL.add(self.low, self.high), seen)
+        """The index of the rung that `value` is, but for the noise of float arithmetic; None if it is none."""
+        seen = self._mirrored(Decimal(repr(value)))
         if self.sampling != "linear" and seen <= 0:
             return None
         steps = _steps(self.low, seen, self.step, self.sampling)
         walked = min(max(round(steps), 0), self.last)
         index = self.last - walked if self.sampling == "reverse_log" else walked
-        return index if abs(steps - walked) <= _SLACK or self[index] == value else None
+        rung = self[index]
+        scale = rung if self.sampling == "log" else max(abs(float(self.low)), abs(float(self.high)))
+        near = abs(rung - value) <= 4 * math.ulp(scale) and abs(steps - walked) < Decimal("0.001")
+        return index if near or rung == value else None
+
+    def _mirrored(self, number: Decimal) -> Decimal:
+        if self.sampling != "reverse_log":
+            return number
+        return _DECIMAL.subtract(_DECIMAL.add(self.low, self.high), number)
+
+
+def _walk(start: Decimal, pace: Decimal, steps: int, sampling: Sampling) -> Decimal:
+    if sampling == "linear":
+        return _DECIMAL.fma(pace, steps, start)
+    return _DECIMAL.multiply(start, _DECIMAL.power(pace, steps))
 
 
 def _steps(start: Decimal, end: Decimal, pace: Decimal, sampling: Sampling) -> Decimal:

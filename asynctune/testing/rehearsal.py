@@ -7,6 +7,8 @@ call with its answer, so that they can be made again.
 from __future__ import annotations
 
 import asyncio
+import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
 from types import MappingProxyType
@@ -69,6 +71,14 @@ def _answer(answer: Any) -> Any:
     return asyncio.run(awaited())
 
 
+def _watched(plugin: Scheduler | Oracle, hook: str, arguments: tuple[Any, ...]) -> Any:
+    before = copy.deepcopy(arguments)
+    answer = _answer(getattr(plugin, hook)(*arguments))
+    if arguments != before:
+        raise ValueError(f"{hook} changed what it was shown: from {before} to {arguments}")
+    return answer
+
+
 class SchedulerRehearsal:
     """Trials that exist only as views, judged by a scheduler.
 
@@ -76,16 +86,18 @@ class SchedulerRehearsal:
 
     Attributes:
         trials: every trial as it stands.
-        calls: what was called, and what was answered; nothing if it is made with `recording=False`.
+        calls: what was called, and what was answered. Nothing, if it is made with `recording=False`; with `guarding=True`, each
+            call is also watched for changes to what it is shown.
         chooses: whether the scheduler chooses what runs next.
     """
 
-    def __init__(self, scheduler: Scheduler, objective: Objective, *, recording: bool = True) -> None:
+    def __init__(self, scheduler: Scheduler, objective: Objective, *, recording: bool = True, guarding: bool = False) -> None:
         self.scheduler = scheduler
         self.objective = objective
         self.trials: dict[TrialId, TrialView] = {}
         self.calls: list[Call] = []
         self._recording = recording
+        self._guarding = guarding
         self._reports: dict[TrialId, list[Report]] = {}
         self._in: dict[State, set[TrialId]] = {state: set() for state in State}
         self.chooses = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
@@ -123,8 +135,9 @@ class SchedulerRehearsal:
 
     def complete(self, trial: TrialId, *, stop_reason: str | None = None) -> None:
         """A trial finishes; or is stopped, if there is a reason."""
-        scores = [self.objective.of(report.metrics) for report in self._reports[trial]]
-        self._set(trial, state=State.COMPLETED, score=scores[-1] if scores else None, stop_reason=stop_reason)
+        last = self.objective.of(self._reports[trial][-1].metrics) if self._reports[trial] else None
+        score = last if last is not None and math.isfinite(last) else None
+        self._set(trial, state=State.COMPLETED, score=score, stop_reason=stop_reason)
         self._tell(trial, "on_trial_complete")
 
     def fail(self, trial: TrialId) -> None:
@@ -177,7 +190,7 @@ class SchedulerRehearsal:
         self.trials[trial] = after
 
     def _call(self, hook: str, *arguments: Any) -> Any:
-        answer = getattr(self.scheduler, hook)(*arguments)
+        answer = _watched(self.scheduler, hook, arguments) if self._guarding else getattr(self.scheduler, hook)(*arguments)
         if self._recording:
             self.calls.append(Call(hook, arguments, answer))
         return answer
@@ -222,7 +235,8 @@ class OracleRehearsal:
     Attributes:
         trials: every trial as it stands.
         space: what is known; it grows as trials declare parameters.
-        calls: what was called, and what was answered.
+        calls: what was called, and what was answered. With `guarding=True`, each is also watched for changes to what it is
+            shown.
     """
 
     def __init__(
@@ -233,6 +247,7 @@ class OracleRehearsal:
         space: Any = None,
         objective: Objective | None = None,
         seed: int = 0,
+        guarding: bool = False,
     ) -> None:
         self.oracle = oracle
         self.objective = objective or Objective("score", "max")
@@ -240,6 +255,7 @@ class OracleRehearsal:
         self.seed = seed
         self.trials: dict[TrialId, TrialView] = {}
         self.calls: list[Call] = []
+        self._guarding = guarding
         self._trainable = trainable
         self._declared = frozenset(self.space)
         self._used: dict[TrialId, dict[str, Value]] = {}
@@ -256,9 +272,7 @@ class OracleRehearsal:
         trial = len(self.trials)
         suggestion = self._call("populate_space", trial, self.space)
         if not isinstance(suggestion, Suggestion):
-            raise ValueError(
-                f"populate_space answered {suggestion!r}: neither Suggestion.run(values), .idle() nor .exhausted()"
-            )
+            raise TypeError(f"populate_space answered {suggestion!r}: no Suggestion.run(values), .idle() or .exhausted()")
         if suggestion.status is SuggestionStatus.RUNNING:
             for name, value in suggestion.values.items():
                 if name not in self.space or not self.space[name].contains(value):
@@ -314,6 +328,6 @@ class OracleRehearsal:
         self.trials[trial] = evolve(self.trials[trial], **changes)
 
     def _call(self, hook: str, *arguments: Any) -> Any:
-        answer = _answer(getattr(self.oracle, hook)(*arguments))
+        answer = _watched(self.oracle, hook, arguments) if self._guarding else _answer(getattr(self.oracle, hook)(*arguments))
         self.calls.append(Call(hook, arguments, answer))
         return answer

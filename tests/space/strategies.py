@@ -16,7 +16,7 @@ __all__ = ["domains", "exactly", "floats", "ints", "names", "scalars", "spaces",
 
 SAMPLINGS: SearchStrategy[Sampling] = st.sampled_from(("linear", "log", "reverse_log"))
 INTEGERS = st.one_of(st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1))
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 
 units: SearchStrategy[float] = st.one_of(st.sampled_from((0.0, 1.0, 0.5, math.nextafter(1, 0), 5e-324)), st.floats(0, 1))
 scalars: SearchStrategy[Value] = st.one_of(
@@ -74,5 +74,7 @@ def choices(draw: DrawFn) -> Choice:
     return Choice(values, ordered, draw(st.sampled_from(values)))
 
 
-domains: SearchStrategy[Domain] = st.one_of(ints(), floats(), choices(), st.builds(Boolean, st.booleans()), st.builds(Fixed, scalars))
+domains: SearchStrategy[Domain] = st.one_of(
+    ints(), floats(), choices(), st.builds(Boolean, st.booleans()), st.builds(Fixed, scalars)
+)
 spaces: SearchStrategy[Space] = st.dictionaries(names, domains, max_size=5).map(Space)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import pytest
 from hypothesis import assume, given
@@ -27,6 +28,8 @@ def test_every_unit_is_a_value(domain: Domain, unit: float) -> None:
 @given(domains, units)
 def test_a_value_comes_back_from_its_unit(domain: Domain, unit: float) -> None:
     assume(domain.size is not None and domain.size < 2**40)
+    # A logarithm is a float, and floats tell integers apart up to 53 bits.
+    assume(not isinstance(domain, Int) or domain.sampling == "linear" or domain.max_value < 2**48)
     value = domain.from_unit(unit)
 
     assert exactly(domain.from_unit(domain.to_unit(value))) == exactly(value)
@@ -35,6 +38,7 @@ def test_a_value_comes_back_from_its_unit(domain: Domain, unit: float) -> None:
 @given(floats(), units)
 def test_a_number_without_a_step_comes_back_from_its_unit_but_for_rounding(domain: Float, unit: float) -> None:
     assume(domain.step is None)
+    assume(domain.sampling == "linear" or domain.min_value >= sys.float_info.min)  # below it, floats have few digits
     value = domain.from_unit(unit)
     back = domain.from_unit(domain.to_unit(value))
 
@@ -139,4 +143,5 @@ def test_what_is_no_value_is_refused_by_name(domain: Domain, value: object) -> N
         else:
             # Only what float arithmetic leaves of a step is taken for the step.
             assert isinstance(domain, Float)
-            assert coerced == pytest.approx(value, rel=1e-6, abs=1e-6)
+            assert domain.contains(coerced)
+            assert coerced == pytest.approx(value, rel=0, abs=1e-15 * max(abs(domain.min_value), abs(domain.max_value)))

@@ -1,0 +1,68 @@
+"""What the oracle is asked, and what it says; also what the user has tried before the next proposal."""
+
+from __future__ import annotations
+
+from asynctune._machine.instructions import Ask
+from asynctune._machine.situation import Situation
+from asynctune._machine.stimuli import Enqueued, Suggested
+from asynctune._machine.trial import Trial
+from asynctune.errors import PluginError, SpaceError
+from asynctune.events import TrialAdded
+from asynctune.records import SuggestionStatus, TrialId, Values
+from asynctune.seeds import derive
+
+__all__ = ["ask", "can_ask", "check_values", "enqueued", "suggested"]
+
+
+def suggested(search: Situation, stimulus: Suggested) -> None:
+    suggestion = stimulus.suggestion
+    trial = search.asks.answered(stimulus.ask, suggestion.status)
+    if suggestion.status is SuggestionStatus.RUNNING:
+        try:
+            check_values(search, suggestion.values)
+        except SpaceError as error:
+            raise PluginError(f"the oracle proposed values for trial {trial} that are not in the space: {error}") from error
+        _add(search, trial, suggestion.values, ask=stimulus.ask)
+
+
+def enqueued(search: Situation, stimulus: Enqueued) -> None:
+    search.enqueued += 1
+    _add(search, search.asks.new_id(), stimulus.values, ask=None)
+
+
+def check_values(search: Situation, values: Values) -> None:
+    for name in search.book.declared:
+        if name not in values:
+            raise SpaceError(f"there is no value for {name!r}, which the space declares")
+    for name, value in values.items():
+        if name not in search.space:
+            raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
+        if not search.space[name].contains(value):
+            raise SpaceError(f"{value!r} is not a value of {name!r}, {search.space[name].describe()}")
+
+
+def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:
+    trial = Trial(number, derive(search.settings.seed, "trial", number), dict(values), search.at)
+    search.book.add(trial)
+    search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
+    search.waiting.added(number, first=ask is None)
+    search.obey(search.consult.added(search.book.view(trial)))
+
+
+def can_ask(search: Situation) -> bool:
+    most = search.settings.max_trials
+    started = len(search.book.trials) + len(search.asks.in_flight)
+    return not (search.asks.idle or search.asks.exhausted) and (most is None or started < most)
+
+
+def ask(search: Situation) -> None:
+    """Ask for as many trials as there are free slots for, and as many ahead as the oracle allows."""
+    if search.user_paused:
+        return
+    wanted = search.slots.held + min(search.settings.ahead, search.slots.size)
+    if search.declined:
+        # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
+        wanted = 0 if search.book.live else search.waiting.fresh_count + 1
+    while search.waiting.fresh_count + len(search.asks.in_flight) < wanted and can_ask(search):
+        number, trial = search.asks.ask()
+        search.do.append(Ask(number, trial, search.space))

@@ -1,0 +1,208 @@
+"""What the runners say: parameters, metrics, and how a launch ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from asynctune._machine import retry
+from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
+from asynctune._machine.situation import Situation
+from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
+from asynctune._machine.trial import Trial
+from asynctune.errors import SpaceError
+from asynctune.events import AttemptFailed, Finished, ParametersUsed, Reported, SpaceGrew
+from asynctune.messages import (
+    Answer,
+    Died,
+    Lost,
+    MetricsReported,
+    ParametersDeclared,
+    TrialRaised,
+    TrialReturned,
+    What,
+)
+from asynctune.records import Failure, FailureKind, State
+
+__all__ = ["answer", "heard", "launch_ended", "ticked"]
+
+_FATAL = ("FatalValueError", "FatalTypeError", "FatalRuntimeError")
+
+
+def heard(search: Situation, stimulus: Heard) -> None:
+    trial = search.book.trials[stimulus.message.trial]
+    if isinstance(stimulus.message, ParametersDeclared):
+        _parameters(search, trial, stimulus.message)
+    else:
+        _metrics(search, trial, stimulus.message)
+
+
+def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) -> None:
+    new = {name: domain for name, domain in message.parameters.items() if name not in search.space}
+    try:
+        search.space = search.space.grow(message.parameters)
+    except SpaceError as error:
+        failure = Failure(kind=FailureKind.REFUSED, message=str(error), error_type="SpaceError", retry=False)
+        search.halt(trial, str(error), failure)
+        return
+    if new:
+        search.happened.append(SpaceGrew(trial=trial.id, parameters=new))
+        search.asks.space_grew()
+    trial.used.update(message.values)
+    search.happened.append(ParametersUsed(trial=trial.id, values=message.values))
+
+
+def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
+    launch = trial.launch
+    assert launch is not None
+    value = search.settings.objective.of(message.metrics)
+    if message.step <= launch.step:
+        text = f"reported step {message.step} after step {launch.step}; steps must increase"
+        search.halt(trial, text, Failure(kind=FailureKind.REFUSED, message=text))
+        answer(search, message, text)
+        return
+    is_new = message.step > trial.mark
+    judged = is_new and value is not None
+    search.happen(
+        trial,
+        Reported(
+            trial=trial.id,
+            launch=message.launch,
+            step=message.step,
+            metrics=message.metrics,
+            checkpoint=message.checkpoint,
+            judged=judged,
+        ),
+    )
+    _prune_checkpoints(search, trial)
+    if value is not None:
+        search.objective_seen = True
+    elif not search.objective_seen:
+        _objective_missing(search, trial, message.metrics)
+    if is_new:
+        _judge(search, trial, judged=judged)
+    reason = trial.stop_reason or trial.hold or (launch.halted if launch.halted is not None else None)
+    answer(search, message, reason)
+
+
+def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
+    view, report = search.book.view(trial), trial.reports[-1]
+    if search.settings.hears_reports:
+        search.do.append(TellReport(view, report))
+    reason = search.consult.stop_trial(view, report)
+    if reason is not None:
+        search.stop(trial, reason)
+    elif judged:
+        search.obey(search.consult.reported(view, report))
+
+
+def answer(search: Situation, message: MetricsReported, stop: str | None) -> None:
+    what = What.GO if stop is None else What.STOP
+    search.do.append(
+        AnswerReport(Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=stop))
+    )
+
+
+def _prune_checkpoints(search: Situation, trial: Trial) -> None:
+    keep = search.settings.checkpoints.keep
+    while keep is not None and len(trial.checkpoints) > keep:
+        search.do.append(DeleteCheckpoint(trial.checkpoints.pop(0)))
+
+
+def _objective_missing(search: Situation, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+    wanted, there = search.settings.objective.name, ", ".join(map(repr, metrics or {})) or "no metrics at all"
+    text = f"trial {trial.id} gave {there}, and not the objective {wanted!r}"
+    search.end_early(f"{text}: name one of them in objective=, or report {wanted!r}", error="ObjectiveError")
+
+
+def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
+    ending, trial = stimulus.ending, search.book.trials[stimulus.ending.trial]
+    launch = trial.launch
+    assert launch is not None
+    if trial.state is not State.RUNNING:
+        search.lose(trial, "")
+        return
+    if isinstance(ending, TrialReturned) and (launch.failure is None or launch.failure.kind is FailureKind.TIMED_OUT):
+        _returned(search, trial, ending)
+    elif launch.failure is not None:
+        _failed(search, trial, launch.failure)
+    elif launch.halted is not None:
+        search.lose(trial, launch.halted)
+    elif isinstance(ending, TrialRaised):
+        _failed(search, trial, ending.failure)
+    elif isinstance(ending, Died):
+        _failed(search, trial, _death(ending))
+    else:
+        search.lose(trial, ending.reason if isinstance(ending, Lost) else "it left by itself")
+
+
+def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
+    objective = search.settings.objective
+    score = trial.score_so_far(objective, ending.metrics)
+    if score is None and not search.objective_seen:
+        search.lose(trial, f"it gave no {objective.name!r}")
+        _objective_missing(search, trial, ending.metrics)
+    elif score is None:
+        there = ", ".join(map(repr, ending.metrics or {})) or "nothing"
+        text = f"it ended without the objective {objective.name!r}: it returned {there}, and no report carried it"
+        _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
+    elif not math.isfinite(score):
+        text = f"its {objective.name!r} is {score}"
+        _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
+    else:
+        search.objective_seen = True
+        search.book.ended(trial)
+        search.happen(
+            trial,
+            Finished(
+                trial=trial.id,
+                launch=ending.launch,
+                score=score,
+                metrics=ending.metrics,
+                executions=ending.executions,
+                checkpoint=ending.checkpoint,
+            ),
+        )
+        _prune_checkpoints(search, trial)
+
+
+def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
+    assert trial.launch is not None
+    event = retry.verdict(
+        search.settings.failure, trial=trial.id, launch=trial.launch.number, attempt=trial.attempt, failure=failure
+    )
+    search.book.ended(trial)
+    search.happen(trial, event)
+    if isinstance(event, AttemptFailed):
+        search.waiting.retrying(trial.id)
+        return
+    search.failures.failed(trial.id, failure)
+    if failure.fatal:
+        name = (failure.error_type or "").rpartition(".")[2]
+        text = f"trial {trial.id} ended the search: {failure.message}"
+        text += f"\n{failure.traceback}" if failure.traceback else ""
+        search.end_early(text, error=name if name in _FATAL else "FatalError")
+        return
+    over = search.failures.over(search.settings.failure.max_consecutive_failed_trials)
+    if over is not None:
+        search.end_early(over, error="TooManyFailuresError")
+
+
+def ticked(search: Situation, _: Ticked) -> None:
+    search.woken = math.inf
+    limit = search.settings.limits.trial_time
+    for trial in list(search.book.live.values()):
+        if trial.launch is not None and trial.launch.deadline <= search.at and trial.state is State.RUNNING:
+            text = f"it ran longer than {limit:g} s (Limits(trial_time=...))"
+            search.halt(trial, text, Failure(kind=FailureKind.TIMED_OUT, message=text))
+
+
+def _death(ending: Died) -> Failure:
+    """A process that ended without a last word, as a failure."""
+    tail = f" Its last output: {ending.tail}" if ending.tail else ""
+    if ending.signal is not None:
+        guess = ", probably for want of memory" if ending.signal == 9 else ""
+        text, kind = f"its process was killed by signal {ending.signal}{guess}.{tail}", FailureKind.KILLED
+    else:
+        text, kind = f"its process exited with code {ending.exit_code} before it returned a result.{tail}", FailureKind.EXITED
+    return Failure(kind=kind, message=text, exit_code=ending.exit_code, signal=ending.signal, log=ending.log)

@@ -1,0 +1,142 @@
+"""What follows for the search, whatever happened: is it over, what runs on the free slots, what is to be asked or awaited."""
+
+from __future__ import annotations
+
+import math
+
+from asynctune._machine import asking
+from asynctune._machine.instructions import EndSearch, StartLaunch, WakeAt
+from asynctune._machine.situation import Situation
+from asynctune._machine.trial import Trial
+from asynctune.errors import PluginError
+from asynctune.events import SearchEnded, Started
+from asynctune.messages import Fill, RunTrial
+from asynctune.records import TrialId
+from asynctune.seeds import derive
+
+__all__ = ["settle"]
+
+
+def settle(search: Situation) -> None:
+    """What follows for the search."""
+    if search.over:
+        return
+    if search.ending is None:
+        reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
+        if reason is not None:
+            search.end_early(reason, stop=True)
+    if search.ending is None:
+        _fill_slots(search)
+        _end_if_done(search)
+    if search.ending is not None:
+        search.do.extend(search.slots.give_back())
+        if not search.book.live:
+            _end(search, search.ending)
+        return
+    asking.ask(search)
+    keep = 0 if search.user_paused else len(search.asks.in_flight)
+    search.do.extend(search.slots.balance(keep=keep, wanted=_wanted(search)))
+    _wake(search)
+
+
+def _fill_slots(search: Situation) -> None:
+    while search.slots.held and not search.user_paused:
+        choice = _next(search)
+        if choice is None:
+            return
+        search.slots.used()
+        _start(search, search.book.trials[choice])
+
+
+def _next(search: Situation) -> TrialId | None:
+    """The trial that gets the next free slot. Retries and interrupted trials go first, whatever the scheduler says."""
+    if (owed := search.waiting.owed()) is not None:
+        return owed
+    if not search.consult.chooses:
+        return search.waiting.oldest()
+    if not search.waiting and not asking.can_ask(search):
+        return None
+    choice = search.consult.choose(search.book.search_view(search.at, search.settings.objective))
+    if choice == "NEW":
+        new = search.waiting.new()
+        search.declined = new is None and not search.asks.in_flight and not asking.can_ask(search)
+        return new
+    if choice == "WAIT":
+        search.declined = True
+        return None
+    trial = search.book.trials.get(choice)
+    if trial is None or not search.waiting.take(choice):
+        raise PluginError(f"the scheduler chose trial {choice}, which is not PENDING and free to run")
+    return choice
+
+
+def _start(search: Situation, trial: Trial) -> None:
+    if trial.held_by == "scheduler":
+        search.consult.resumed(search.book.view(trial), "scheduler")
+    restore = trial.checkpoint
+    number, step = trial.launches + 1, restore.step if restore is not None else 0
+    search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
+    assert trial.launch is not None
+    if search.settings.limits.trial_time is not None:
+        trial.launch.deadline = search.at + search.settings.limits.trial_time
+    search.do.append(
+        StartLaunch(
+            RunTrial(
+                trial=trial.id,
+                launch=number,
+                attempt=trial.attempt,
+                values=trial.values(search.book.declared),
+                space=search.space.parameters,
+                fill=Fill(search.settings.fill, derive(trial.seed, "fill")),
+                seed=derive(trial.seed, trial.attempt),
+                resources=search.settings.resources,
+                restore=restore,
+                step=step,
+            )
+        )
+    )
+
+
+def _wanted(search: Situation) -> float:
+    """How many slots there is work for."""
+    if search.user_paused:
+        return 0
+    if search.declined:
+        return search.waiting.owed_count
+    ready = len(search.waiting) + len(search.asks.in_flight)
+    if not asking.can_ask(search):
+        return ready
+    most = search.settings.max_trials
+    return math.inf if most is None else ready + most - len(search.book.trials) - len(search.asks.in_flight)
+
+
+def _end_if_done(search: Situation) -> None:
+    if search.book.live or search.asks.in_flight or asking.can_ask(search):
+        return
+    if search.waiting and (search.user_paused or not search.declined):
+        return
+    for trial in search.waiting.everyone():
+        search.stop(search.book.trials[trial], "not promoted")
+    if asking.can_ask(search):
+        return  # the oracle was idle, and has heard of new ends
+    if search.asks.idle:
+        text = "the oracle is idle though nothing runs: it must propose something, or say that it is exhausted"
+        search.end_early(text, error="PluginError")
+    else:
+        search.end_early("every trial has ended")
+
+
+def _end(search: Situation, ending: SearchEnded) -> None:
+    search.over = True
+    search.happened.append(ending)
+    search.do.append(EndSearch(ending.reason, ending.error))
+
+
+def _wake(search: Situation) -> None:
+    deadlines = search.consult.deadlines()
+    if search.settings.limits.trial_time is not None:
+        deadlines += [t.launch.deadline for t in search.book.live.values() if t.launch and t.launch.halted is None]
+    soonest = min(filter(lambda deadline: deadline > search.at, deadlines), default=math.inf)
+    if soonest < search.woken:
+        search.woken = soonest
+        search.do.append(WakeAt(soonest))

@@ -1,0 +1,132 @@
+"""Where a search stands, and the few moves that every part of the machine makes.
+
+What a stimulus means is decided in `hearing` (what runners say) and `asking` (what the oracle says), what follows from it for
+the search in `settling`. All three work on this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from asynctune._machine.asks import Asks
+from asynctune._machine.book import Book
+from asynctune._machine.consult import Consult
+from asynctune._machine.instructions import Instruction, StopLaunch, TellEnd
+from asynctune._machine.retry import FailureRun
+from asynctune._machine.slots import Slots
+from asynctune._machine.stimuli import Settings
+from asynctune._machine.trial import Trial
+from asynctune._machine.waiting import Waiting
+from asynctune.errors import PluginError
+from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
+from asynctune.records import Failure, Pause, State, Stop, TrialId, Verdict
+from asynctune.schedulers.base import Scheduler
+from asynctune.space import Space
+from asynctune.stoppers import Stopper
+
+__all__ = ["Situation"]
+
+
+class Situation:
+    """The state of a search.
+
+    Attributes:
+        at: search time of the last stimulus.
+        opened: how often the search was opened; `dropped`: how many messages of dead launches were; `enqueued`: how many trials
+            the user added.
+        user_paused: the user wants nothing new to start.
+        declined: the scheduler chose to leave a free slot unused, and nothing has happened since that could change its mind.
+        objective_seen: some report or result carried the objective.
+        ending: why the search is ending, once it is; `over`: it has ended.
+        woken: the search time for which a tick was ordered.
+        happened, do: what followed from the stimulus that is being handled.
+    """
+
+    settings: Settings
+
+    def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper] = ()) -> None:
+        self.consult = Consult(scheduler, stoppers)
+        self.book = Book()
+        self.asks = Asks()
+        self.slots = Slots()
+        self.waiting = Waiting()
+        self.failures = FailureRun()
+        self.space = Space()
+        self.at = 0.0
+        self.opened = 0
+        self.dropped = 0
+        self.enqueued = 0
+        self.user_paused = False
+        self.declined = False
+        self.objective_seen = False
+        self.ending: SearchEnded | None = None
+        self.over = False
+        self.woken = math.inf
+        self.happened: list[Happening] = []
+        self.do: list[Instruction] = []
+
+    def happen(self, trial: Trial, event: LawEvent) -> None:
+        """Let an event happen to a trial, and tell those who must know."""
+        self.book.apply(trial, event, self.at, self.settings.objective)
+        self.happened.append(event)
+        if not trial.state.ended:
+            return
+        self.waiting.drop(trial.id)
+        self.asks.trial_ended()
+        view = self.book.view(trial)
+        if trial.state is State.COMPLETED:
+            self.failures.succeeded()
+            self.consult.completed(view)
+        else:
+            self.consult.gave_up(view)
+        self.do.append(TellEnd(view))
+
+    def stop(self, trial: Trial, reason: str) -> None:
+        score = trial.score_so_far(self.settings.objective)
+        finite = score if score is not None and math.isfinite(score) else None
+        self.happen(trial, Stopped(trial=trial.id, reason=reason, score=finite))
+        self.halt(trial, reason)
+
+    def halt(self, trial: Trial, reason: str, failure: Failure | None = None) -> None:
+        """Tell the trial's launch to stop, if it has one that was not told before."""
+        if trial.launch is None or trial.launch.halted is not None:
+            return
+        trial.launch.halted, trial.launch.failure = reason, failure
+        self.do.append(StopLaunch(trial.id, trial.launch.number, reason, self.settings.limits.grace))
+
+    def lose(self, trial: Trial, reason: str) -> None:
+        """The trial's launch is gone through nobody's fault."""
+        self.book.ended(trial)
+        if trial.state is State.RUNNING:
+            self.happen(trial, Paused(trial=trial.id, by="loss", reason=reason))
+            self.waiting.interrupted(trial.id)
+        elif trial.state is State.PENDING:
+            self.waiting.paused(trial.id)
+
+    def obey(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+        for key, verdict in verdicts.items():
+            trial = self.book.trials.get(key)
+            if trial is None or trial.state.ended:
+                raise PluginError(f"the scheduler answered {verdict} for trial {key}, which has ended or never was")
+            match verdict:
+                case Stop(reason=reason):
+                    self.stop(trial, reason)
+                case Pause() if trial.state is State.RUNNING:
+                    self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
+                    self.consult.paused(self.book.view(trial), "scheduler")
+                    self.halt(trial, "paused by the scheduler")
+                case Pause():
+                    pass  # it waits already
+                case _:
+                    raise PluginError(f"the scheduler answered {verdict} for trial {key}: this executor cannot do that")
+
+    def end_early(self, reason: str, *, error: str | None = None, stop: bool = False) -> None:
+        """Nothing more is started. What runs is ended with its score (`stop`), or set aside to be resumed."""
+        if self.ending is None:
+            self.ending = SearchEnded(reason=reason, error=error)
+        for trial in list(self.book.live.values()):
+            if stop and trial.state is State.RUNNING:
+                self.stop(trial, reason)
+            else:
+                self.halt(trial, reason)

@@ -1,0 +1,142 @@
+"""The account of a launch: which step is next, which checkpoint waits for its report, whether the trial was told to stop.
+
+It stands between the trial that your function is handed and the line to the search, and knows nothing of the process around it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from asynctune._runner.framing import Line
+from asynctune._runner.metrics import as_metrics, as_step
+from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
+from asynctune.records import CheckpointKey, Metrics
+from asynctune.space.hyperparameters import HyperParameters
+from asynctune.wire import decode, encode
+
+__all__ = ["Account", "StopTrial"]
+
+
+class StopTrial(BaseException):  # noqa: N818 -- not an error: it leaves the function of a trial that was told to stop
+    """Raised inside `report()` and `checkpoint()` when the trial is to stop. Let it pass."""
+
+
+class Account:
+    """The account of one launch.
+
+    Args:
+        order: what is run.
+        line: to the search.
+    """
+
+    def __init__(self, order: RunTrial, line: Line) -> None:
+        self.order = order
+        self.line = line
+        self.step = 0
+        #: Whether the search wants a checkpoint at the next chance.
+        self.save = False
+        #: Why the trial is to stop, once it is.
+        self.stop: str | None = None
+        #: A checkpoint that was written and that no report has carried yet.
+        self.written: CheckpointKey | None = None
+        self.has_reported = False
+        self._hp: HyperParameters | None = None
+
+    def __repr__(self) -> str:
+        return f"<Account of trial {self.order.trial}, launch {self.order.launch}, step {self.step}>"
+
+    @property
+    def hp(self) -> HyperParameters:
+        """The trial's parameters; made when they are first asked for, as many trials have no use for them."""
+        if self._hp is None:
+            self._hp = HyperParameters(self.order.space, self.order.values, self.order.fill)
+        return self._hp
+
+    def declared(self) -> list[FromRunner]:
+        """What was asked of `hp` since the last time, as messages."""
+        parameters, values = self._hp.drain() if self._hp is not None else ({}, {})
+        if not values:
+            return []
+        trial, launch = self.order.trial, self.order.launch
+        return [ParametersDeclared(trial=trial, launch=launch, parameters=parameters, values=values)]
+
+    # ---------------------------------------------------------------------------------------------------- a report
+
+    def report(self, metrics: Any, step: Any, named: Metrics) -> int:
+        """Send a report; the step that it was given.
+
+        Raises:
+            StopTrial: if the trial was told to stop meanwhile.
+            TypeError, ValueError: for what is no number, no step, or was given twice. Nothing was sent.
+        """
+        clock = time.monotonic()
+        self.listen()
+        self.obey()
+        message = self._message(metrics, step, named, clock)
+        bodies = [encode(each, FromRunner) for each in (*self.declared(), message)]
+        try:
+            self.line.send(*bodies)
+        except OSError as error:
+            self.stop = f"the search is gone: {error}"
+            self.obey()
+        self.step, self.written, self.has_reported = message.step, None, True
+        return message.step
+
+    def _message(self, metrics: Any, step: Any, named: Metrics, clock: float) -> MetricsReported:
+        twice = sorted(metrics.keys() & named.keys()) if isinstance(metrics, Mapping) else []
+        if twice:
+            raise TypeError(f"metric {twice[0]!r} was given twice to report()")
+        numbers = as_metrics(metrics) | as_metrics(named)
+        if not numbers:
+            raise TypeError("report() takes at least one metric, such as report(loss=0.5)")
+        number = as_step(step, self.step)
+        if self.written is not None and self.written.step != number:
+            wanted = self.written.step
+            raise ValueError(f"a checkpoint of step {wanted} was written, but step {number} is reported: report step {wanted}")
+        trial, launch = self.order.trial, self.order.launch
+        return MetricsReported(trial=trial, launch=launch, step=number, metrics=numbers, clock=clock, checkpoint=self.written)
+
+    def is_answered(self, body: bytes) -> bool:
+        """Hear `body` while waiting for the answer to the last report; whether the wait is over."""
+        answer = self._hear(body)
+        if answer is not None and answer.step == self.step:
+            self.save = answer.save
+            if answer.what is What.STOP:
+                self.stop = answer.reason or "told to stop"
+            elif answer.what is What.GO:
+                return True
+        return self.stop is not None
+
+    def wait_for_answer(self) -> None:
+        """Wait, with the whole process, until the last report is answered with "go"; raises StopTrial if it is not."""
+        try:
+            while not self.is_answered(self.line.receive()):
+                pass
+        except (EOFError, OSError) as error:
+            self.stop = f"the search is gone: {error}"
+        self.obey()
+
+    # ----------------------------------------------------------------------------------------------------- hearing
+
+    def listen(self) -> None:
+        """Hear what has arrived, without waiting."""
+        try:
+            while (body := self.line.receive_nowait()) is not None:
+                self._hear(body)
+        except (EOFError, OSError) as error:
+            self.stop = f"the search is gone: {error}"
+
+    def obey(self) -> None:
+        """Raise StopTrial if the trial is to stop."""
+        if self.stop is not None:
+            raise StopTrial(self.stop)
+
+    def _hear(self, body: bytes) -> Answer | None:
+        message: Any = decode(body, ToRunner)
+        if (message.trial, message.launch) != (self.order.trial, self.order.launch):
+            return None
+        if isinstance(message, Halt):
+            self.stop = message.reason
+        return message if isinstance(message, Answer) else None
