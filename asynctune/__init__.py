@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     )
     from asynctune.results import Result
     from asynctune.schedulers.base import Scheduler
-    from asynctune.search import Search, run, search
+    from asynctune.script import run
+    from asynctune.search import Search, search
     from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
 
     __version__: str
@@ -117,7 +118,8 @@ __all__ = [
 
 # Room by room, in the order in which data meets them.
 _ROOMS: Final = {
-    "asynctune.search": ("Search", "run", "search"),
+    "asynctune.script": ("run",),
+    "asynctune.search": ("Search", "search"),
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),

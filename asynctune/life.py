@@ -21,6 +21,7 @@ from asynctune import errors
 from asynctune._engine.actor import History, OracleActor
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
+from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records, remove_search
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
@@ -155,7 +156,7 @@ class Life:
             )
             coroutine.go(self._attachment, self._actor)
         self._coroutine = coroutine
-        _settle(self._ready)
+        settled(self._ready)(None)
 
     async def _attach(self, coroutine: OracleCoroutine) -> None:
         if self._owns_executor:
@@ -244,7 +245,7 @@ class Life:
                 await _persist(lambda: asyncio.shield(ended))
         self._conclude()
         self.publication.end()
-        _settle(self._ready)
+        settled(self._ready)(None)
 
     async def _stop_actor(self, actor: OracleActor) -> None:
         ended = actor.stop()
@@ -285,7 +286,3 @@ async def _persist(wait: Callable[[], Awaitable[object]]) -> None:
             continue
         return
 
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import frozen
 
@@ -23,9 +23,8 @@ from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
 from asynctune.stoppers import SearchStopper, Stopper, as_stopper
 
-__all__ = ["Request", "fingerprint"]
+__all__ = ["Request", "fingerprint", "new_seed"]
 
-T = TypeVar("T")
 _RESUMES = ("auto", "must", "never", "adopt")
 
 
@@ -158,7 +157,7 @@ def fingerprint(plugin: Oracle | Scheduler) -> str:
     return f"{name}({settings})"
 
 
-def _plugin(argument: str, given: Any, kind: type[T], default: type[T]) -> T:
+def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
     if given is None:
         return default()
     if isinstance(given, type) and issubclass(given, kind):

@@ -27,7 +27,7 @@ from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler
 
-__all__ = ["Search", "SearchOptions", "search"]
+__all__ = ["Search", "SearchOptions", "checked_names", "search"]
 
 
 class SearchOptions(TypedDict, total=False):

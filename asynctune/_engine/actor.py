@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
+from asynctune._engine.futures import settled
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune.errors import PluginError
@@ -115,7 +116,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
         if stated:
             last = calls[stated[-1]]
             assert isinstance(last, Ask)
-            caller.restore(copy.deepcopy(_state(history, last)) or {})
+            caller.restore(copy.deepcopy(dict(_state(history, last) or {})))
             calls = calls[stated[-1] + 1 :]
     for call in calls:
         if not isinstance(call, Ask):
@@ -192,7 +193,7 @@ class OracleActor:
             self._say(self._failed, error)
         finally:
             self._caller.close()
-            self._say(lambda _: self._ended.done() or self._ended.set_result(None), None)
+            self._say(settled(self._ended), None)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
         try:

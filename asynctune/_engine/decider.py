@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 
+from asynctune._engine.futures import failed, settled
 from asynctune._engine.journal import Journal
 from asynctune._engine.opening import Folded
 from asynctune._engine.record import Record
@@ -109,12 +110,12 @@ class Decider:
         try:
             opened = self._opening()
         except BaseException as error:  # noqa: BLE001 -- whatever it is, whoever opens the search must hear of it
-            self._say(_settle(self.opened.set_exception, self.opened), error)
+            self._say(failed(self.opened), error)
         else:
-            self._say(_settle(self.opened.set_result, self.opened), opened)
+            self._say(settled(self.opened), opened)
             self._work(opened)
             opened.journal.close()
-        self._say(_settle(self._ended.set_result, self._ended), None)
+        self._say(settled(self._ended), None)
 
     def _work(self, opened: Opened) -> None:
         self.machine, self._seq = opened.machine, opened.folded.seq
@@ -137,7 +138,7 @@ class Decider:
             _logger.warning("the event loop was closed before the search was: what it was told last was not answered")
 
     def _decide(self, machine: Machine, journal: Journal, batch: Sequence[Stimulus]) -> Committed:
-        records, instructions, touched = [], [], dict[TrialId, None]()
+        records, instructions, touched = list[Record](), list[Instruction](), dict[TrialId, None]()
         refused: list[str | None] = []
         for stimulus in batch:
             began = time.monotonic()
@@ -180,12 +181,3 @@ class Decider:
 
 
 
-
-def _settle(setter: Callable[[Any], None], future: asyncio.Future[Any]) -> Callable[[Any], None]:
-    """Settle a future, unless whoever waited for it has gone."""
-
-    def settle(value: Any) -> None:
-        if not future.done():
-            setter(value)
-
-    return settle

@@ -16,6 +16,7 @@ from typing import Any
 from asynctune._engine.actor import Answered, OracleActor
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
+from asynctune._engine.futures import settled
 from asynctune._engine.inbox import Inbox
 from asynctune._engine.pool import Pool, SlotId
 from asynctune._machine.instructions import (
@@ -177,7 +178,7 @@ class OracleCoroutine:
 
     async def _decided(self, batch: list[Stimulus]) -> Outcome:
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        self._decider.decide(batch, lambda said: outcome.done() or outcome.set_result(said))
+        self._decider.decide(batch, settled(outcome))
         deadline = self._loop.call_later(PLUGIN_DEADLINE, self._overdue, outcome)
         while not outcome.done():
             await self._waited(lambda: asyncio.shield(outcome))
@@ -186,9 +187,11 @@ class OracleCoroutine:
 
     def _overdue(self, outcome: asyncio.Future[Outcome]) -> None:
         asking = self._decider.asking()
+        if outcome.done():
+            return
         if asking is None:  # it waits for the disk, which is said elsewhere, and may come back
-            self._loop.call_later(PLUGIN_DEADLINE, lambda: outcome.done() or self._overdue(outcome))
-        elif not outcome.done():
+            self._loop.call_later(PLUGIN_DEADLINE, self._overdue, outcome)
+        else:
             outcome.set_result(PluginError(f"{asking} has not returned for {PLUGIN_DEADLINE:g} s"))
 
     def _settle(self, batch: list[Stimulus], outcome: Outcome) -> None:

@@ -84,6 +84,10 @@ class Line:
         """For those who wait in an event loop."""
         return self._channel.fileno()
 
+    def keep_to_oneself(self) -> None:
+        """Not open in what this process executes."""
+        self._channel.set_inheritable(False)
+
     def send(self, *bodies: bytes) -> None:
         """Send these, waiting until they are taken.
 

@@ -28,11 +28,13 @@ class Loaded:
         call: runs it on a trial and returns its result.
         face: the class of trial that it is handed.
         data: of the search.
+        module: where the trainable is defined.
     """
 
     call: Callable[[Any], Any]
     face: type[TrialFace]
     data: Mapping[str, Any]
+    module: str
 
     def run(self, account: Account, directory: str) -> Any:
         """Run the trial of this account; what the trainable returns."""
@@ -62,10 +64,11 @@ def load_trainable(parcel: Parcel, data: Mapping[str, Any]) -> Loaded:
     reference = parcel.work.reference
     trainable = find(reference) if reference is not None else parcel.load("trainable")
     argument = argument_of(trainable)
+    module = str(getattr(trainable, "__module__", None) or "")
     if not is_async(trainable):
-        return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data)
+        return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data, module)
     if argument is not argument.TRIAL:
         raise TrainableError("an async trainable is handed the trial: rename its parameter `hp` or `config` to `trial`")
     # Only who needs an event loop pays for importing one.
     side = importlib.import_module("asynctune._runner.async_trial")
-    return Loaded(lambda trial: side.run_async(trainable, trial), side.AsyncTrial, data)
+    return Loaded(lambda trial: side.run_async(trainable, trial), side.AsyncTrial, data, module)

@@ -58,12 +58,14 @@ class Plan:
 
     Args:
         mode: how it makes runners.
+        reuse: whether a runner waits for another trial when one has ended.
         libraries: the modules to import first, in this order.
         environment: variables to set before that; None unsets one.
-        data_in_runner: whether `data=` is loaded by each runner, though the mode would allow the zygote to do it.
+        data_in_runner: whether each runner loads `data=` itself, in a mode that would let the zygote do it.
     """
 
     mode: Mode
+    reuse: bool
     libraries: tuple[str, ...] = field(default=(), converter=tuple)
     environment: Mapping[str, str | None] = field(factory=dict)
     data_in_runner: bool = False
@@ -76,7 +78,6 @@ class Work:
     Args:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
-        reuse: whether a runner waits for another trial when one has ended.
         nice: added to the runners' nice value.
         log_cap: bytes; a trial's log is cut when it is longer.
         reference: "package.module:name" of the trainable; None if it was sent by value.
@@ -85,7 +86,6 @@ class Work:
 
     directory: str
     objective: Objective
-    reuse: bool
     nice: int
     log_cap: int
     reference: str | None

@@ -11,7 +11,8 @@ import contextlib
 import os
 import sys
 import time
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from asynctune._runner.account import Account, StopTrial
 from asynctune._runner.failures import failure_of, message_of, traceback_of
@@ -38,20 +39,26 @@ class Runner:
         line: to the search.
         parcel: what the search sent.
         loaded: the trainable, if the zygote has loaded it.
+        data: the search's data, if the zygote has loaded it.
+        reuse: whether to wait for another trial when one has ended.
     """
 
-    def __init__(self, line: Line, parcel: Parcel, loaded: Loaded | None) -> None:
+    def __init__(
+        self, line: Line, parcel: Parcel, *, loaded: Loaded | None, data: Mapping[str, Any] | None, reuse: bool
+    ) -> None:
         self._line = line
         self._parcel = parcel
         self._work = parcel.work
         self._loaded = loaded
+        self._data = data
+        self._reuse = reuse
 
     def run(self) -> NoReturn:
         """Run until there is nothing more to run, and leave the process."""
         while True:
             order = self._next_order()
             last = self._launch(order)
-            if not self._work.reuse:
+            if not self._reuse:
                 self._leave(last)
             self._flush()
             self._line.send(*last)
@@ -60,7 +67,8 @@ class Runner:
         """Load the trainable in this process, and say how that went."""
         started = time.monotonic()
         try:
-            self._loaded = load_trainable(self._parcel, load_data(self._parcel))
+            data = self._data if self._data is not None else load_data(self._parcel)
+            self._loaded = load_trainable(self._parcel, data)
             hello: Hello = Ready(seconds=time.monotonic() - started)
         except BaseException as error:  # noqa: BLE001 -- the user's modules may raise anything, SystemExit too
             hello = Broken(message=message_of(error), traceback=traceback_of(error))
@@ -102,7 +110,7 @@ class Runner:
 
     def _returned(self, account: Account, result: object, log: str) -> FromRunner:
         trial, launch = account.order.trial, account.order.launch
-        if result is None and account.stop is not None:
+        if account.stop is not None:  # it saw that it was to stop: what it returns is no result of a finished trial
             return TrialLeft(trial=trial, launch=launch)
         try:
             outcome = outcome_of(result, self._work.objective, reported=account.has_reported)

@@ -107,6 +107,11 @@ class TrialFace:
         return self._log
 
     @property
+    def step(self) -> int:
+        """The last step that was reported, or that `restore()` went back to; 0 before."""
+        return self._account.step
+
+    @property
     def should_stop(self) -> bool:
         """Whether the trial was told to stop. Look at it where reports are far apart; return when it is true."""
         self._account.listen()

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from asynctune._engine.pool import Pool
+from asynctune._runner.account import Account, StopTrial
 from asynctune._runner.async_trial import AsyncTrial
 from asynctune._runner.failures import failure_of
 from asynctune._runner.framing import Line
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.trainable import Argument, argument_of, find, is_async, name_of
-from asynctune._runner.trial import StopTrial
 from asynctune.errors import ExecutorError, TrainableError
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
 from asynctune.messages import (
@@ -69,8 +69,8 @@ class _Desk(Line):
 class _InlineTrial(AsyncTrial):
     """A trial in the search's own loop."""
 
-    def __init__(self, order: RunTrial, desk: _Desk, directory: Path, data: Mapping[str, Any]) -> None:
-        super().__init__(order, desk, directory, data)
+    def __init__(self, account: Account, desk: _Desk, directory: Path, data: Mapping[str, Any]) -> None:
+        super().__init__(account, str(directory), data)
         self._desk = desk
 
     async def _readable(self) -> None:
@@ -99,31 +99,32 @@ class _Launch:
 
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
-        trial = _InlineTrial(order, self._desk, recipe.directory, self._attachment.data)
+        account = Account(order, self._desk)
+        trial = _InlineTrial(account, self._desk, recipe.directory, self._attachment.data)
         try:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
-            self._say_declared(trial)
-            if trial.was_told_to_stop:
+            self._say_declared(account)
+            if account.stop is not None:
                 return TrialLeft(trial=order.trial, launch=order.launch)
-            outcome = outcome_of(result, recipe.objective, reported=trial.has_reported)
+            outcome = outcome_of(result, recipe.objective, reported=account.has_reported)
             return TrialReturned(
                 trial=order.trial,
                 launch=order.launch,
                 metrics=outcome.metrics,
                 executions=outcome.executions,
                 step=outcome.step,
-                checkpoint=trial.unreported_checkpoint,
+                checkpoint=account.written,
             )
         except (StopTrial, asyncio.CancelledError):
             return TrialLeft(trial=order.trial, launch=order.launch)
         except InvalidResult as error:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
-            self._say_declared(trial)
+            self._say_declared(account)
             return self._raised(failure_of(error, None))
 
-    def _say_declared(self, trial: AsyncTrial) -> None:
-        self._desk.send(*(encode(message, FromRunner) for message in trial.declared()))
+    def _say_declared(self, account: Account) -> None:
+        self._desk.send(*(encode(message, FromRunner) for message in account.declared()))
 
     def _raised(self, failure: Failure) -> TrialRaised:
         return TrialRaised(trial=self.order.trial, launch=self.order.launch, failure=failure)

@@ -12,7 +12,7 @@ from attrs import Attribute, define, field
 from asynctune.errors import ConfigurationError
 from asynctune.records import Report, Stop, TrialId, TrialView, Verdicts
 from asynctune.schedulers.base import Scheduler
-from asynctune.schedulers.losses import Cutoff, loss_of, shown
+from asynctune.schedulers.losses import Cutoff, counted, loss_of, shown
 from asynctune.validators import number
 
 __all__ = ["ASHA"]
@@ -94,7 +94,9 @@ class ASHA(Scheduler):
         cutoff = others.value
         if cutoff is None or loss <= cutoff:
             return None
-        best = f"the best 1/{self.factor} of rung {rung} (cutoff {shown(self.objective, cutoff)}, {_trials(len(others))})"
+        best = (
+            f"the best 1/{self.factor} of rung {rung} (cutoff {shown(self.objective, cutoff)}, {counted(len(others), 'trial')})"
+        )
         return Stop(f"ASHA: {shown(self.objective, loss)} at step {report.step} is not among {best}")
 
     def on_trial_complete(self, trial: TrialView) -> None:
@@ -123,7 +125,3 @@ class ASHA(Scheduler):
     def settings(self) -> Mapping[str, Any]:
         """What makes it judge as it does."""
         return {"max_steps": self.max_steps, "grace": self.grace, "factor": self.factor, "stop_last": self.stop_last}
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"

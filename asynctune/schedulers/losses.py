@@ -13,7 +13,7 @@ from attrs import Factory, define
 from asynctune.objective import Objective
 from asynctune.records import Report
 
-__all__ = ["Cutoff", "loss_of", "shown"]
+__all__ = ["Cutoff", "counted", "loss_of", "shown"]
 
 
 def loss_of(objective: Objective, report: Report) -> float | None:
@@ -28,6 +28,11 @@ def shown(objective: Objective, loss: float) -> str:
     """A loss as people know it: the objective's value, in four digits."""
     # Subtracting from zero, and not negating, keeps "-0" out of what people read.
     return f"{loss if objective.direction == 'min' else 0.0 - loss:.4g}"
+
+
+def counted(count: int, what: str) -> str:
+    """ "1 trial", "2 trials"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 @define

@@ -11,7 +11,7 @@ from attrs import Factory, define, field
 
 from asynctune.records import Report, Stop, TrialId, TrialView, Verdicts
 from asynctune.schedulers.base import Scheduler
-from asynctune.schedulers.losses import Cutoff, loss_of, shown
+from asynctune.schedulers.losses import Cutoff, counted, loss_of, shown
 from asynctune.validators import number
 
 __all__ = ["MedianStopping"]
@@ -90,7 +90,7 @@ class MedianStopping(Scheduler):
         if median is None or len(others) < self.min_samples or curve.best <= median:
             return None
         best = shown(self.objective, curve.best) if math.isfinite(curve.best) else "nothing finite"
-        compared = f"{shown(self.objective, median)}, the median of the averages of {len(others)} other trials"
+        compared = f"{shown(self.objective, median)}, the median of the averages of {counted(len(others), 'other trial')}"
         return Stop(f"median stopping: its best by step {step}, {best}, is worse than {compared}")
 
     def _column(self, step: int) -> Cutoff | None:
@@ -114,7 +114,7 @@ class MedianStopping(Scheduler):
 
     def plan(self) -> str:
         """What it will do."""
-        others = "1 other trial has" if self.min_samples == 1 else f"{self.min_samples} other trials have"
+        others = counted(self.min_samples, "other trial") + (" has" if self.min_samples == 1 else " have")
         return (
             f"median stopping: from step {self.grace} on, wherever at least {others} been, a trial is stopped "
             "when its best is worse than the median of the others' averages"

@@ -86,7 +86,8 @@ class Int:
     def grid(self, points: int = 10) -> tuple[int, ...]:
         """All values, if there is a step or there are at most `points` of them. Otherwise `points` of them, in increasing order
         and evenly along the scale, both ends included; fewer under a log, where neighbours fall together."""
-        if self.step is not None or self.size <= sound_points(points):
+        points = sound_points(points)
+        if self.step is not None or self.size <= points:
             return self.values
         low, high = self.min_value, self.max_value
         spread = (round(stretch(i / (points - 1), low, high, self.sampling)) for i in range(points))

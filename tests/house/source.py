@@ -9,10 +9,12 @@ from typing import Self
 
 from attrs import frozen
 
-__all__ = ["ROOT", "Import", "Module", "modules", "parse", "project_files"]
+__all__ = ["ABOUT_KERAS", "ROOT", "Import", "Module", "modules", "parse", "project_files"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "asynctune"
+# Imports Keras at its top, and is imported only where a trial runs and has asked for it.
+ABOUT_KERAS = "asynctune.keras.callback"
 
 
 @frozen

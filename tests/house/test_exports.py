@@ -11,9 +11,10 @@ from importlib import import_module
 import pytest
 
 import asynctune
-from tests.house.source import ROOT, Module, modules, parse
+from tests.house.source import ABOUT_KERAS, ROOT, Module, modules, parse
 
 MODULES = modules()
+LIGHT = [module for module in MODULES if module.name not in {"asynctune.__main__", ABOUT_KERAS}]
 # Modules that fetch their names when they are first asked for: what they list stands under TYPE_CHECKING.
 LAZY = [module for module in MODULES if any(getattr(node, "name", "") == "__getattr__" for node in module.tree.body)]
 MOST_NAMES_AT_THE_DOOR = 52
@@ -64,7 +65,7 @@ def test_every_module_lists_what_it_offers(module: Module) -> None:
     assert defined(module.tree.body) <= set(names), f"{module.where} defines what it does not list: name it with an underscore"
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if module.room != "__main__"], ids=name_of)
+@pytest.mark.parametrize("module", LIGHT, ids=name_of)
 def test_what_is_listed_is_there(module: Module) -> None:
     imported = import_module(module.name)
     missing = [name for name in listed(module) or () if not hasattr(imported, name)]
@@ -109,7 +110,7 @@ def test_importing_the_package_imports_next_to_nothing() -> None:
 
 def test_every_module_can_be_the_first_to_be_imported() -> None:
     # What a module registers when it is imported (a union with the converter, say) must not depend on who was there before.
-    names = [module.name for module in MODULES if module.room != "__main__"]
+    names = [module.name for module in LIGHT]
     program = (
         "import importlib, sys\n"
         f"for name in {names}:\n"
@@ -125,7 +126,7 @@ def test_every_module_can_be_the_first_to_be_imported() -> None:
 
 
 def test_importing_every_module_imports_nothing_heavy() -> None:
-    names = [module.name for module in MODULES if module.room != "__main__"]
+    names = [module.name for module in LIGHT]
     heavy = "{'numpy', 'pandas', 'tensorflow', 'keras', 'sklearn'}"
     program = f"import sys, importlib; [importlib.import_module(n) for n in {names}]; print(*{heavy} & set(sys.modules))"
 

@@ -36,7 +36,7 @@ def ints(draw: DrawFn) -> Int:
     least = -(2**63) if sampling == "linear" else 1
     low = draw(st.one_of(st.integers(max(least, -50), 50), st.integers(least, 2**63 - 1)))
     high = draw(st.one_of(st.integers(low, min(low + 1000, 2**63 - 1)), st.integers(low, 2**63 - 1)))
-    step = draw(st.none() | st.integers(1 if sampling == "linear" else 2, max(2, high - low + 1)))
+    step = draw(st.none() | st.integers(1 if sampling == "linear" else 2, min(max(2, high - low + 1), 2**63 - 1)))
     domain = Int(low, high, step, sampling)
     return Int(low, high, step, sampling, domain.from_unit(draw(units)))
 

@@ -1,0 +1,165 @@
+"""Making runners, one fork or one exec each, until the executor is gone. This is the path that every trial pays for."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from asynctune._runner.framing import Line
+from asynctune._runner.kin import Kin, forget_signals
+from asynctune._runner.linux import adopt_orphans, die_with_parent, flush_c_stdio
+from asynctune._runner.loading import Loaded
+from asynctune._runner.logs import cut_log
+from asynctune._runner.mailbox import Mailbox
+from asynctune._runner.orders import ForkFailed, FromSearch, RunnerEnded, Signal, StartRunner, ToSearch
+from asynctune._runner.parcel import Parcel
+from asynctune._runner.process import Runner
+from asynctune._runner.surroundings import show_gpus
+from asynctune.wire import decode, encode
+
+__all__ = ["Server", "settle"]
+
+_LOOK_AT_LOGS = 1.0
+_SPAWNED = (
+    "import importlib, sys, typing; sys.path.insert(0, sys.argv[1]); import asynctune; del sys.path[0]; "
+    "from asynctune._runner.spawned import spawned; spawned(*map(int, sys.argv[2:5]))"
+)
+
+
+def settle() -> None:
+    """The last thing before serving: leave nothing in this process that each child would do again, or copy for nothing."""
+    # What modules registered for the end of the process is about this one, and would run in every child: a temporary directory
+    # made on import would be removed by the first. What trials register themselves must run, and multiprocessing's must too.
+    atexit._clear()  # noqa: SLF001
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # noqa: SLF001
+        finalizer.atexit = False
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]  # noqa: SLF001
+    utilities = sys.modules.get("multiprocessing.util")
+    if utilities is not None:
+        atexit.register(utilities._exit_function)  # noqa: SLF001
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+        stream.flush()
+    flush_c_stdio()
+    # A collection in a child would write to every object that was made here, and so copy it.
+    gc.collect()
+    gc.freeze()
+
+
+class Server:
+    """Takes orders and makes runners.
+
+    Args:
+        mailbox: to the executor.
+        parcel: what the search sent.
+        loaded, data: what runners need not load.
+        reuse: whether a runner waits for another trial when one has ended.
+        spawn: the descriptor of the parcel, if runners are new interpreters; then nothing was loaded here.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        parcel: Parcel,
+        loaded: Loaded | None,
+        data: Mapping[str, Any] | None,
+        *,
+        reuse: bool,
+        spawn: int | None,
+    ) -> None:
+        self._mailbox = mailbox
+        self._parcel = parcel
+        self._work = parcel.work
+        self._loaded = loaded
+        self._data = data
+        self._reuse = reuse
+        self._spawn = spawn
+        self._kin = Kin()
+        self._pid = os.getpid()
+
+    def serve(self) -> NoReturn:
+        """Serve until the executor is gone. Runners end with this process; what they leave falls to the root."""
+        poll = select.poll()
+        poll.register(self._mailbox.fileno(), select.POLLIN)
+        poll.register(self._kin.fileno(), select.POLLIN)
+        look = time.monotonic() + _LOOK_AT_LOGS
+        while True:
+            for descriptor, _ in poll.poll(_LOOK_AT_LOGS * 1000 if self._kin else None):
+                if descriptor == self._mailbox.fileno():
+                    self._obey()
+                else:
+                    self._reap()
+            if time.monotonic() > look:
+                look = time.monotonic() + _LOOK_AT_LOGS
+                for pid in self._kin.pids:
+                    cut_log(pid, self._work.directory, self._work.log_cap)
+
+    def _obey(self) -> None:
+        try:
+            bodies = self._mailbox.receive()
+        except (EOFError, OSError):
+            os._exit(0)
+        for body in bodies:
+            order: StartRunner | Signal = decode(body, ToSearch)
+            if isinstance(order, StartRunner):
+                self._start(order)
+            else:
+                self._kin.kill(order.runner, order.signum)
+
+    def _start(self, order: StartRunner) -> None:
+        channel = self._mailbox.take_descriptor()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(channel)
+            self._mailbox.send(encode(ForkFailed(runner=order.runner, reason=str(error)), FromSearch))
+            return
+        if pid == 0:
+            try:
+                self._become_runner(channel, order)
+            finally:
+                os._exit(70)
+        os.close(channel)
+        self._kin.add(pid, order.runner)
+
+    def _become_runner(self, channel: int, order: StartRunner) -> NoReturn:
+        os.setsid()
+        die_with_parent(self._pid)
+        adopt_orphans()
+        forget_signals()
+        # Our own descriptors are closed. What the user's modules opened when they were imported stays open, as it is theirs.
+        for descriptor in (self._mailbox.fileno(), *self._kin.descriptors):
+            os.close(descriptor)
+        if self._work.nice:
+            os.nice(self._work.nice)
+        show_gpus(order.gpus)
+        if self._spawn is not None:
+            _become_interpreter(channel, self._spawn, reuse=self._reuse)
+        line = Line(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel))
+        Runner(line, self._parcel, loaded=self._loaded, data=self._data, reuse=self._reuse).run()
+
+    def _reap(self) -> None:
+        ended = self._kin.reap()
+        self._kin.kill_strays()
+        for each in ended:
+            message = RunnerEnded(runner=each.name, exit_code=each.exit_code, signal=each.signal)
+            self._mailbox.send(encode(message, FromSearch))
+
+
+def _become_interpreter(channel: int, parcel: int, *, reuse: bool) -> NoReturn:
+    for descriptor in (channel, parcel):
+        os.set_inheritable(descriptor, True)
+    start = sys.orig_argv[: sys.orig_argv.index("-c")]
+    package = str(Path(__file__).parents[2])
+    os.execv(sys.executable, [*start, "-c", _SPAWNED, package, str(channel), str(parcel), str(int(reuse))])

@@ -1,0 +1,38 @@
+"""The runner as an interpreter of its own: for searches whose code makes every zygote unfit to be forked."""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import socket
+import sys
+
+from asynctune._runner.framing import Line
+from asynctune._runner.loading import stand_where_the_search_stands
+from asynctune._runner.parcel import Parcel
+from asynctune._runner.process import Runner
+
+__all__ = ["spawned"]
+
+
+def spawned(channel: int, parcel: int, reuse: int) -> None:
+    """Run as a runner, after an exec. Never returns.
+
+    Args:
+        channel: descriptor of the socket to the search.
+        parcel: descriptor of the search's parcel.
+        reuse: 1 to wait for another trial when one has ended.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(file=2)
+    faulthandler.register(signal.SIGUSR2, file=2, all_threads=True)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    line = Line(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel))
+    line.keep_to_oneself()
+    received = Parcel(parcel)
+    stand_where_the_search_stands(received.work)
+    runner = Runner(line, received, loaded=None, data=None, reuse=bool(reuse))
+    runner.load()
+    runner.run()

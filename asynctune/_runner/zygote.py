@@ -1,0 +1,131 @@
+"""The root zygote: imports the installed libraries that it was told to, once, and forks a zygote for each search.
+
+It never runs the user's own code, so it stays fit to be forked for every search that comes. It belongs to the guard: when that is
+gone it does the last rites itself.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import NoReturn
+
+from asynctune._runner.guard import last_rites
+from asynctune._runner.kin import Ended, Kin, forget_signals
+from asynctune._runner.libraries import import_all
+from asynctune._runner.linux import adopt_orphans, outlive_parent
+from asynctune._runner.mailbox import Mailbox
+from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
+from asynctune._runner.rehearsal import rehearse
+from asynctune._runner.search import search_zygote
+from asynctune._runner.surroundings import start_single_threaded
+from asynctune._runner.verdict import Inventory, reasons_against_forking
+from asynctune.wire import decode, encode
+
+__all__ = ["root"]
+
+
+def root(guard: int, control: socket.socket) -> NoReturn:
+    """Run as the root zygote. Never returns.
+
+    Args:
+        guard: the pid of the guard.
+        control: the socket to the executor.
+    """
+    adopt_orphans()
+    start_single_threaded()
+    # Whether a fork is safe is our own verdict, with better reasons.
+    warnings.filterwarnings("ignore", message=".*fork.*may lead to deadlocks", category=DeprecationWarning)
+    mailbox = Mailbox(control)
+    _Root(guard, mailbox).run()
+
+
+class _Root:
+    def __init__(self, guard: int, mailbox: Mailbox) -> None:
+        self._guard = guard
+        self._mailbox = mailbox
+        self._kin = Kin()
+        self._pid = os.getpid()
+        self._leaving: list[Ended] = []
+
+    def run(self) -> NoReturn:
+        watched = os.pidfd_open(self._guard)
+        # While we import we cannot watch, and the kernel does it for us. From the first search on, whoever ends us must not
+        # keep us from the last rites.
+        poll = select.poll()
+        for descriptor in (self._mailbox.fileno(), self._kin.fileno(), watched):
+            poll.register(descriptor, select.POLLIN)
+        self._watched = watched
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll()}
+            if watched in ready or os.getppid() != self._guard:
+                last_rites()
+                os._exit(0)
+            if self._kin.fileno() in ready:
+                self._reap()
+            if self._mailbox.fileno() in ready:
+                self._obey()
+
+    def _obey(self) -> None:
+        try:
+            bodies = self._mailbox.receive()
+        except (EOFError, OSError):
+            last_rites()
+            os._exit(0)
+        for body in bodies:
+            order: Prepare | Attach | Detach = decode(body, ToRoot)
+            if isinstance(order, Prepare):
+                self._prepare(order)
+            elif isinstance(order, Attach):
+                self._attach(order)
+            else:
+                self._kin.kill(order.search, signal.SIGKILL)
+
+    def _prepare(self, order: Prepare) -> None:
+        started, before = time.monotonic(), Inventory.take()
+        sys.path += [path for path in order.sys_path if path not in sys.path]
+        failures = import_all(order.preload)
+        rehearse()
+        reasons = reasons_against_forking(before)
+        outlive_parent()
+        seconds = time.monotonic() - started
+        self._mailbox.send(encode(RootReady(reasons=tuple(reasons), failures=failures, seconds=seconds), FromRoot))
+
+    def _attach(self, order: Attach) -> None:
+        control, parcel = self._mailbox.take_descriptor(), self._mailbox.take_descriptor()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._say_ended(Ended(order.search, error.errno or 1, None))
+        else:
+            if pid == 0:
+                try:
+                    self._become_search(order, control, parcel)
+                finally:
+                    os._exit(70)
+            self._kin.add(pid, order.search)
+        os.close(control)
+        os.close(parcel)
+
+    def _become_search(self, order: Attach, control: int, parcel: int) -> NoReturn:
+        forget_signals()
+        for descriptor in (self._mailbox.fileno(), self._watched, *self._kin.descriptors):
+            os.close(descriptor)
+        search_zygote(self._pid, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control), parcel, order.plan)
+
+    def _reap(self) -> None:
+        # A search is gone when everything that it left behind is. All that falls to us is of searches that have ended.
+        self._leaving += self._kin.reap()
+        if not self._kin.kill_strays():
+            for ended in self._leaving:
+                self._say_ended(ended)
+            self._leaving.clear()
+
+    def _say_ended(self, ended: Ended) -> None:
+        message = SearchEnded(search=ended.name, exit_code=ended.exit_code, signal=ended.signal)
+        self._mailbox.send(encode(message, FromRoot))

@@ -1,0 +1,140 @@
+"""The guard and the root zygote, as the executor holds them: started by one exec, spoken to through one socket, and ended, with
+everything below them, by closing another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
+from asynctune.errors import ExecutorError, WireError
+from asynctune.executors._post import Post
+from asynctune.wire import decode, encode
+
+__all__ = ["Family"]
+
+# With -P, nothing that lies in the working directory can stand in the place of a module of the standard library. The package is
+# found where ours is; then its place leaves the path again.
+_GUARD = (
+    "import importlib, sys, typing; sys.path.insert(0, sys.argv[1]); import asynctune; del sys.path[0]; "
+    "from asynctune._runner.guard import guard; guard(*map(int, sys.argv[2:5]))"
+)
+_LAST_WORDS = 4000
+
+
+class Family:
+    """A guard, its root zygote, and all that descends from them.
+
+    Args:
+        loop: the running one.
+        preload: what the root imports.
+        said: hears the root.
+        gone: called once, when no process of it is left, with what it last wrote to stderr.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        preload: tuple[str, ...],
+        *,
+        said: Callable[[RootReady | SearchEnded], None],
+        gone: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._said = said
+        self._gone = gone
+        self._errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
+        try:
+            self._guard, self._lifeline, control = _start_guard(self._errors)
+        except OSError as error:
+            os.close(self._errors)
+            raise ExecutorError(f"the process that watches over the runners cannot be started: {error}") from error
+        # Its end is seen by this, whatever the host does with SIGCHLD; and then it can be reaped without waiting.
+        self._watch = os.pidfd_open(self._guard.pid)
+        loop.add_reader(self._watch, self._ended)
+        self._root = Post(loop, control, self)
+        path = tuple(os.path.abspath(entry) for entry in sys.path)
+        self.send(Prepare(preload=preload, sys_path=path))
+
+    def __repr__(self) -> str:
+        return f"<Family of guard {self._guard.pid}, {'gone' if self._watch < 0 else 'alive'}>"
+
+    @property
+    def pid(self) -> int:
+        """The guard's."""
+        return self._guard.pid
+
+    def send(self, order: Prepare | Attach | Detach, descriptors: tuple[int, ...] = ()) -> None:
+        """Tell the root. The descriptors become this object's to close."""
+        self._root.send(encode(order, ToRoot), descriptors)
+
+    def close(self) -> None:
+        """Kill everything, at once. `gone` will be called."""
+        if self._watch >= 0:
+            # Shut down and not only closed: a process that the service has forked may hold the same socket.
+            try:
+                self._lifeline.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return
+
+    def heard(self, body: bytes) -> None:
+        """The root spoke."""
+        message: Any = decode(body, FromRoot)
+        self._said(message)
+
+    def hung_up(self, error: WireError | None) -> None:
+        """The root is gone, or talks nonsense; without it the rest is of no use."""
+        self.close()
+
+    def _ended(self) -> None:
+        self._loop.remove_reader(self._watch)
+        os.close(self._watch)
+        self._watch = -1
+        self._guard.wait()
+        self._root.drain()
+        self._root.close()
+        self._lifeline.close()
+        size = os.fstat(self._errors).st_size
+        words = os.pread(self._errors, _LAST_WORDS, max(0, size - _LAST_WORDS)).decode("utf-8", "replace").strip()
+        os.close(self._errors)
+        self._gone(words)
+
+
+def _start_guard(errors: int) -> tuple[subprocess.Popen[bytes], socket.socket, socket.socket]:
+    """The guard, our end of its lifeline, our end of the root's socket."""
+    ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)  # lifeline, control
+    try:
+        numbers = [end.fileno() for end in theirs]
+        package = str(Path(__file__).parents[2])
+        guard = subprocess.Popen(
+            [
+                *(sys.executable, *_interpreter_flags(), "-P", "-c", _GUARD, package),
+                *map(str, (os.getpid(), *numbers)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            pass_fds=numbers,
+            start_new_session=True,
+        )
+    except BaseException:
+        for end in ours:
+            end.close()
+        raise
+    finally:
+        for end in theirs:
+            end.close()
+    return guard, ours[0], ours[1]
+
+
+def _interpreter_flags() -> list[str]:
+    """What this interpreter was started with (-O, -W, -X, ...)."""
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
+    return flags

@@ -1,0 +1,159 @@
+"""How a trainable leaves for another process: by name where it can be imported there, by value where it cannot.
+
+By value goes what lives in `__main__`, in another function, in a notebook. So the user's main script is never run again.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from types import FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+from attrs import frozen
+
+from asynctune._runner.trainable import argument_of, name_of
+from asynctune.errors import TrainableError
+
+__all__ = ["Packed", "check_trainable", "pack_data", "pack_trainable"]
+
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_DEEPEST = 8
+
+
+@frozen
+class Packed:
+    """A pickle and its out-of-band buffers, or a name."""
+
+    sections: tuple[Any, ...] = ()
+    reference: str | None = None
+
+
+def check_trainable(trainable: Any) -> None:
+    """See, without starting anything, whether this can be a trainable.
+
+    Raises:
+        TrainableError: saying what to pass instead.
+    """
+    if isinstance(trainable, str):
+        if not _REFERENCE.fullmatch(trainable):
+            raise TrainableError(f'a trainable is named as "package.module:name", not {trainable!r}')
+    else:
+        argument_of(trainable)
+
+
+def pack_trainable(trainable: Any) -> Packed:
+    """The trainable, ready to travel. Takes milliseconds; the first time tens of them.
+
+    Raises:
+        TrainableError: if it cannot travel, naming the object inside that keeps it.
+    """
+    if isinstance(trainable, str):
+        return Packed(reference=trainable)
+    module = _module_of(trainable)
+    by_value = module is not None and module.__name__ != "__main__" and not _importable(module)
+    if by_value:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return Packed(_pickled(trainable))
+    except Exception as error:
+        raise TrainableError(_why(f"the trainable {name_of(trainable)}", trainable, error)) from error
+    finally:
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def pack_data(data: Mapping[str, Any]) -> Packed:
+    """The search's data, ready to travel; large arrays are not copied here.
+
+    Raises:
+        TrainableError: if it cannot travel, naming the object inside that keeps it.
+    """
+    try:
+        return Packed(_pickled(dict(data)))
+    except Exception as error:
+        raise TrainableError(_why("data=", dict(data), error)) from error
+
+
+def _pickled(value: Any) -> tuple[Any, ...]:
+    buffers: list[Any] = []
+    pickled = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    return (pickled, *(buffer.raw() for buffer in buffers))
+
+
+def _module_of(trainable: Any) -> ModuleType | None:
+    while isinstance(trainable, functools.partial):
+        trainable = trainable.func
+    owner = trainable if hasattr(trainable, "__qualname__") else type(trainable)
+    return sys.modules.get(getattr(owner, "__module__", None) or "")
+
+
+def _importable(module: ModuleType) -> bool:
+    """Whether an import of its name, elsewhere, with our `sys.path`, finds this very module. Imports nothing."""
+    path: Any = None
+    parent, dot, _ = module.__name__.rpartition(".")
+    if dot:
+        path = getattr(sys.modules.get(parent), "__path__", None)
+        if path is None or not _importable(sys.modules[parent]):
+            return False
+    origin = getattr(module.__spec__, "origin", None) or getattr(module, "__file__", None)
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec = None if find is None else find(module.__name__, path)
+        if spec is not None:
+            return spec.origin == origin or not hasattr(module, "__file__")
+    return False
+
+
+# ------------------------------------------------------------------------------------------------ what keeps it from travelling
+
+
+def _why(name: str, value: Any, error: Exception) -> str:
+    path, culprit, reason = _culprit(value, error)
+    inside = f" because of {' in '.join(reversed(path))} ({type(culprit).__name__})" if path else ""
+    remedy = "Make it inside the function, or pass what it is made from"
+    return f"{name} cannot be sent to another process{inside}: {type(reason).__name__}: {reason}. {remedy}"
+
+
+def _culprit(value: Any, error: Exception) -> tuple[list[str], Any, Exception]:
+    """The innermost thing that cannot be pickled, and the way to it."""
+    path: list[str] = []
+    seen = {id(value)}
+    while len(path) < _DEEPEST:
+        for name, part in _parts(value):
+            if id(part) in seen:
+                continue
+            seen.add(id(part))
+            try:
+                _pickled(part)
+            except Exception as inner:  # noqa: BLE001 -- pickling runs anybody's code
+                path.append(name)
+                value, error = part, inner
+                break
+        else:
+            break
+    return path, value, error
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, functools.partial):
+        yield "the function", value.func
+        yield from ((f"argument {index}", part) for index, part in enumerate(value.args))
+        yield from ((f"argument {name!r}", part) for name, part in value.keywords.items())
+    elif inspect.ismethod(value):
+        yield "its object", value.__self__
+    elif isinstance(value, FunctionType):
+        reached = inspect.getclosurevars(value)
+        yield from ((f"the variable {name!r} around it", part) for name, part in reached.nonlocals.items())
+        yield from ((f"the global {name!r}", part) for name, part in reached.globals.items())
+        yield from ((f"the default {index}", part) for index, part in enumerate(value.__defaults__ or ()))
+    elif isinstance(value, Mapping):
+        yield from ((f"the item {key!r}", part) for key, part in value.items())
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((f"the item {index}", part) for index, part in enumerate(value))
+    elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType):
+        yield from ((f"the attribute {name!r}", part) for name, part in vars(value).items())

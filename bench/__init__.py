@@ -1,0 +1,1 @@
+"""Measurements: each is run beside its floor, in turns, in one process tree; ratios are what counts."""

@@ -1,0 +1,48 @@
+"""The floor of `keras_digits`: import TensorFlow once, then fork a child for each trial, and wait. Nothing is written or said."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+
+from bench.keras_digits import PRELOAD, fit
+
+
+def child(values: dict[str, float], epochs: int) -> None:
+    """One trial, with the thread settings that asynctune gives a trial of one core."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    fit(values, epochs, [])
+    os._exit(0)
+
+
+def main() -> None:
+    """Run every trial, `workers` at a time."""
+    epochs, workers, trials = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    began = time.perf_counter()
+    for name in PRELOAD:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    ready = time.perf_counter()
+    running = 0
+    for values in trials:
+        if running == workers:
+            os.wait()
+            running -= 1
+        if not os.fork():
+            child(values, epochs)
+        running += 1
+    while running:
+        os.wait()
+        running -= 1
+    print(json.dumps({"took": time.perf_counter() - ready, "start": ready - began}))
+
+
+if __name__ == "__main__":
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    main()

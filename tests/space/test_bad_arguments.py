@@ -1,0 +1,138 @@
+"""Every wrong argument of a domain is refused when the domain is made, by its name."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asynctune.errors import ConfigurationError, SpaceError
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
+
+NAN, INF = math.nan, math.inf
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = [
+    (Int, (0.5, 10), {}, "Int(min_value=...) takes an integer, not 0.5"),
+    (Int, (1.0, 10), {}, "Int(min_value=...) takes an integer, not 1.0"),
+    (Int, (True, 10), {}, "Int(min_value=...) takes an integer, not True"),
+    (Int, ("1", 10), {}, "Int(min_value=...) takes an integer, not '1'"),
+    (Int, (None, 10), {}, "Int(min_value=...) takes an integer, not None"),
+    (Int, (Colour.RED, 10), {}, "Int(min_value=...) takes an integer, not <Colour.RED: 1>"),
+    (Int, (np.array([1]), 10), {}, "Int(min_value=...) takes an integer, not array([1])"),
+    (Int, (-(2**63) - 1, 10), {}, "Int(min_value=...) takes an integer (64 bits), not -9223372036854775809"),
+    (Int, (0, 2**63), {}, "Int(max_value=...) takes an integer of at least min_value (0) (64 bits), not 9223372036854775808"),
+    (Int, (10, 5), {}, "Int(max_value=...) takes an integer of at least min_value (10), not 5"),
+    (Int, (1, NAN), {}, "Int(max_value=...) takes an integer of at least min_value (1), not nan"),
+    (Int, (1, 10), {"step": 0}, "Int(step=...) takes an integer of at least 1, not 0"),
+    (Int, (1, 10), {"step": -1}, "Int(step=...) takes an integer of at least 1, not -1"),
+    (Int, (1, 10), {"step": 1.5}, "Int(step=...) takes an integer of at least 1, not 1.5"),
+    (Int, (1, 10), {"step": True}, "Int(step=...) takes an integer of at least 1, not True"),
+    (Int, (1, 10), {"step": 1, "sampling": "log"}, "Int(step=...) takes an integer of at least 2, a factor, not 1"),
+    (Int, (1, 10), {"step": 1.5, "sampling": "log"}, "Int(step=...) takes an integer of at least 2, a factor, not 1.5"),
+    (Int, (0, 10), {"sampling": "log"}, "Int(min_value=...) takes a number above 0 with sampling='log', not 0"),
+    (
+        Int,
+        (-1, 10),
+        {"sampling": "reverse_log"},
+        "Int(min_value=...) takes a number above 0 with sampling='reverse_log', not -1",
+    ),
+    (Int, (1, 10), {"sampling": "normal"}, "Int(sampling=...) takes 'linear' or 'log' or 'reverse_log', not 'normal'"),
+    (Int, (1, 10), {"sampling": None}, "Int(sampling=...) takes 'linear' or 'log' or 'reverse_log', not None"),
+    (Int, (1, 10), {"default": 11}, "Int(default=...) takes a value of Int(1 to 10), not 11"),
+    (Int, (1, 10), {"default": 2.0}, "Int(default=...) takes a value of Int(1 to 10), not 2.0"),
+    (Int, (0, 10), {"default": True}, "Int(default=...) takes a value of Int(0 to 10), not True"),
+    (Int, (0, 10), {"step": 3, "default": 10}, "Int(default=...) takes a value of Int(0 to 10, step 3), not 10"),
+    (Float, ("0", 1), {}, "Float(min_value=...) takes a finite number, not '0'"),
+    (Float, (False, 1), {}, "Float(min_value=...) takes a finite number, not False"),
+    (Float, (NAN, 1), {}, "Float(min_value=...) takes a finite number, not nan"),
+    (Float, (-INF, 1), {}, "Float(min_value=...) takes a finite number, not -inf"),
+    (Float, (10**400, 1), {}, "Float(min_value=...) takes a finite number, not 1000"),
+    (Float, (2**53 + 1, 1), {}, "Float(min_value=...) takes a finite number, not 9007199254740993"),
+    (Float, (1, 0), {}, "Float(max_value=...) takes a finite number of at least min_value (1.0), not 0"),
+    (Float, (0, INF), {}, "Float(max_value=...) takes a finite number of at least min_value (0.0), not inf"),
+    (Float, (0, NAN), {}, "Float(max_value=...) takes a finite number of at least min_value (0.0), not nan"),
+    (Float, (0, 1, "log"), {}, "Float(step=...) takes a finite number above 0, not 'log'"),
+    (Float, (0, 1), {"step": 0}, "Float(step=...) takes a finite number above 0, not 0"),
+    (Float, (0, 1), {"step": -0.1}, "Float(step=...) takes a finite number above 0, not -0.1"),
+    (Float, (0, 1), {"step": INF}, "Float(step=...) takes a finite number above 0, not inf"),
+    (Float, (0, 1), {"step": 1e-20}, "Float(step=...) takes a step that floats from 0.0 to 1.0 are fine enough for, not 1e-20"),
+    (Float, (1, 9), {"step": 1, "sampling": "log"}, "Float(step=...) takes a finite number above 1, a factor, not 1"),
+    (
+        Float,
+        (1, 9),
+        {"step": 0.1, "sampling": "reverse_log"},
+        "Float(step=...) takes a finite number above 1, a factor, not 0.1",
+    ),
+    (Float, (0, 1), {"sampling": "log"}, "Float(min_value=...) takes a number above 0 with sampling='log', not 0.0"),
+    (Float, (0, 1), {"sampling": "LOG"}, "Float(sampling=...) takes 'linear' or 'log' or 'reverse_log', not 'LOG'"),
+    (Float, (0, 1), {"sampling": ["log"]}, "Float(sampling=...) takes 'linear' or 'log' or 'reverse_log', not ['log']"),
+    (Float, (0, 1), {"default": 1.5}, "Float(default=...) takes a value of Float(0.0 to 1.0), not 1.5"),
+    (Float, (0, 1), {"default": "0"}, "Float(default=...) takes a value of Float(0.0 to 1.0), not '0'"),
+    (Float, (0, 1), {"default": NAN}, "Float(default=...) takes a value of Float(0.0 to 1.0), not nan"),
+    (Float, (0, 1), {"step": 0.2, "default": 0.3}, "Float(default=...) takes a value of Float(0.0 to 1.0, step 0.2), not 0.3"),
+    (Choice, ([],), {}, "Choice(values=...) takes a list of at least one value, not []"),
+    (Choice, ("abc",), {}, "Choice(values=...) takes a list of at least one value, not 'abc'"),
+    (Choice, (3,), {}, "Choice(values=...) takes a list of at least one value, not 3"),
+    (Choice, ({"a": 1},), {}, "Choice(values=...) takes a list of at least one value, not {'a': 1}"),
+    (Choice, ({"a"},), {}, "Choice(values=...) takes a list of at least one value, not {'a'}"),  # in no order
+    (Choice, ([[1]],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not [1]"),
+    (Choice, ([b"a"],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not b'a'"),
+    (Choice, ([Colour.RED],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not <Colour.RED: 1>"),
+    (Choice, ([NAN],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not nan"),
+    (Choice, (["\ud800"],), {}, "Choice(values=...) takes a finite number, a string, a bool or None (in UTF-8"),
+    (Choice, (["a", "b", "a"],), {}, "Choice(values=...) takes different values ('a' is repeated), not ['a', 'b', 'a']"),
+    (Choice, ([0.0, -0.0],), {}, "Choice(values=...) takes different values (0.0 is repeated), not [0.0, 0.0]"),
+    (
+        Choice,
+        (["a"],),
+        {"ordered": True},
+        "Choice(ordered=...) takes None, False or, if all values are numbers, True, not True",
+    ),
+    (Choice, ([1],), {"ordered": 1}, "Choice(ordered=...) takes None, False or, if all values are numbers, True, not 1"),
+    (Choice, (["a", "b"],), {"default": "c"}, "Choice(default=...) takes one of 'a', 'b', not 'c'"),
+    (Choice, ([1, 2],), {"default": 1.0}, "Choice(default=...) takes one of 1, 2, not 1.0"),
+    (Boolean, (1,), {}, "Boolean(default=...) takes True or False, not 1"),
+    (Boolean, (None,), {}, "Boolean(default=...) takes True or False, not None"),
+    (Fixed, ([1],), {}, "Fixed(value=...) takes a finite number, a string, a bool or None, not [1]"),
+    (Fixed, (INF,), {}, "Fixed(value=...) takes a finite number, a string, a bool or None, not inf"),
+    (
+        Fixed,
+        (2**64,),
+        {},
+        "Fixed(value=...) takes a finite number, a string, a bool or None (64 bits), not 18446744073709551616",
+    ),
+]
+
+
+@pytest.mark.parametrize(("domain", "arguments", "named", "message"), BAD)
+def test_bad_argument(domain: Callable[..., Domain], arguments: tuple[Any, ...], named: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        domain(*arguments, **named)
+
+    assert str(caught.value).startswith(message)
+    assert isinstance(caught.value, ConfigurationError | ValueError)
+
+
+@pytest.mark.parametrize("domain", [Int(1, 5), Int(1, 5, sampling="log"), Float(0, 1), Choice([1]), Boolean(), Fixed(1)])
+@pytest.mark.parametrize("unit", [-0.1, 1.1, NAN, INF, "0", None, True])
+def test_a_unit_is_from_0_to_1(domain: Domain, unit: Any) -> None:
+    with pytest.raises(SpaceError, match=r"from_unit\(\) takes a number from 0 to 1, not "):
+        domain.from_unit(unit)
+
+
+@pytest.mark.parametrize(
+    "domain", [Int(1, 50), Int(1, 50, step=2), Float(0, 1), Float(0, 1, 0.1), Choice([1]), Boolean(), Fixed(1)]
+)
+@pytest.mark.parametrize("points", [1, 0, -3, 2.5, None, True])
+def test_a_grid_has_two_points_at_least(domain: Domain, points: Any) -> None:
+    with pytest.raises(SpaceError, match=r"grid\(points=\.\.\.\) takes an integer of at least 2, not "):
+        domain.grid(points)
