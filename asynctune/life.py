@@ -263,8 +263,9 @@ class Life:
         if self.error is None and self._coroutine is not None:
             self.error = self._coroutine.error
         if self.error is None and end is not None and end.error is not None:
-            self.error = getattr(errors, end.error)(end.reason)
             self.left = end.error == "SearchError"
+            kept = "" if self.temporary else "; what was recorded is kept, and the search can be resumed"
+            self.error = getattr(errors, end.error)(end.reason + (kept if self.left else ""))
         if self.error is None and end is not None:
             self._result = Result(
                 trials=self.publication.trials.values(),

@@ -52,12 +52,12 @@ class Objective:
             raise ConfigurationError(f"Objective(name=...) takes the name of a metric, not {value!r}")
 
     def better(self, one: float, other: float) -> bool:
-        """Whether `one` is strictly better. NaN is worse than everything, and equal to itself."""
+        """Whether `one` is strictly better. What is not finite is worse than everything that is, and no better than itself."""
         return self.loss(one) < self.loss(other)
 
     def loss(self, value: float) -> float:
-        """`value` turned so that less is better; NaN and both infinities on the wrong side are the worst there is."""
-        if math.isnan(value):
+        """`value` turned so that less is better. NaN and the infinities, on whichever side, are the worst there is."""
+        if not math.isfinite(value):
             return math.inf
         return value if self.direction == "min" else -value
 

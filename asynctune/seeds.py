@@ -9,13 +9,22 @@ from __future__ import annotations
 import hashlib
 import random
 
-__all__ = ["derive", "generator"]
+__all__ = ["derive", "fill_seed", "generator"]
 
 
 def derive(*parts: int | str) -> int:
     """A 63-bit seed that depends on every part and on their order (blake2b; the same on every machine)."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def fill_seed(search: int, trial: int) -> int:
+    """The seed from which a trial draws the parameters that nobody proposed values for.
+
+    A random oracle draws its proposals from the same one, so a parameter has the same value in a trial whether it was known when
+    the trial was proposed or was named by it; and the number of workers changes nothing.
+    """
+    return derive(search, "fill", trial)
 
 
 def generator(*parts: int | str) -> random.Random:

@@ -12,7 +12,7 @@ from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
 from asynctune.messages import Fill, RunTrial
 from asynctune.records import TrialId
-from asynctune.seeds import derive
+from asynctune.seeds import derive, fill_seed
 
 __all__ = ["settle"]
 
@@ -87,7 +87,7 @@ def _start(search: Situation, trial: Trial) -> None:
                 attempt=trial.attempt,
                 values=trial.values(search.book.declared),
                 space=search.space.parameters,
-                fill=Fill(search.settings.fill, derive(trial.seed, "fill")),
+                fill=Fill(search.settings.fill, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(trial.seed, trial.attempt),
                 resources=search.settings.resources,
                 restore=restore,

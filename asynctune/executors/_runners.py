@@ -1,8 +1,9 @@
 """One runner as the search sees it: its channel, what it runs, how it ends.
 
-The law of its end: a last frame and then the end of the channel ends the launch as the last frame says. The exit report does too,
-if it is first; then the channel is drained before anybody concludes anything. The end of the channel alone means "channel lost":
-the runner is killed, and its exit report awaited.
+The law of its end: a last frame and then the end of the channel end the launch as the last frame says. The exit report does so too,
+if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel lost":
+the runner is killed and its exit report awaited. A runner is not trusted: what it sends about another launch is dropped, and what is
+no message ends it.
 """
 
 from __future__ import annotations
@@ -51,42 +52,187 @@ class Owner(Protocol):
     def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
         """Its trial spoke."""
 
-    def ready(self, runner: Runner, hello: Ready | Broken) -> None:
-        """It has loaded the trainable, or could not."""
+    def loaded(self, runner: Runner, hello: Ready | Broken) -> None:
+        """It has loaded the trainable itself, or could not."""
 
     def finished(self, runner: Runner, ending: Ending) -> None:
-        """Its launch is over. If it is still `idle`, it can have another."""
+        """Its launch is over. If it is `idle` now, it can have another."""
 
 
 class Runner:
-    """One runner, from the order to fork it to its exit report.
+    """One runner, from the order to start it to its exit report.
 
     Args:
-        loop: the running one.
-        number: the executor's number for it.
-        post: its channel.
         owner: hears of it.
+        number: the owner's number for it.
         directory: of the search.
         reuse: whether it takes another trial when one has ended well.
         loads: whether it loads the trainable itself, and says so first.
     """
 
+    post: Post
+
     def __init__(self, owner: Owner, number: int, directory: Path, *, reuse: bool, loads: bool) -> None:
         self.number = number
         self.order: RunTrial | None = None
-        self.gpus: tuple[int, ...] = ()
-        #: Frames that spoke of a launch that it does not run.
+        #: How many frames spoke of a launch that it does not run.
         self.dropped = 0
         self._owner = owner
         self._directory = directory
         self._reuse = reuse
         self._loading = loads
-        self._post: Post
         self._last: Ending | None = None
-        self._halted = False
         self._doomed = False
+        self._halted = False
+        self._terminated = False
         self._deadline: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         what = "idle" if self.order is None else f"trial {self.order.trial}, launch {self.order.launch}"
         return f"<Runner {self.number}, {what}>"
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can be given a trial."""
+        return self.order is None and not self._doomed
+
+    def run(self, order: RunTrial, body: bytes) -> None:
+        """Give it a trial; `body` is the order, encoded."""
+        self.order, self._last = order, None
+        self.post.send(body)
+
+    def send(self, message: ToRunner) -> None:
+        """Pass a message on."""
+        self.post.send(encode(message, ToRunner))
+
+    def halt(self, loop: asyncio.AbstractEventLoop, reason: str, grace: float) -> None:
+        """Have it stop: told now, SIGTERM after `grace` seconds, SIGKILL half a second later."""
+        if self.order is None or self._terminated:
+            return
+        if not self._halted:
+            self._halted = True
+            self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
+        when = loop.time() + grace
+        if self._deadline is not None:
+            if self._deadline.when() <= when:
+                return
+            self._deadline.cancel()
+        self._deadline = loop.call_at(when, self._terminate, loop)
+
+    def _terminate(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._terminated = True
+        self._owner.signal(self, signal.SIGTERM)
+        self._deadline = loop.call_later(_KILL_AFTER, self._owner.signal, self, signal.SIGKILL)
+
+    # ---------------------------------------------------------------------------------------------------- what it says
+
+    def heard(self, body: bytes) -> None:
+        """A frame of it."""
+        try:
+            message: Any = decode(body, Hello if self._loading else FromRunner)
+        except WireError as error:
+            self.post.close()
+            self.hung_up(error)
+            return
+        if self._loading:
+            self._greeted(message)
+            return
+        order = self.order
+        if order is None or self._last is not None or (message.trial, message.launch) != (order.trial, order.launch):
+            self.dropped += 1
+        elif isinstance(message, ParametersDeclared | MetricsReported):
+            self._owner.spoke(message)
+        else:
+            self._last = message
+            if self._reuse:
+                self._rest(message)
+
+    def _greeted(self, hello: Ready | Broken) -> None:
+        self._loading = False
+        if isinstance(hello, Broken):
+            self._doomed = True
+            if self.order is not None:
+                self._last = self._raised(FailureKind.RAISED, hello.message, hello.traceback)
+        self._owner.loaded(self, hello)
+
+    def _rest(self, last: Ending) -> None:
+        # It is alive and waits for more; unless there was trouble, it gets more. Otherwise its end ends the launch.
+        if isinstance(last, TrialReturned | TrialLeft) and not self._halted:
+            self._finish(last)
+        else:
+            self._doomed = True
+            self._owner.signal(self, signal.SIGKILL)
+
+    def hung_up(self, error: WireError | None) -> None:
+        """Its channel has ended, or it sent what is no frame."""
+        self._doomed = True
+        if error is None and self._last is not None:
+            self._finish(self._last)
+            return
+        if error is not None and self._last is None and self.order is not None:
+            self._last = self._raised(FailureKind.INVALID_RESULT, f"its process sent what is no message: {error}")
+        self._owner.signal(self, signal.SIGKILL)
+
+    # ------------------------------------------------------------------------------------------------------ how it ends
+
+    def ended(self, report: RunnerEnded) -> None:
+        """It was reaped, and what was left of its family killed."""
+        self._drain()
+        if self.order is not None:
+            self._finish(self._last or self._died(self.order, report))
+
+    def lost(self, reason: str) -> None:
+        """It is gone with the process that held it, and no report of its end will come."""
+        self._drain()
+        if self.order is not None:
+            self._finish(self._last or Lost(trial=self.order.trial, launch=self.order.launch, reason=reason))
+
+    def refused(self, reason: str) -> None:
+        """It was never started."""
+        self._drain()
+        if self.order is not None:
+            self._finish(self._raised(FailureKind.REFUSED, f"no process could be started for it: {reason}"))
+
+    def _drain(self) -> None:
+        self._doomed = True
+        self.post.drain()
+        self.post.close()
+
+    def _finish(self, ending: Ending) -> None:
+        self.order = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        if not self._reuse:
+            self._doomed = True
+        self._owner.finished(self, ending)
+
+    def _raised(self, kind: FailureKind, message: str, traceback: str | None = None) -> TrialRaised:
+        assert self.order is not None  # noqa: S101
+        trial, launch = self.order.trial, self.order.launch
+        failure = Failure(kind=kind, message=message, traceback=traceback, log=log_name(trial, launch))
+        return TrialRaised(trial=trial, launch=launch, failure=failure)
+
+    def _died(self, order: RunTrial, report: RunnerEnded) -> Died:
+        log = log_name(order.trial, order.launch)
+        return Died(
+            trial=order.trial,
+            launch=order.launch,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            log=log,
+            tail=tail_of(self._directory / log),
+        )
+
+
+def tail_of(path: Path) -> str:
+    """The last lines of a log, at most 2,000 bytes of them. The file is the trial's: it may be anything by now."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            about = os.fstat(descriptor)
+            if stat.S_ISREG(about.st_mode):
+                return os.pread(descriptor, _TAIL, max(0, about.st_size - _TAIL)).decode("utf-8", "replace").strip()
+        finally:
+            os.close(descriptor)
+    return ""

@@ -10,7 +10,7 @@ from attrs import define, field
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.tried import Odometer, Tried
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
-from asynctune.seeds import derive
+from asynctune.seeds import derive, fill_seed
 from asynctune.space import Domain, Space, draw
 
 __all__ = ["RandomSearch"]
@@ -46,7 +46,8 @@ class RandomSearch(Oracle):
             return Suggestion.run({})
         values: Values | None = None
         for again in range(_DRAWS):
-            values = space.sample(derive(self.seed, "random", trial_id, again))
+            luck = fill_seed(self.seed, trial_id)
+            values = space.sample(derive(luck, again) if again else luck)
             if self._tried.covering(values) is None:
                 break
         else:

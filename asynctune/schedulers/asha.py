@@ -94,10 +94,9 @@ class ASHA(Scheduler):
         cutoff = others.value
         if cutoff is None or loss <= cutoff:
             return None
-        best = (
-            f"the best 1/{self.factor} of rung {rung} (cutoff {shown(self.objective, cutoff)}, {counted(len(others), 'trial')})"
-        )
-        return Stop(f"ASHA: {shown(self.objective, loss)} at step {report.step} is not among {best}")
+        known = f"cutoff {shown(self.objective, cutoff)}, {counted(len(others), 'trial')}"
+        reached = f"{shown(self.objective, loss)} at step {report.step}"
+        return Stop(f"ASHA: {reached} is not among the best 1/{self.factor} of rung {rung} ({known})")
 
     def on_trial_complete(self, trial: TrialView) -> None:
         """Nothing more will come from it; its scores stay."""

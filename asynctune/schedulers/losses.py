@@ -31,7 +31,7 @@ def shown(objective: Objective, loss: float) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """ "1 trial", "2 trials"."""
+    """How many: "1 trial", "2 trials"."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 

@@ -49,8 +49,8 @@ def test_plan_and_settings() -> None:
 
 
 # -------------------------------------------------------------------------------------------------- other people's tests
-# The scenarios of the suite in which Ray Tune tests its rule, by meaning; their steps count from 0, ours from 1. There a trial that
-# ends reports once more, with a result that counts twice; here it reports, and ends.
+# The scenarios of the suite in which Ray Tune tests its rule, by meaning; their steps count from 0, ours from 1. There a trial
+# that ends reports once more, with a result that counts twice; here it reports, and ends.
 
 
 def with_two_curves(**settings: int) -> tuple[SchedulerRehearsal, TrialId, TrialId]:

@@ -1,0 +1,428 @@
+"""One search's hold on a local executor: its zygote, started again when it dies, and its runners.
+
+Everything here happens in callbacks of the event loop; there is no task that could be cancelled, and nothing waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections import deque
+from enum import Enum
+from typing import Any, Protocol
+
+from attrs import evolve
+
+from asynctune._runner.orders import (
+    Attach,
+    Broken,
+    Detach,
+    ForkFailed,
+    FromSearch,
+    Mode,
+    Plan,
+    Ready,
+    RunnerEnded,
+    SearchEnded,
+    Serving,
+    Signal,
+    StartRunner,
+    ToSearch,
+    Unclean,
+)
+from asynctune.errors import ExecutorError, TrainableError, WireError
+from asynctune.executors._family import Family
+from asynctune.executors._gpus import Gpus
+from asynctune.executors._post import Post
+from asynctune.executors._runners import Runner, tail_of
+from asynctune.executors.base import Attachment, Listener, Recipe
+from asynctune.messages import (
+    Ending,
+    Lost,
+    MetricsReported,
+    ParametersDeclared,
+    RunTrial,
+    ToRunner,
+    TrialLeft,
+    TrialRaised,
+)
+from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.wire import decode, encode
+
+__all__ = ["Host", "LocalAttachment", "how"]
+
+_log = logging.getLogger("asynctune.executors")
+
+# How often a zygote is started again when no launch has ended well in between.
+_MOST_LOSSES = 3
+
+
+class Host(Protocol):
+    """The executor, as an attachment needs it."""
+
+    family: Family | None
+    gpus: Gpus
+
+    def next_search(self) -> int:
+        """A number for a search's zygote."""
+
+    def ended_well(self) -> None:
+        """A launch ended otherwise than by a loss."""
+
+    def left(self, attachment: LocalAttachment) -> None:
+        """Nothing of this attachment is left."""
+
+
+class _State(Enum):
+    LOADING = "loading"
+    SERVING = "serving"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
+class LocalAttachment(Attachment):
+    """One search's hold on a `LocalExecutor`.
+
+    Args:
+        host: the executor.
+        loop: the running one.
+        recipe: of the search.
+        listener: hears what runners say.
+        plan: how its first zygote is to work.
+    """
+
+    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, recipe: Recipe, listener: Listener, plan: Plan) -> None:
+        self._host = host
+        self._loop = loop
+        self._recipe = recipe
+        self._listener = listener
+        self._plan = plan
+        self._state = _State.LOADING
+        self._parcel = -1
+        self._control: Post | None = None
+        #: The number of the zygote that we speak to; those of `_living` have not been seen to end yet.
+        self._search: int | None = None
+        self._living: set[int] = set()
+        #: By number, until they are reaped. By (trial, launch), while they run it. Those that wait for a trial.
+        self._runners: dict[int, Runner] = {}
+        self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
+        self._idle: list[Runner] = []
+        self._gpus: dict[int, tuple[int, ...]] = {}
+        #: Orders that came while there was no zygote.
+        self._waiting: deque[RunTrial] = deque()
+        self._next_runner = 0
+        self._losses = 0
+        self._priced = False
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.gone: asyncio.Future[None] = loop.create_future()
+
+    def __repr__(self) -> str:
+        return f"<LocalAttachment {self._state.value}, {len(self._launches)} launches, {len(self._runners)} processes>"
+
+    # ------------------------------------------------------------------------------------------------- the search's calls
+
+    def start(self, order: RunTrial) -> None:
+        """See `Attachment.start`."""
+        if self._state is _State.SERVING:
+            self._launch(order)
+        elif self._state is _State.LOADING:
+            self._waiting.append(order)
+        else:
+            self._loop.call_soon(self._listener.ended, self._lost(order, "the executor was closed"))
+
+    def send(self, message: ToRunner) -> None:
+        """See `Attachment.send`."""
+        runner = self._launches.get((message.trial, message.launch))
+        if runner is not None:
+            runner.send(message)
+
+    def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
+        """See `Attachment.halt`."""
+        runner = self._launches.get((trial, launch))
+        if runner is not None:
+            runner.halt(self._loop, reason, grace)
+        for order in self._waiting:
+            if (order.trial, order.launch) == (trial, launch):
+                self._waiting.remove(order)
+                self._loop.call_soon(self._listener.ended, TrialLeft(trial=trial, launch=launch))
+                return
+
+    def close(self) -> None:
+        """See `Attachment.close`."""
+        if self._state is _State.CLOSED:
+            return
+        self._state = _State.CLOSED
+        if self._host.family is not None:
+            for search in self._living:
+                self._host.family.send(Detach(search=search))
+        self._hang_up()
+        for runner in self._runners.values():
+            runner.post.close()
+        if self._parcel >= 0:
+            os.close(self._parcel)
+            self._parcel = -1
+        if not self.ready.done():
+            self.ready.set_exception(ExecutorError("the executor was closed"))
+            self.ready.exception()  # if nobody waits for it, nobody has missed it
+        self._leave()
+
+    async def wait_closed(self) -> None:
+        """See `Attachment.wait_closed`."""
+        await asyncio.shield(self.gone)
+
+    # -------------------------------------------------------------------------------------------------------- the zygote
+
+    def keep_parcel(self, parcel: int) -> None:
+        """Own the descriptor of the search's parcel."""
+        if self._state is _State.CLOSED:
+            os.close(parcel)
+        else:
+            self._parcel = parcel
+
+    def begin(self) -> None:
+        """Have a zygote forked, by the plan. Called by the executor too, when there is a root again."""
+        family = self._host.family
+        if family is None or self._parcel < 0 or self._search is not None or self._state is not _State.LOADING:
+            return
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            self.fail(f"no socket for a zygote: {error}")
+            return
+        number = self._search = self._host.next_search()
+        self._living.add(number)
+        self._control = Post(self._loop, ours, self)
+        family.send(Attach(search=number, plan=self._plan), (theirs.detach(), os.dup(self._parcel)))
+
+    def heard(self, body: bytes) -> None:
+        """The zygote spoke."""
+        try:
+            message: Any = decode(body, FromSearch)
+        except WireError as error:
+            self._distrust(error)
+            return
+        if isinstance(message, RunnerEnded):
+            self._runner_ended(message)
+        elif isinstance(message, ForkFailed):
+            self._forget(message.runner).refused(message.reason)
+        elif isinstance(message, Serving):
+            if self._plan.mode is Mode.SPAWN:
+                self._try_to_spawn()
+            else:
+                self._serve()
+        elif isinstance(message, Unclean):
+            self._replan(message)
+        else:
+            self._broken(message)
+
+    def hung_up(self, error: WireError | None) -> None:
+        """Its socket has ended. The root will say when the process has, and all that it held."""
+        if error is not None:
+            self._distrust(error)
+
+    def _distrust(self, error: WireError) -> None:
+        _log.error("the zygote of a search sent what is no message, and is replaced: %s", error)
+        if self._host.family is not None and self._search is not None:
+            self._host.family.send(Detach(search=self._search))
+
+    def _serve(self) -> None:
+        self._state = _State.SERVING
+        if not self.ready.done():
+            self.ready.set_result(None)
+        while self._waiting and self._state is _State.SERVING:
+            self._launch(self._waiting.popleft())
+
+    def _replan(self, unclean: Unclean) -> None:
+        reasons = "; ".join(unclean.reasons)
+        if self._plan.mode is Mode.SHARED:
+            self._plan = evolve(
+                self._plan,
+                mode=Mode.LIBRARIES,
+                libraries=unclean.libraries,
+                environment=unclean.environment,
+                data_in_runner=not unclean.data_clean,
+            )
+            _log.info("the trainable cannot be loaded once for all trials (%s): each trial loads it itself", reasons)
+        else:
+            self._plan = evolve(self._plan, mode=Mode.SPAWN, reuse=True)
+            text = "no process can be forked for this search (%s): its trials run in new interpreters, which are reused, so a trial"
+            _log.warning(text + " can find what an earlier one left in its modules", reasons)
+        self._hang_up()
+        self.begin()
+
+    def _broken(self, broken: Broken) -> None:
+        text = f"the trainable cannot be loaded: {broken.message}"
+        if self.ready.done():
+            self.fail(text)
+            return
+        error = TrainableError(text)
+        error.add_note(broken.traceback)
+        self.ready.set_exception(error)
+
+    def search_ended(self, message: SearchEnded) -> None:
+        """A zygote of this search is gone, and all that it held."""
+        self._living.discard(message.search)
+        if self._state is _State.CLOSED:
+            self._leave()
+        elif message.search == self._search:
+            reason = f"the search's zygote {how(message.exit_code, message.signal)}"
+            self._lose(reason)
+            if self.ready.done():
+                self.begin()
+            else:
+                tail = tail_of(self._recipe.directory / "logs" / "zygote.log")
+                self._broken(Broken(message=f"{reason}. Its last output: {tail or 'none'}", traceback=""))
+
+    def root_ended(self, reason: str) -> None:
+        """Every process is gone. `begin` will be called when there is a root again."""
+        self._living.clear()
+        if self._state is _State.CLOSED:
+            self._leave()
+        else:
+            self._lose(reason)
+
+    def _lose(self, reason: str) -> None:
+        # Nothing of the zygote is left. What it has still said is heard; the rest was lost through nobody's fault.
+        if self._control is not None:
+            self._control.drain()
+        self._hang_up()
+        if self._state is _State.SERVING:
+            self._state = _State.LOADING
+        for number in list(self._runners):
+            self._forget(number).lost(reason)
+        self._losses += 1
+        if self._losses > _MOST_LOSSES and self._state is _State.LOADING:
+            self.fail(f"{reason}, {self._losses} times with no trial ended in between")
+
+    def fail(self, reason: str) -> None:
+        """Nothing more can be started."""
+        self._state = _State.FAILED
+        error = ExecutorError(f"no more trials can be started: {reason}")
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            return
+        while self._waiting:
+            self._listener.ended(self._lost(self._waiting.popleft(), reason))
+        self._listener.failed(error)
+
+    def _hang_up(self) -> None:
+        self._search = None
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def _leave(self) -> None:
+        if self._living or self.gone.done():
+            return
+        self.gone.set_result(None)
+        self._host.left(self)
+        orders = [*(runner.order for runner in self._runners.values() if runner.order is not None), *self._waiting]
+        self._waiting.clear()
+        for order in orders:
+            self._listener.ended(self._lost(order, "the executor was closed"))
+
+    # ------------------------------------------------------------------------------------------------------- the runners
+
+    def _launch(self, order: RunTrial) -> None:
+        try:
+            body = encode(order, ToRunner)
+            runner = self._idle_runner() or self._new_runner()
+        except (OSError, WireError) as error:
+            self._loop.call_soon(self._listener.ended, self._refused(order, str(error)))
+            return
+        self._launches[order.trial, order.launch] = runner
+        runner.run(order, body)
+
+    def _idle_runner(self) -> Runner | None:
+        while self._idle:
+            runner = self._idle.pop()
+            if runner.idle:
+                return runner
+        return None
+
+    def _new_runner(self) -> Runner:
+        assert self._control is not None  # noqa: S101
+        ours, theirs = socket.socketpair()
+        number, self._next_runner = self._next_runner, self._next_runner + 1
+        gpus = self._gpus[number] = self._host.gpus.take(self._recipe.resources.gpu)
+        shown = self._host.gpus.shown(gpus)
+        self._control.send(encode(StartRunner(runner=number, gpus=shown), ToSearch), (theirs.detach(),))
+        loads = self._plan.mode is not Mode.SHARED
+        runner = Runner(self, number, self._recipe.directory, reuse=self._plan.reuse, loads=loads)
+        runner.post = Post(self._loop, ours, runner)
+        self._runners[number] = runner
+        return runner
+
+    def _try_to_spawn(self) -> None:
+        # The first interpreter shows whether the trainable can be loaded at all, before any trial is started.
+        try:
+            self._new_runner()
+        except OSError as error:
+            self.fail(str(error))
+
+    def _runner_ended(self, message: RunnerEnded) -> None:
+        runner = self._forget(message.runner)
+        unused = runner.order is None and self._state is _State.LOADING
+        runner.ended(message)
+        if unused and not self.ready.done():
+            self._broken(Broken(message=f"the first interpreter {how(message.exit_code, message.signal)}", traceback=""))
+
+    def _forget(self, number: int) -> Runner:
+        self._host.gpus.give_back(self._gpus.pop(number))
+        return self._runners.pop(number)
+
+    def signal(self, runner: Runner, signum: int) -> None:
+        """See `Owner`. Signals go through the zygote: only it knows that a pid was not reaped yet."""
+        if self._control is not None:
+            self._control.send(encode(Signal(runner=runner.number, signum=signum), ToSearch))
+
+    def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
+        """See `Owner`."""
+        self._listener.heard(message)
+
+    def loaded(self, runner: Runner, hello: Ready | Broken) -> None:
+        """See `Owner`."""
+        if isinstance(hello, Broken):
+            if runner.order is None:
+                self._broken(hello)
+            return
+        if not self._priced:
+            self._priced = True
+            level = logging.WARNING if hello.seconds > 1 else logging.INFO
+            what = "new interpreter" if self._plan.mode is Mode.SPAWN else "trial"
+            _log.log(level, "loading the trainable costs each %s %.2f s", what, hello.seconds)
+        if runner.order is None:
+            self._idle.append(runner)
+            if self._state is _State.LOADING:
+                self._serve()
+
+    def finished(self, runner: Runner, ending: Ending) -> None:
+        """See `Owner`."""
+        del self._launches[ending.trial, ending.launch]
+        if runner.idle:
+            self._idle.append(runner)
+        if not isinstance(ending, Lost):
+            self._losses = 0
+            self._host.ended_well()
+        if self._state is not _State.CLOSED:
+            self._listener.ended(ending)
+
+    def _lost(self, order: RunTrial, reason: str) -> Lost:
+        return Lost(trial=order.trial, launch=order.launch, reason=reason)
+
+    def _refused(self, order: RunTrial, reason: str) -> TrialRaised:
+        failure = Failure(kind=FailureKind.REFUSED, message=f"no process could be started for it: {reason}")
+        return TrialRaised(trial=order.trial, launch=order.launch, failure=failure)
+
+
+def how(exit_code: int | None, signum: int | None) -> str:
+    """How a process ended, as a predicate."""
+    if signum is None:
+        return f"exited with code {exit_code}"
+    with contextlib.suppress(ValueError):
+        return f"was killed by {signal.Signals(signum).name}"
+    return f"was killed by signal {signum}"

@@ -1,0 +1,232 @@
+"""Grid search: the order, the last combination, and parameters that turn up late."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import pytest
+
+from asynctune.errors import ConfigurationError, SpaceError
+from asynctune.oracles import GridSearch
+from asynctune.records import SuggestionStatus, Values
+from asynctune.seeds import generator
+from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int
+from asynctune.testing import OracleRehearsal
+from tests.plugins.trainables import SEARCHES, effective, same
+
+RUN, IDLE, EXHAUSTED = SuggestionStatus.RUNNING, SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED
+
+
+def walk(space: Any, **settings: int) -> list[tuple[Any, ...]]:
+    """Everything that is proposed, one after the other."""
+    rehearsal = OracleRehearsal(GridSearch(**settings), space=space)
+    while (suggestion := rehearsal.ask()).status is RUN:
+        rehearsal.finish(len(rehearsal.trials) - 1)
+    assert suggestion.status is EXHAUSTED
+    return [tuple(view.values.values()) for view in rehearsal.trials.values()]
+
+
+def search(rehearsal: OracleRehearsal, workers: int, seed: int = 0) -> list[Values]:
+    """Everything that is run, with so many at a time that end in an order drawn from `seed`."""
+    rng = generator(seed)
+    while True:
+        while len(rehearsal.live()) < workers and rehearsal.ask().status is RUN:
+            pass
+        if not rehearsal.live():
+            return [view.values for view in rehearsal.trials.values()]
+        rehearsal.finish(rng.choice(rehearsal.live()))
+
+
+@pytest.mark.parametrize("points", [1, 0, 2.5, True, None, "10"])
+def test_points(points: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"GridSearch\(points=\.\.\.\) takes an integer of at least 2, not"):
+        GridSearch(points=points)
+
+
+def test_settings() -> None:
+    assert GridSearch().settings() == {"points": 10}
+    assert repr(GridSearch(points=3)) == "GridSearch(points=3)"
+
+
+# --------------------------------------------------------------------------------------------------------------- order
+
+
+def test_the_default_comes_first_and_the_last_parameter_turns_fastest() -> None:
+    space = {"a": Choice([1, 2, 3], default=2), "b": Boolean()}
+    assert walk(space) == [(2, False), (2, True), (1, False), (1, True), (3, False), (3, True)]
+
+
+def test_the_guide_of_keras_tuner() -> None:
+    space = {"units_1": Int(10, 40, step=10), "units_2": Int(10, 30, step=10)}
+    assert walk(space) == list(product((10, 20, 30, 40), (10, 20, 30)))
+
+
+@pytest.mark.parametrize(
+    ("domain", "values"),
+    [
+        (Int(1, 5), [1, 2, 3, 4, 5]),
+        (Int(1, 20, default=7), [7, *range(1, 7), *range(8, 21)]),
+        (Int(1, 9, step=4), [1, 5, 9]),
+        (Int(1, 1000, sampling="log"), [1, 10, 100, 1000]),
+        (Int(2, 32, step=2, sampling="log", default=8), [8, 2, 4, 16, 32]),
+        (Float(0, 1, step=0.25, default=0.5), [0.5, 0.0, 0.25, 0.75, 1.0]),
+        (Float(0, 3), [0.0, 1.0, 2.0, 3.0]),
+        (Float(0, 3, default=2.5), [2.5, 0.0, 1.0, 2.0, 3.0]),
+        (Float(0, 3, default=2.0), [2.0, 0.0, 1.0, 3.0]),
+        (Float(7, 7), [7.0]),
+        (Choice([1, 1.0, True], default=1.0), [1.0, 1, True]),
+        (Choice(["a", None], default=None), [None, "a"]),
+        (Boolean(default=True), [True, False]),
+        (Fixed("x"), ["x"]),
+    ],
+)
+def test_the_values_of_one_parameter(domain: Any, values: list[Any]) -> None:
+    found = [value for (value,) in walk({"x": domain}, points=4)]
+    assert found == values
+    assert list(map(type, found)) == list(map(type, values))
+
+
+def test_more_values_than_anyone_would_wait_for() -> None:
+    with pytest.raises(SpaceError):
+        walk({"x": Int(0, 10**7)})
+
+
+# ------------------------------------------------------------------------------------------------------ all of them
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 100])
+@pytest.mark.parametrize(
+    ("space", "count"),
+    [
+        ({"a": Choice([1, 2, 3]), "b": Boolean(), "c": Int(1, 4)}, 24),
+        ({"int": Int(1, 5), "float": Float(1, 2, default=1.23)}, 5 * (10 + 1)),
+        ({"fixed": Fixed(3)}, 1),
+        ({"group": {"a": Int(1, 2), "b": {"c": Int(1, 2)}}, "d": Int(1, 2)}, 8),
+    ],
+)
+def test_each_combination_once(space: Any, count: int, workers: int) -> None:
+    tried = [same(values) for values in search(OracleRehearsal(GridSearch(), space=space), workers)]
+    assert len(tried) == len(set(tried)) == count
+
+
+def test_failed_trials_keep_their_place() -> None:
+    rehearsal = OracleRehearsal(GridSearch(), space={"units_1": Int(10, 40, step=10), "units_2": Int(10, 30, step=10)})
+    while rehearsal.ask().status is RUN:
+        trial = len(rehearsal.trials) - 1
+        values = rehearsal.trials[trial].values
+        if math.prod(int(str(value)) for value in values.values()) > 300:
+            rehearsal.fail(trial)
+        else:
+            rehearsal.finish(trial)
+    assert [tuple(view.values.values()) for view in rehearsal.trials.values()] == list(product((10, 20, 30, 40), (10, 20, 30)))
+
+
+# ------------------------------------------------------------------------------------ found on the way (define-by-run)
+
+
+@pytest.mark.parametrize("trainable", SEARCHES)
+def test_one_at_a_time_nothing_is_repeated(trainable: Callable[[HyperParameters], float]) -> None:
+    tried = [same(values) for values in search(OracleRehearsal(GridSearch(), trainable), workers=1)]
+    assert len(tried) == len(set(tried))
+    assert set(tried) == effective(trainable)
+
+
+@pytest.mark.parametrize("trainable", SEARCHES)
+@pytest.mark.parametrize("seed", range(5))
+def test_many_at_a_time_nothing_is_left_out(trainable: Callable[[HyperParameters], float], seed: int) -> None:
+    tried = Counter(same(values) for values in search(OracleRehearsal(GridSearch(), trainable), workers=4, seed=seed))
+    assert set(tried) == effective(trainable)
+    # What is repeated was running when it could not be known to be the same.
+    assert tried.total() <= 4 * len(tried)
+
+
+def test_how_many_there_are_to_find() -> None:
+    assert [len(effective(trainable)) for trainable in SEARCHES] == [6, 6, 8, 13, 24, 8, 1]
+
+
+def test_while_nothing_is_known_the_first_runs_alone() -> None:
+    rehearsal = OracleRehearsal(GridSearch(), lambda hp: float(hp.Int("a", 1, 3)))
+    assert [rehearsal.ask().status for _ in range(3)] == [RUN, IDLE, IDLE]
+    assert rehearsal.trials[0].values == {}
+    rehearsal.run(0)
+    assert [rehearsal.ask().status for _ in range(3)] == [RUN, RUN, EXHAUSTED]
+    assert [view.values for view in rehearsal.trials.values()] == [{"a": 1}, {"a": 2}, {"a": 3}]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_trainable_without_parameters_runs_once(fails: bool) -> None:
+    rehearsal = OracleRehearsal(GridSearch())
+    rehearsal.ask()
+    if fails:
+        rehearsal.fail(0)
+    else:
+        rehearsal.finish(0)
+    assert rehearsal.ask().status is EXHAUSTED
+    assert len(rehearsal.trials) == 1
+
+
+def test_what_turns_up_late_is_tried_with_what_has_run() -> None:
+    rehearsal = OracleRehearsal(GridSearch(), space={"a": Int(1, 3)})
+    for _ in range(2):
+        rehearsal.ask()
+    # The first trial asks for `b`, with its default; the second has not come so far.
+    rehearsal._trainable = lambda hp: float(hp.Int("a", 1, 3) + hp.Choice("b", [5, 6], default=6))
+    rehearsal.run(0)
+    for _ in range(5):
+        rehearsal.ask()
+    proposed = [tuple(view.values.values()) for view in rehearsal.trials.values()]
+    assert proposed == [(1, 6), (2,), (1, 5), (2, 5), (3, 6), (3, 5)]
+    rehearsal.run(1)
+    assert tuple(rehearsal.trials[1].values.values()) == (2, 6)
+
+
+def test_in_between_before_the_later_ones_have_ended() -> None:
+    """Five at a time; what one finds late is combined with what the others are running."""
+
+    def late(hp: HyperParameters) -> float:
+        a = hp.Choice("a", [0, 1])
+        return float(hp.Choice("b", [0, 1]) if a == 1 else 0)
+
+    rehearsal = OracleRehearsal(GridSearch(), late)
+    assert [rehearsal.ask().status for _ in range(2)] == [RUN, IDLE]
+    rehearsal.run(0)
+    assert [rehearsal.ask().status for _ in range(2)] == [RUN, EXHAUSTED]
+    rehearsal.finish(1)
+    # `b` is known now. That trial 0 will never ask for it is not, for it still runs: (0, 1) might be something new.
+    assert [rehearsal.ask().status for _ in range(3)] == [RUN, RUN, EXHAUSTED]
+    assert [view.values for view in rehearsal.trials.values()] == [
+        {"a": 0},
+        {"a": 1, "b": 0},
+        {"a": 0, "b": 1},
+        {"a": 1, "b": 1},
+    ]
+
+
+def test_what_a_trial_never_asked_for_is_not_varied() -> None:
+    rehearsal = OracleRehearsal(
+        GridSearch(), lambda hp: float(sum(hp.Int(f"units_{i}", 1, 9) for i in range(hp.Int("n", 0, 1))))
+    )
+    search(rehearsal, workers=1)
+    assert Counter(view.values["n"] for view in rehearsal.trials.values()) == {0: 1, 1: 9}
+
+
+def test_a_trial_that_was_stopped_stands_for_what_it_never_asked_for() -> None:
+    rehearsal = OracleRehearsal(
+        GridSearch(), lambda hp: float(hp.Int("units", 1, 9)) if hp.Boolean("deep", default=True) else 0.0
+    )
+    while rehearsal.ask().status is RUN:
+        trial = len(rehearsal.trials) - 1
+        rehearsal.report(trial, rehearsal.run(trial))
+        rehearsal.complete(trial, None, stop_reason="10 steps")
+    assert Counter(view.values["deep"] for view in rehearsal.trials.values()) == {True: 9, False: 1}
+
+
+def test_a_trial_that_failed_stands_for_itself_alone() -> None:
+    rehearsal = OracleRehearsal(GridSearch(), space={"a": Int(1, 2), "b": Int(1, 2)})
+    rehearsal.ask()
+    rehearsal.fail(0)
+    assert [rehearsal.ask().status for _ in range(4)] == [RUN, RUN, RUN, EXHAUSTED]

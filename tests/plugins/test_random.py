@@ -1,0 +1,146 @@
+"""Random search: nothing twice, and a small space to the last combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from asynctune.oracles import RandomSearch
+from asynctune.records import SuggestionStatus
+from asynctune.seeds import generator
+from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int
+from asynctune.testing import OracleRehearsal
+from tests.plugins.trainables import SEARCHES, effective, same
+
+RUN, EXHAUSTED = SuggestionStatus.RUNNING, SuggestionStatus.EXHAUSTED
+
+
+def search(rehearsal: OracleRehearsal, workers: int, trials: int = 10_000) -> list[str]:
+    """Everything that is run, with so many at a time."""
+    rng = generator(workers)
+    while True:
+        while len(rehearsal.live()) < workers and len(rehearsal.trials) < trials and rehearsal.ask().status is RUN:
+            pass
+        if not rehearsal.live():
+            return [same(view.values) for view in rehearsal.trials.values()]
+        rehearsal.finish(rng.choice(rehearsal.live()))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 8, 300])
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        ({"a": Int(1, 10), "b": Int(1, 20)}, 200),
+        ({"a": Int(1, 10)}, 10),
+        ({"a": Choice([1, 1.0, True]), "b": Float(0, 1, step=0.25), "always": Fixed("x"), "c": Boolean()}, 30),
+        ({"rate": Float(1e-8, 1, step=10, sampling="log"), "n": Int(1, 10_000, sampling="log", step=10)}, 45),
+        ({"n": Int(1, 300, sampling="log")}, 300),
+        ({"fixed": Fixed(None)}, 1),
+    ],
+)
+def test_a_small_space_is_tried_to_the_last(space: Any, size: int, workers: int, seed: int) -> None:
+    tried = search(OracleRehearsal(RandomSearch(), space=space, seed=seed), workers)
+    assert len(tried) == len(set(tried)) == size
+
+
+def test_what_waits_and_what_runs_has_been_tried() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), space={"a": Int(1, 6)})
+    assert [rehearsal.ask().status for _ in range(7)] == [RUN] * 6 + [EXHAUSTED]
+    assert {view.values["a"] for view in rehearsal.trials.values()} == {1, 2, 3, 4, 5, 6}
+
+
+def test_what_failed_has_been_tried() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), space={"a": Int(1, 6)})
+    while rehearsal.ask().status is RUN:
+        rehearsal.fail(len(rehearsal.trials) - 1)
+    assert len(rehearsal.trials) == 6
+
+
+@pytest.mark.parametrize(
+    "space",
+    [{"rate": Float(0, 1)}, {"rate": Float(0, 1), "b": Boolean()}, {"n": Int(0, 2**62)}, {"n": Int(1, 2**62, sampling="log")}],
+)
+def test_where_there_is_no_end_it_does_not_come_to_one(space: Any) -> None:
+    tried = search(OracleRehearsal(RandomSearch(), space=space), workers=8, trials=1000)
+    assert len(tried) == len(set(tried)) == 1000
+
+
+@pytest.mark.parametrize("huge", [Float(0, 1), Int(0, 10**6), Int(1, 10**12, sampling="log")])
+def test_a_branch_that_is_done_does_not_hide_one_that_is_not(huge: Any) -> None:
+    """Nineteen of twenty kinds ask for nothing more, and have run; what is left is one kind, with as many values as you like."""
+
+    def trainable(hp: HyperParameters) -> float:
+        if hp.Choice("kind", list(range(20))) == 13:
+            hp._ask("huge", lambda: huge)
+        return 0.0
+
+    rehearsal = OracleRehearsal(RandomSearch(), trainable)
+    tried = search(rehearsal, workers=1, trials=200)
+    assert len(tried) == len(set(tried)) == 200
+    assert sum("huge" in values for values in tried) == 200 - 19
+
+
+@pytest.mark.parametrize("trainable", SEARCHES[:-1])
+@pytest.mark.parametrize("seed", range(4))
+def test_found_on_the_way_one_at_a_time(trainable: Callable[[HyperParameters], float], seed: int) -> None:
+    tried = search(OracleRehearsal(RandomSearch(), trainable, seed=seed), workers=1)
+    assert len(tried) == len(set(tried))
+    assert set(tried) == effective(trainable)
+
+
+@pytest.mark.parametrize("trainable", SEARCHES[:-1])
+@pytest.mark.parametrize("seed", range(4))
+def test_found_on_the_way_many_at_a_time(trainable: Callable[[HyperParameters], float], seed: int) -> None:
+    tried = search(OracleRehearsal(RandomSearch(), trainable, seed=seed), workers=4)
+    assert set(tried) == effective(trainable)
+
+
+def test_while_nothing_is_known_it_proposes_nothing() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), lambda hp: hp.Float("rate", 0, 1))
+    for _ in range(3):
+        assert rehearsal.ask().values == {}
+    rehearsal.finish(0)
+    assert set(rehearsal.ask().values) == {"rate"}
+
+
+def test_a_trainable_without_parameters_is_run_as_often_as_you_like() -> None:
+    assert len(search(OracleRehearsal(RandomSearch()), workers=3, trials=50)) == 50
+
+
+def proposals(seed: int, count: int = 20) -> list[str]:
+    rehearsal = OracleRehearsal(RandomSearch(), space={"rate": Float(1e-5, 1, sampling="log"), "n": Int(1, 9)}, seed=seed)
+    return [same(rehearsal.ask().values) for _ in range(count)]
+
+
+def test_the_seed_decides_and_nothing_else() -> None:
+    assert proposals(0) == proposals(0)
+    assert not set(proposals(0)) & set(proposals(1))
+
+
+def test_what_a_trial_gets_depends_on_its_number_and_not_on_the_order_of_things() -> None:
+    space = {"rate": Float(0, 1)}
+    one = OracleRehearsal(RandomSearch(), space=space)
+    for _ in range(10):
+        one.ask()
+    other = OracleRehearsal(RandomSearch(), space=space)
+    for trial in range(10):
+        other.ask()
+        if trial % 2:
+            other.finish(trial)
+    assert [view.values for view in one.trials.values()] == [view.values for view in other.trials.values()]
+
+
+def test_every_part_of_the_scale_is_drawn_from() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), space={"rate": Float(1e-4, 1, sampling="log")})
+    rates = [float(str(rehearsal.ask().values["rate"])) for _ in range(1000)]
+    decades = [sum(10.0**-power <= rate < 10.0 ** (1 - power) for rate in rates) for power in (1, 2, 3, 4)]
+    assert sum(decades) == 1000
+    assert all(200 < count < 300 for count in decades)
+
+
+def test_settings() -> None:
+    assert RandomSearch().settings() == {}
+    assert repr(RandomSearch()) == "RandomSearch()"

@@ -1,0 +1,334 @@
+"""Whole searches in this process, through the public face."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asynctune as at
+from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
+from asynctune.events import Finished, SearchEnded, SearchOpened, Started
+from tests.leftovers import nothing_left, snapshot
+
+LOSS = at.Objective("loss", "min")
+
+
+async def descend(trial: at.AsyncTrial) -> None:
+    lr = trial.hp.Float("lr", 1e-4, 1e-1, sampling="log")
+    for step in range(1, 4):
+        await trial.report(step=step, loss=lr / step)
+
+
+async def search(trainable: Any, **options: Any) -> at.Result:
+    given: dict[str, Any] = {"objective": LOSS, "executor": at.InlineExecutor(4), "seed": 0, "max_trials": 6, **options}
+    return await at.search(trainable, **given)
+
+
+async def test_a_search_finds_the_best_and_leaves_nothing() -> None:
+    before = snapshot()
+    with await search(descend) as result:
+        assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
+        assert result.best_trial is not None
+        assert result.best_trial.score == min(trial.score for trial in result.trials.values() if trial.score is not None)
+        assert all([report.step for report in trial.reports] == [1, 2, 3] for trial in result.trials.values())
+    nothing_left(before)
+
+
+async def test_the_same_seed_gives_the_same_trials_with_any_number_of_workers() -> None:
+    one, many = [await search(descend, executor=at.InlineExecutor(workers)) for workers in (1, 5)]
+    assert {t.id: (t.values, t.score) for t in one.trials.values()} == {t.id: (t.values, t.score) for t in many.trials.values()}
+
+
+async def test_a_number_a_dict_and_a_list_are_results() -> None:
+    async def train(trial: at.AsyncTrial) -> Any:
+        return [3.0, {"loss": 3.0, "other": 1.0}, [{"loss": 2.0}, {"loss": 4.0}]][trial.id % 3]
+
+    result = await search(train, max_trials=3)
+    assert [trial.score for trial in result.trials.values()] == [3.0, 3.0, 3.0]
+
+
+async def test_events_are_numbered_without_gaps_and_can_be_read_again(tmp_path: Path) -> None:
+    async with at.Search(descend, objective=LOSS, executor=at.InlineExecutor(2), max_trials=3, storage=tmp_path) as running:
+        live = [event async for event in running.events()]
+        again = [event async for event in running.events(from_seq=4)]
+    assert [event.seq for event in live] == list(range(1, len(live) + 1))
+    assert again == live[3:]
+    kinds = [type(happening) for event in live for happening in event.happened]
+    assert kinds[0] is SearchOpened
+    assert kinds[-1] is SearchEnded
+    assert kinds.count(Started) == kinds.count(Finished) == 3
+
+
+async def test_a_finished_search_is_not_run_again(tmp_path: Path) -> None:
+    first = await search(descend, storage=tmp_path)
+
+    async def never(trial: at.AsyncTrial) -> None:
+        raise AssertionError("it ran again")
+
+    second = await search(never, storage=tmp_path)
+    assert {t.id: (t.values, t.score) for t in second.trials.values()} == {
+        t.id: (t.values, t.score) for t in first.trials.values()
+    }
+
+
+async def test_more_trials_go_on_where_the_search_ended(tmp_path: Path) -> None:
+    whole = await search(descend, max_trials=9)
+    await search(descend, storage=tmp_path, max_trials=4)
+    more = await search(descend, storage=tmp_path, max_trials=9)
+    assert {t.id: (t.values, t.score) for t in more.trials.values()} == {t.id: (t.values, t.score) for t in whole.trials.values()}
+
+
+async def test_leaving_early_sets_aside_what_runs_and_it_can_be_resumed(tmp_path: Path) -> None:
+    reported = asyncio.Event()
+
+    async def endless(trial: at.AsyncTrial) -> None:
+        await trial.report(loss=1.0)
+        reported.set()
+        await asyncio.Event().wait()
+
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 3, "storage": tmp_path, "limits": at.Limits(grace=0.1)}
+    async with at.Search(endless, executor=at.InlineExecutor(1), **options) as running:
+        await reported.wait()
+    with pytest.raises(SearchError, match="resumed"):
+        await running.result()
+    async with at.Search(descend, executor=at.InlineExecutor(1), **options) as running:
+        result = await running.result()
+        assert running.divergences == ()
+    assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 3
+    assert result.trials[0].attempt == 1
+    assert result.trials[0].launches == 2
+
+
+async def test_what_another_search_recorded_is_refused_by_name(tmp_path: Path) -> None:
+    space = {"lr": at.Float(1e-4, 1e-1, sampling="log")}
+    await search(descend, space=space, storage=tmp_path)
+    with pytest.raises(ResumeError, match="objective"):
+        await search(descend, space=space, storage=tmp_path, objective=at.Objective("loss", "max"))
+    with pytest.raises(ResumeError, match="'lr' was"):
+        await search(descend, space={"lr": at.Float(1e-3, 1e-1, sampling="log")}, storage=tmp_path)
+    with pytest.raises(ResumeError, match="scheduler"):
+        await search(descend, space=space, storage=tmp_path, scheduler=at.schedulers.ASHA(max_steps=9))
+    with pytest.raises(ResumeError, match="seed"):
+        await search(descend, space=space, storage=tmp_path, seed=7)
+    with pytest.raises(ResumeError, match="overwrite"):
+        await search(descend, space=space, storage=tmp_path, resume="never")
+    again = await search(descend, space=space, storage=tmp_path, max_trials=7)
+    assert len(again.trials) == 7
+    adopted = await search(
+        descend, space=space, storage=tmp_path, max_trials=8, scheduler=at.schedulers.ASHA(max_steps=9), resume="adopt"
+    )
+    assert len(adopted.trials) == 8
+    fresh = await search(descend, space=space, storage=tmp_path, max_trials=2, overwrite=True)
+    assert len(fresh.trials) == 2
+
+
+async def test_must_wants_a_search_that_is_there(tmp_path: Path) -> None:
+    with pytest.raises(ResumeError, match="auto"):
+        await search(descend, storage=tmp_path, resume="must")
+
+
+async def test_a_trial_that_raises_is_tried_again_and_hurts_nobody() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.id == 1 and trial.attempt == 1:
+            raise RuntimeError("not today")
+        return float(trial.id)
+
+    result = await search(train, failure=at.FailurePolicy(max_retries_per_trial=1))
+    assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
+    assert result.trials[1].attempt == 2
+    assert result.trials[1].failure is not None
+    assert "not today" in result.trials[1].failure.message
+
+
+async def test_the_objective_that_no_report_carries_is_named_with_what_was_there() -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        await trial.report(accuracy=0.5, val_loss=1.0)
+
+    with pytest.raises(ObjectiveError, match=r"'accuracy', 'val_loss'.*'loss'"):
+        await search(train)
+
+
+async def test_a_fatal_error_ends_the_search_as_itself() -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        raise at.FatalValueError("the data is wrong")
+
+    with pytest.raises(at.FatalValueError, match="the data is wrong"):
+        await search(train)
+
+
+async def test_too_many_failures_in_a_row_end_the_search_with_what_they_were() -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        raise ValueError(f"bad luck in {trial.id}")
+
+    with pytest.raises(at.errors.TooManyFailuresError, match=r"3 trials in a row.*ValueError in trial"):
+        await search(train, executor=at.InlineExecutor(1))
+
+
+async def test_commands_are_obeyed_or_refused() -> None:
+    release, started = asyncio.Event(), asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        await trial.report(loss=float(trial.id))
+        started.set()
+        while not trial.should_stop and not release.is_set():
+            await asyncio.sleep(0)
+        return float(trial.id)
+
+    space = {"x": at.Int(0, 100)}
+    async with at.Search(train, space, objective=LOSS, executor=at.InlineExecutor(1), max_trials=3, seed=0) as running:
+        await started.wait()
+        with pytest.raises(ConfigurationError, match="no trial 17"):
+            await running.stop_trial(17)
+        with pytest.raises(ConfigurationError, match="is not a value"):
+            await running.enqueue({"x": 1000})
+        await running.enqueue({"x": 42})
+        await running.stop_trial(0, "enough of it")
+        release.set()
+        result = await running.result()
+        with pytest.raises(ConfigurationError, match="over"):
+            await running.stop_trial(1)
+    assert result.trials[0].stop_reason == "enough of it"
+    assert result.trials[0].score == 0.0
+    assert 42 in [trial.values["x"] for trial in result.trials.values()]
+
+
+async def test_pause_starts_nothing_new_until_resume() -> None:
+    gate = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        await gate.wait()
+        return 1.0
+
+    async with at.Search(train, objective=LOSS, executor=at.InlineExecutor(2), max_trials=6, seed=0) as running:
+        async for event in running.events():
+            if any(isinstance(happening, Started) for happening in event.happened):
+                break
+        await running.pause()
+        gate.set()
+        ended = 0
+        async for event in running.events():
+            ended += sum(isinstance(happening, Finished) for happening in event.happened)
+            if ended and not any(trial.state is at.State.RUNNING for trial in running.trials.values()):
+                break
+        assert ended < 6
+        await running.resume()
+        result = await running.result()
+    assert len(result.trials) == 6
+
+
+async def test_stop_ends_the_search_with_what_it_has() -> None:
+    reported = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> None:
+        await trial.report(loss=float(trial.id))
+        reported.set()
+        while True:
+            await trial.report(loss=float(trial.id))
+
+    async with at.Search(train, objective=LOSS, executor=at.InlineExecutor(2), max_trials=6, seed=0) as running:
+        await reported.wait()
+        await running.stop("seen enough")
+        result = await running.result()
+    assert result.reason == "seen enough"
+    assert result.best_trial is not None
+    assert {trial.stop_reason for trial in result.trials.values() if trial.started is not None} == {"seen enough"}
+
+
+async def test_two_searches_share_one_executor() -> None:
+    async with at.InlineExecutor(3) as executor:
+        results = await asyncio.gather(*(search(descend, executor=executor, seed=seed) for seed in range(3)))
+        assert executor.pool.busy == 0
+    assert [len(result.trials) for result in results] == [6, 6, 6]
+
+
+async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        at_ = trial.restore()
+        start = int((at_ / "step").read_text()) if at_ is not None else 0
+        for step in range(start + 1, 5):
+            with trial.checkpoint(step) as directory:
+                (directory / "step").write_text(str(step))
+            await trial.report(step=step, loss=10.0 - step)
+            if step == 3 and trial.attempt == 1:
+                raise RuntimeError("after step 3")
+        return 10.0 - start
+
+    result = await search(train, max_trials=1, storage=tmp_path, failure=at.FailurePolicy(max_retries_per_trial=1))
+    trial = result.trials[0]
+    assert trial.score == 7.0
+    assert [(report.step, report.launch) for report in trial.reports] == [(1, 1), (2, 1), (3, 1), (4, 2)]
+    kept = result.checkpoint(trial)
+    assert kept is not None
+    assert (kept / "step").read_text() == "4"
+    assert len(list((tmp_path / "checkpoints" / "0").iterdir())) == 1
+
+
+GOOD: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "executor": at.InlineExecutor(1)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "says"),
+    [
+        ({"objective": "f1"}, ConfigurationError, "'f1'"),
+        ({"objective": 3}, ConfigurationError, "objective="),
+        ({"objective": None}, ConfigurationError, "objective="),
+        ({"space": 3}, SpaceError, "space="),
+        ({"space": {"x": [1, 2]}}, SpaceError, "Choice"),
+        ({"space": {"x": at.Int}}, SpaceError, "x"),
+        ({"oracle": at.oracles.RandomSearch}, ConfigurationError, r"RandomSearch\(\.\.\.\)"),
+        ({"oracle": "random"}, ConfigurationError, "oracle="),
+        ({"scheduler": at.oracles.RandomSearch()}, ConfigurationError, "scheduler="),
+        ({"stop": 3}, ConfigurationError, "stop="),
+        ({"max_trials": 0}, ConfigurationError, "max_trials="),
+        ({"max_trials": 2.5}, ConfigurationError, "max_trials="),
+        ({"max_trials": True}, ConfigurationError, "max_trials="),
+        ({"max_trials": None}, ConfigurationError, "for ever"),
+        ({"failure": 3}, ConfigurationError, "failure= takes FailurePolicy"),
+        ({"limits": {"grace": 1}}, ConfigurationError, "limits= takes Limits"),
+        ({"executor": 4}, ConfigurationError, "executor="),
+        ({"data": [1]}, ConfigurationError, "data="),
+        ({"storage": 3}, ConfigurationError, "storage="),
+        ({"storage": __file__}, ConfigurationError, "is a file"),
+        ({"resume": "yes"}, ConfigurationError, "resume="),
+        ({"resume": "must"}, ConfigurationError, "storage="),
+        ({"overwrite": "no"}, ConfigurationError, "overwrite="),
+        ({"seed": -1}, ConfigurationError, "seed="),
+        ({"seed": "x"}, ConfigurationError, "seed="),
+        ({"limits": at.Limits(trial_time=3)}, CapabilityError, "LocalExecutor"),
+        ({"resources": at.Resources(gpu=1)}, CapabilityError, "GPU"),
+    ],
+)
+async def test_a_wrong_argument_is_refused_before_anything_starts(changed: dict[str, Any], error: type, says: str) -> None:
+    before = snapshot()
+    with pytest.raises(error, match=says):
+        await at.search(descend, **{**GOOD, **changed})
+    nothing_left(before)
+
+
+async def test_a_wrong_name_is_told_what_was_meant() -> None:
+    with pytest.raises(TypeError, match="did you mean 'max_trials'"):
+        await at.search(descend, objective=LOSS, max_trial=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="objective"):
+        await at.search(descend, max_trials=3)
+
+
+@pytest.mark.parametrize("trainable", [3, None, [descend]])
+async def test_a_trainable_that_is_none_is_refused(trainable: Any) -> None:
+    with pytest.raises(ConfigurationError, match="trainable"):
+        await at.search(trainable, **GOOD)
+
+
+async def test_a_blocking_function_is_refused_by_the_inline_executor() -> None:
+    def train(trial: at.Trial) -> float:
+        return 1.0
+
+    with pytest.raises(at.errors.TrainableError, match="async"):
+        await at.search(train, **GOOD)
+
+
+async def test_a_directory_that_cannot_be_used_is_named() -> None:
+    with pytest.raises(at.errors.StorageError, match="/proc/asynctune"):
+        await search(descend, storage="/proc/asynctune")
