@@ -103,7 +103,7 @@ class Request:
         if self.limits.trial_time is not None and not can.kills:
             message = f"Limits(trial_time=...) needs an executor that can end a trial from outside, and {name} cannot"
             raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
-        if self.scheduler.exploits and not can.parks:
+        if self.scheduler.exploits and not can.exploits:
             message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
             raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
         if self.resources.gpu > can.gpus:

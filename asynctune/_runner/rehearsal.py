@@ -9,7 +9,6 @@ import socket
 from asynctune._runner.account import Account
 from asynctune._runner.framing import Line
 from asynctune._runner.orders import Broken, FromSearch, Hello, Ready, RunnerEnded, Serving, Signal, StartRunner, ToSearch
-from asynctune._runner.trial import Trial
 from asynctune.messages import (
     Answer,
     Fill,
@@ -25,8 +24,8 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, Resources
-from asynctune.space.domains import Boolean, Choice, Fixed, Float, Int
+from asynctune.records import CheckpointKey, Failure, FailureKind, Resources, Value
+from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int
 from asynctune.wire import decode, encode
 
 __all__ = ["rehearse"]
@@ -34,8 +33,8 @@ __all__ = ["rehearse"]
 
 def rehearse() -> None:
     """Run a trial without a trainable, in this process."""
-    space = {"i": Int(1, 9), "f": Float(0.1, 0.9), "c": Choice(["a", "b"]), "b": Boolean(), "x": Fixed(1)}
-    values = {"i": 1, "f": 0.5, "c": "a", "b": True, "x": 1}
+    space: dict[str, Domain] = {"i": Int(1, 9), "f": Float(0.1, 0.9), "c": Choice(["a", "b"]), "b": Boolean(), "x": Fixed(1)}
+    values: dict[str, Value] = {"i": 1, "f": 0.5, "c": "a", "b": True, "x": 1}
     key, resources, fill = CheckpointKey(0, 1, 1), Resources(), Fill(FillRule.DRAW, 1)
     order = RunTrial(
         trial=0, launch=1, attempt=1, values=values, space=space, fill=fill, seed=1, resources=resources, restore=key
@@ -67,8 +66,8 @@ def rehearse() -> None:
 def _report(order: RunTrial) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        other = Line(theirs)
-        other.send(encode(Answer(trial=0, launch=1, step=1, what=What.GO), ToRunner))
-        trial = Trial(Account(order, Line(ours)), "", {})
-        trial.hp.Int("i", 1, 9)
-        trial.report(loss=0.5)
+        account = Account(order, Line(ours))
+        account.hp.Int("i", 1, 9)
+        step = account.report({"loss": 0.5}, None, {})
+        Line(theirs).send(encode(Answer(trial=0, launch=1, step=step, what=What.GO), ToRunner))
+        account.wait_for_answer()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from attrs import define, field
 
+from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.tried import Odometer, Tried
 from asynctune.records import Suggestion, TrialId, TrialView, Value
@@ -45,19 +46,24 @@ class GridSearch(Oracle):
     exhaustive: ClassVar[bool] = True
 
     points: int = field(default=10, validator=number(2, integer=True))
-    _tried: Tried = field(init=False, repr=False, factory=lambda: Tried(defaults=True))
+    _tried: Tried = field(init=False, repr=False)
     _walk: Odometer = field(init=False, repr=False, factory=lambda: Odometer({}))
     # The trial that was proposed before anything was known, and whether it still runs.
     _first: TrialId | None = field(init=False, repr=False, default=None)
     _alone: bool = field(init=False, repr=False, default=False)
 
+    def set_search(self, *, objective: Objective, seed: int) -> None:
+        """Called once, before everything else."""
+        super().set_search(objective=objective, seed=seed)
+        self._tried = Tried(self.fill, seed)
+
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """The next combination."""
-        if not space.parameters:
+        if not space:
             return self._before_anything_is_known(trial_id)
         if self._tried.see(space):
             # Combinations that were behind us have others beside them now.
-            self._walk = Odometer({name: self._wheel(domain) for name, domain in space.parameters.items()})
+            self._walk = Odometer({name: self._wheel(domain) for name, domain in space.items()})
         values = self._walk.next(self._tried)
         if values is None:
             return Suggestion.exhausted()

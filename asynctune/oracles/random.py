@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 from attrs import define, field
 
+from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.tried import Odometer, Tried
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
@@ -30,23 +31,29 @@ class RandomSearch(Oracle):
 
     The proposal for trial n depends on the search's seed, on n, and on what has been tried, and on nothing else.
 
-    While no parameter is known, trials are proposed without values, and draw what they ask for themselves. Those cannot know of
-    each other, so in a very small space they may coincide.
+    While no parameter is known, trials are proposed without values, and draw what they ask for themselves: what they would have
+    been given. Only then, in a very small space, two may coincide.
     """
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
 
-    _tried: Tried = field(init=False, repr=False, factory=lambda: Tried(defaults=False))
+    _tried: Tried = field(init=False, repr=False)
+
+    def set_search(self, *, objective: Objective, seed: int) -> None:
+        """Called once, before everything else."""
+        super().set_search(objective=objective, seed=seed)
+        self._tried = Tried(self.fill, seed)
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """Draw until something is new; then look for what is left."""
         self._tried.see(space)
-        if not space.parameters:
+        if not space:
+            self._tried.propose(trial_id, {})
             return Suggestion.run({})
-        values: Values | None = None
+        luck = fill_seed(self.seed, trial_id)
+        values: Values | None
         for again in range(_DRAWS):
-            luck = fill_seed(self.seed, trial_id)
             values = space.sample(derive(luck, again) if again else luck)
             if self._tried.covering(values) is None:
                 break

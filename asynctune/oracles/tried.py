@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from attrs import Factory, define, field
 
 from asynctune.records import State, TrialId, TrialView, Value, Values
-from asynctune.space import Space
+from asynctune.seeds import fill_seed
+from asynctune.space import Fill, FillRule, Space
 
 __all__ = ["Odometer", "Tried"]
 
@@ -55,16 +56,18 @@ class Tried:
 
     A trial that ended by itself, or that was stopped after a report, stands for everything that agrees with what it asked for:
     what it had not asked for by then could not have changed what it reported. Until then, and if it fails (perhaps by accident)
-    or asks for nothing at all, a trial stands for what was proposed to it and nothing else.
+    or asks for nothing at all, a trial stands for what was proposed to it and nothing else. A parameter that was not known then
+    has the value there that its runner gives it.
 
     Args:
-        defaults: whether a parameter that was not known when a trial was proposed has its default there, as long as nothing
-            else is known (`FillRule.DEFAULT`). Otherwise such a trial stands for nothing until it ends.
+        rule: how runners fill in what was not proposed.
+        seed: of the search.
     """
 
-    defaults: bool
-    # What the space was when it was last seen.
-    _space: Mapping[str, Value] = Factory(dict)
+    rule: FillRule
+    seed: int
+    # What was last seen.
+    _space: Space = Factory(Space)
     _settled: _Combinations = Factory(_Combinations)
     # The trials that stand for one combination alone, and those combinations as they are in the space as it is.
     _open: dict[TrialId, Values] = Factory(dict)
@@ -72,18 +75,18 @@ class Tried:
 
     def see(self, space: Space) -> bool:
         """The space as it is now. Returns whether it has grown, in which case everything was looked at again."""
-        if len(space.parameters) == len(self._space):
+        if len(space) == len(self._space):
             return False
-        self._space = {name: domain.default for name, domain in space.parameters.items()}
+        self._space = space
         self._single = _Combinations()
-        for values in self._open.values():
-            self._file(values)
+        for trial, values in self._open.items():
+            self._file(trial, values)
         return True
 
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
         self._open[trial] = values
-        self._file(values)
+        self._file(trial, values)
 
     def end(self, trial: TrialView) -> None:
         """This trial, proposed here or not, has ended."""
@@ -108,11 +111,10 @@ class Tried:
                 break
         return value
 
-    def _file(self, values: Values) -> None:
-        if self.defaults:
-            values = {**self._space, **values}
-        if values.keys() >= self._space.keys():
-            self._single.add({name: values[name] for name in self._space})
+    def _file(self, trial: TrialId, values: Values) -> None:
+        fill = Fill(self.rule, fill_seed(self.seed, trial))
+        known = self._space.items()
+        self._single.add({name: values[name] if name in values else fill.value(name, domain) for name, domain in known})
 
 
 @define

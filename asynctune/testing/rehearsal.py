@@ -38,7 +38,7 @@ from asynctune.records import (
     Verdict,
 )
 from asynctune.schedulers.base import Scheduler
-from asynctune.seeds import derive
+from asynctune.seeds import fill_seed
 from asynctune.space import Fill, HyperParameters, Space
 from asynctune.views import SearchView
 
@@ -284,7 +284,7 @@ class OracleRehearsal:
 
     def run(self, trial: TrialId) -> float:
         """A trial runs: it asks for parameters, those that are new become known, and the objective's value is returned."""
-        fill = Fill(self.oracle.fill, derive(self.seed, "fill", trial))
+        fill = Fill(self.oracle.fill, fill_seed(self.seed, trial))
         hp = HyperParameters(self.space, self.trials[trial].values, fill)
         value = self._trainable(hp)
         new, used = hp.drain()

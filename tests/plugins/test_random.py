@@ -70,7 +70,7 @@ def test_where_there_is_no_end_it_does_not_come_to_one(space: Any) -> None:
 
 @pytest.mark.parametrize("huge", [Float(0, 1), Int(0, 10**6), Int(1, 10**12, sampling="log")])
 def test_a_branch_that_is_done_does_not_hide_one_that_is_not(huge: Any) -> None:
-    """Nineteen of twenty kinds ask for nothing more, and have run; what is left is one kind, with as many values as you like."""
+    """Nineteen of twenty kinds ask for nothing more, and have run; what is left is one kind, with any number of values."""
 
     def trainable(hp: HyperParameters) -> float:
         if hp.Choice("kind", list(range(20))) == 13:
@@ -104,6 +104,30 @@ def test_while_nothing_is_known_it_proposes_nothing() -> None:
         assert rehearsal.ask().values == {}
     rehearsal.finish(0)
     assert set(rehearsal.ask().values) == {"rate"}
+
+
+def test_what_trials_draw_in_the_dark_is_known_once_the_parameters_are() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), lambda hp: float(hp.Int("a", 1, 100)))
+    for _ in range(30):
+        rehearsal.ask()
+    rehearsal.run(0)
+    while rehearsal.ask().status is RUN:
+        pass
+    for trial in range(1, 30):
+        rehearsal.run(trial)
+    found = [view.values["a"] for view in rehearsal.trials.values()]
+    assert set(found) == set(range(1, 101))
+    assert not set(found[:30]) & set(found[30:])
+    assert len(found[30:]) == len(set(found[30:]))
+
+
+def test_whether_a_parameter_was_known_changes_nothing() -> None:
+    def trainable(hp: HyperParameters) -> float:
+        return hp.Float("rate", 0, 1) * hp.Int("n", 1, 10**6)
+
+    declared = OracleRehearsal(RandomSearch(), trainable, space={"rate": Float(0, 1), "n": Int(1, 10**6)}, seed=3)
+    dark = OracleRehearsal(RandomSearch(), trainable, seed=3)
+    assert search(declared, workers=1, trials=20) == search(dark, workers=5, trials=20)
 
 
 def test_a_trainable_without_parameters_is_run_as_often_as_you_like() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from asynctune.oracles.tried import Odometer, Tried
 from asynctune.records import Report, State, TrialView, Value
-from asynctune.space import Boolean, Choice, Float, Int, Space
+from asynctune.seeds import fill_seed
+from asynctune.space import Choice, Fill, FillRule, Float, Int, Space
 
 WHEELS: Mapping[str, tuple[Value, ...]] = {"a": (0, 1, 2), "b": ("x", "y"), "c": (0.5, 1.5), "d": (True, False)}
 SPACE = Space.of({name: Choice(values) for name, values in WHEELS.items()})
@@ -27,7 +28,7 @@ PARTIAL = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for 
 @given(st.lists(PARTIAL.filter(bool), max_size=25), st.integers(0, 25))
 def test_the_walk_finds_exactly_what_is_not_covered_in_order(cubes: list[dict[str, Value]], late: int) -> None:
     """Some of what is covered is known from the beginning, the rest becomes known while the walk is on its way."""
-    tried = Tried(defaults=False)
+    tried = Tried(FillRule.DRAW, seed=0)
     tried.see(SPACE)
     for trial, values in enumerate(cubes[:late]):
         tried.end(ended(1000 + trial, values))
@@ -50,7 +51,7 @@ def test_the_walk_finds_exactly_what_is_not_covered_in_order(cubes: list[dict[st
 
 def test_wheels_that_do_not_matter_cost_nothing() -> None:
     space = Space.of({"kind": Choice(["x", "y"]), **{f"unused_{i}": Int(1, 50_000) for i in range(6)}, "last": Int(1, 3)})
-    tried = Tried(defaults=False)
+    tried = Tried(FillRule.DRAW, seed=0)
     tried.see(space)
     for last in (1, 2, 3):
         tried.end(ended(last, {"kind": "x", "last": last}))
@@ -76,7 +77,7 @@ def test_wheels_that_do_not_matter_cost_nothing() -> None:
     ],
 )
 def test_what_a_trial_stands_for(end: TrialView | None, stands_for: str) -> None:
-    tried = Tried(defaults=False)
+    tried = Tried(FillRule.DRAW, seed=0)
     tried.see(SPACE)
     proposed: dict[str, Value] = {"a": 1, "b": "x", "c": 0.5, "d": True}
     tried.propose(0, proposed)
@@ -89,7 +90,7 @@ def test_what_a_trial_stands_for(end: TrialView | None, stands_for: str) -> None
 
 def test_equal_is_not_the_same() -> None:
     space = Space.of({"x": Choice([1, 1.0, True, "1", None])})
-    tried = Tried(defaults=False)
+    tried = Tried(FillRule.DRAW, seed=0)
     tried.see(space)
     tried.propose(0, {"x": 1})
     assert [tried.covering({"x": value}) is not None for value in (1, 1.0, True, "1", None)] == [
@@ -101,29 +102,30 @@ def test_equal_is_not_the_same() -> None:
     ]
 
 
-@pytest.mark.parametrize("defaults", [True, False])
-def test_when_the_space_grows(defaults: bool) -> None:
-    tried = Tried(defaults=defaults)
+@pytest.mark.parametrize("rule", FillRule)
+def test_when_the_space_grows(rule: FillRule) -> None:
+    tried = Tried(rule, seed=7)
     small = Space.of({"a": Int(1, 3)})
-    grown = small.grow({"b": Boolean(default=True)})
+    grown = small.grow({"b": Int(1, 10**6, default=500)})
     assert tried.see(small)
     assert not tried.see(small)
     tried.propose(0, {"a": 1})
     tried.propose(1, {"a": 2})
     tried.end(ended(1, {"a": 2}))
     assert tried.see(grown)
-    # A trial that runs has the new parameter's default, or we do not know what it has.
-    assert (tried.covering({"a": 1, "b": True}) is not None) == defaults
-    assert tried.covering({"a": 1, "b": False}) is None
-    # One that has ended never asked for it.
-    assert tried.covering({"a": 2, "b": False}) is not None
-    # And one that asked for it, and then failed, stands for what it had.
-    tried.end(ended(0, {"a": 1, "b": False}, state=State.FAILED))
-    assert tried.covering({"a": 1, "b": False}) is not None
+    # A trial that runs has what its runner gives it, when it asks.
+    filled = Fill(rule, fill_seed(7, 0)).value("b", grown["b"])
+    assert tried.covering({"a": 1, "b": filled}) is not None
+    assert tried.covering({"a": 1, "b": 501}) is None
+    # One that has ended never asked.
+    assert tried.covering({"a": 2, "b": 501}) is not None
+    # And one that asked, and then failed, stands for what it had.
+    tried.end(ended(0, {"a": 1, "b": 501}, state=State.FAILED))
+    assert tried.covering({"a": 1, "b": 501}) is not None
 
 
 def test_a_value_that_nothing_has() -> None:
-    tried = Tried(defaults=False)
+    tried = Tried(FillRule.DRAW, seed=0)
     tried.see(Space.of({"x": Float(0, 1), "y": Int(1, 2)}))
     tried.propose(0, {"x": 0.5, "y": 1})
     tried.end(ended(1, {"x": 0.25}))
