@@ -148,6 +148,11 @@ class _Door(ModuleType):
         if not (name in _HOME and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
+    # A trainable that says `at.keras` carries the module `at` with it. Modules travel by name, but only those of the plain class
+    # do so by themselves.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, (self.__name__,)
+
 
 modules[__name__].__class__ = _Door
 

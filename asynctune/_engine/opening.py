@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from asynctune._engine.actor import Answered, OracleCall
-from asynctune._engine.record import Record
+from asynctune._engine.record import Record, pack
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
-from asynctune._machine.machine import Machine
+from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Settings, Suggested
 from asynctune.errors import JournalError, ResumeError
 from asynctune.records import CheckpointKey
@@ -46,7 +46,7 @@ def fold(machine: Machine, records: Iterable[Record]) -> Folded:
     folded = Folded()
     for record in records:
         decision = machine.handle(record.stimulus, record.answers)
-        if decision.void or decision.happened != tuple(record.happened):
+        if not _follows(decision, record):
             message = f"record {record.seq} ({type(record.stimulus).__name__}) does not follow by the law of this version"
             raise JournalError(f"{message}: open the search with the version of asynctune that wrote it")
         if isinstance(record.stimulus, Suggested):
@@ -55,6 +55,13 @@ def fold(machine: Machine, records: Iterable[Record]) -> Folded:
         folded.calls += [i for i in decision.instructions if isinstance(i, Ask | TellReport | TellEnd)]
         folded.seq, folded.at = record.seq, record.stimulus.at
     return folded
+
+
+def _follows(decision: Decision, record: Record) -> bool:
+    if decision.void:
+        return False
+    # NaN is not equal to itself, but its bytes are.
+    return decision.happened == record.happened or pack(evolve(record, happened=decision.happened)) == pack(record)
 
 
 def referenced(machine: Machine) -> set[CheckpointKey]:

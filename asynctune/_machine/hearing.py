@@ -138,8 +138,9 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
 
 def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
     objective = search.settings.objective
-    score = trial.score_so_far(objective, ending.metrics)
-    if score is None and not search.objective_seen:
+    score = trial.final_score(objective, ending.metrics)
+    search.objective_seen = search.objective_seen or score is not None
+    if not search.objective_seen:
         search.lose(trial, f"it gave no {objective.name!r}")
         _objective_missing(search, trial, ending.metrics)
     elif score is None:
@@ -150,8 +151,6 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
         text = f"its {objective.name!r} is {score}"
         _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
     else:
-        search.objective_seen = True
-        search.book.ended(trial)
         search.happen(
             trial,
             Finished(
@@ -163,6 +162,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
                 checkpoint=ending.checkpoint,
             ),
         )
+        search.book.ended(trial)
         _prune_checkpoints(search, trial)
 
 

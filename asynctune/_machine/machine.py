@@ -152,8 +152,9 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     search.settings = stimulus.settings
     search.opened += 1
     search.happened.append(SearchOpened(times=search.opened))
+    if search.ending is not None and search.ending.error == "TooManyFailuresError":
+        search.failures = FailureRun()  # it has been told, and is opened again all the same
     search.ending, search.over, search.user_paused, search.woken = None, False, False, math.inf
-    search.failures = FailureRun()
     search.slots = Slots(stimulus.settings.slots)
     search.asks.reopened(other_oracle=other_oracle)
     if not again:

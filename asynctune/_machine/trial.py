@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from attrs import Factory, define
 
@@ -30,12 +31,13 @@ __all__ = ["Launch", "Trial"]
 class Launch:
     """A launch that has not ended.
 
-    `step` is the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no
+    `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no
     longer the trial's own doing, unless `failure` says what it is stopped for. `deadline` is the search time at which it is
     halted.
     """
 
     number: LaunchNumber
+    start: int = 0
     step: int = 0
     halted: str | None = None
     failure: Failure | None = None
@@ -88,7 +90,8 @@ class Trial:
             case Paused():
                 self.hold, self.held_by = event.reason, event.by
             case Finished():
-                self.metrics, self.score, self.ended = event.metrics, event.score, at
+                self.reports = self._lineage()
+                self.metrics, self.score, self.ended, self.failure = event.metrics, event.score, at, None
                 if event.checkpoint is not None:
                     self.checkpoints.append(event.checkpoint)
             case Stopped():
@@ -101,16 +104,16 @@ class Trial:
 
     def _start(self, event: Started, at: float) -> None:
         self.launches = event.launch
-        self.launch = Launch(event.launch)
+        self.launch = Launch(event.launch, event.step)
         self.hold = self.held_by = None
         if self.started is None:
             self.started = at
 
     def _report(self, event: Reported, at: float) -> None:
-        if self.reports and self.reports[-1].step >= event.step:
-            # A launch that repeats steps replaces what an earlier one said of them, and of all that came after. A new list,
-            # for views hold the old one.
-            self.reports = [report for report in self.reports if report.step < event.step]
+        if self.reports and self.reports[-1].launch != event.launch:
+            # A launch that repeats steps replaces what earlier ones said of them, and of all that came after. A new list, for
+            # views hold the old one.
+            self.reports = [report for report in self._lineage() if report.step < event.step]
         self.reports.append(Report(event.step, event.metrics, at, event.launch, event.checkpoint))
         self.mark = max(self.mark, event.step)
         if self.launch is not None:
@@ -118,17 +121,20 @@ class Trial:
         if event.checkpoint is not None:
             self.checkpoints.append(event.checkpoint)
 
-    def score_so_far(self, objective: Objective, metrics: Metrics | None = None) -> float | None:
-        """The objective's value over the surviving reports and, if given, the result; None when none of them carries it."""
-        final = objective.of(metrics)
-        if objective.over == "last":
-            if final is not None:
-                return final
-            carried = (objective.of(report.metrics) for report in reversed(self.reports))
-            return next((value for value in carried if value is not None), None)
-        values = [value for report in self.reports if (value := objective.of(report.metrics)) is not None]
-        values += [] if final is None else [final]
-        return objective.best(values) if any(map(math.isfinite, values)) else (values[-1] if values else None)
+    def _lineage(self) -> list[Report]:
+        """The reports that the launch stands on: its own, and earlier ones up to the step that it goes on from."""
+        launch = self.launch
+        if launch is None:
+            return self.reports
+        return [report for report in self.reports if report.launch == launch.number or report.step <= launch.start]
+
+    def score_so_far(self, objective: Objective) -> float | None:
+        """The objective's value over the surviving reports; None when none of them carries it."""
+        return _score(objective, [report.metrics for report in self.reports])
+
+    def final_score(self, objective: Objective, metrics: Metrics | None) -> float | None:
+        """The objective's value when the launch has returned `metrics`, over these and the reports that it stands on."""
+        return _score(objective, [*(report.metrics for report in self._lineage()), metrics or {}])
 
     def values(self, declared: frozenset[str]) -> Values:
         """The values of the last launch. What was only proposed belongs to the trial while it may still ask for it."""
@@ -157,3 +163,9 @@ class Trial:
             ended=self.ended,
         )
 
+
+def _score(objective: Objective, metrics: Sequence[Metrics]) -> float | None:
+    values = [value for each in metrics if (value := objective.of(each)) is not None]
+    if objective.over == "best" and any(map(math.isfinite, values)):
+        return objective.best(values)
+    return values[-1] if values else None

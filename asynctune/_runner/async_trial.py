@@ -35,7 +35,7 @@ class AsyncTrial(TrialFace):
     async def _readable(self) -> None:
         loop, descriptor = asyncio.get_running_loop(), self._account.line.fileno()
         ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(descriptor, _set, ready)
         try:
             await ready
         finally:
@@ -49,3 +49,8 @@ def run_async(function: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
         return await function(argument)
 
     return asyncio.run(main())
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

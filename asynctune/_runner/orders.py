@@ -66,7 +66,7 @@ class Plan:
 
     mode: Mode
     reuse: bool
-    libraries: tuple[str, ...] = field(default=(), converter=tuple)
+    libraries: tuple[str, ...] = ()
     environment: Mapping[str, str | None] = field(factory=dict)
     data_in_runner: bool = False
 
@@ -90,8 +90,8 @@ class Work:
     log_cap: int
     reference: str | None
     cwd: str
-    argv: tuple[str, ...] = field(converter=tuple)
-    sys_path: tuple[str, ...] = field(converter=tuple)
+    argv: tuple[str, ...]
+    sys_path: tuple[str, ...]
 
 
 # -------------------------------------------------------------------------------------------------------------- root
@@ -106,8 +106,8 @@ class Prepare:
         sys_path: of the process that searches; what the root lacks of it is put behind its own.
     """
 
-    preload: tuple[str, ...] = field(converter=tuple)
-    sys_path: tuple[str, ...] = field(converter=tuple)
+    preload: tuple[str, ...]
+    sys_path: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -135,7 +135,7 @@ class RootReady:
         seconds: how long it took.
     """
 
-    reasons: tuple[str, ...] = field(converter=tuple)
+    reasons: tuple[str, ...]
     failures: Mapping[str, str]
     seconds: float
 
@@ -196,8 +196,8 @@ class Unclean:
         seconds: how long loading took.
     """
 
-    reasons: tuple[str, ...] = field(converter=tuple)
-    libraries: tuple[str, ...] = field(converter=tuple)
+    reasons: tuple[str, ...]
+    libraries: tuple[str, ...]
     environment: Mapping[str, str | None]
     data_clean: bool
     seconds: float

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
 from importlib import import_module
 
+import cloudpickle
 import pytest
 
 import asynctune
@@ -154,6 +157,13 @@ def test_the_runner_imports_no_engine_and_no_event_loop() -> None:
 )
 def test_search_is_the_function_whatever_was_imported_first(first: str) -> None:
     assert run_python(f"{first}; import asynctune as at; print(type(at.search).__name__)") == "function\n"
+
+
+def test_the_package_travels_by_name() -> None:
+    # By value it would take a trainable that mentions it along, or fail it.
+    assert pickle.loads(pickle.dumps(asynctune)) is asynctune
+    assert pickle.loads(cloudpickle.dumps(lambda: asynctune))() is asynctune
+    assert copy.deepcopy(asynctune) is asynctune
 
 
 def test_the_version_is_the_installed_one() -> None:
