@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXAMPLE_SECONDS = 600
+BENCHES = {"dispatch": ["--tensorflow"], "report": [], "keras_digits": []}
 
 
 def group(*names: str) -> list[str]:
@@ -100,10 +101,9 @@ def examples(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark, each beside its floor. Say which: `nox -s bench -- dispatch report`."""
-    session.install(".[keras]", *group("bench"))
-    for program in sorted(Path("bench").glob("*.py")):
-        if not session.posargs or program.stem in session.posargs:
-            session.run("python", str(program))
+    session.install("-e", ".[keras]", *group("bench"))
+    for name in session.posargs or BENCHES:
+        session.run("python", "-m", f"bench.{name}", *BENCHES[name])
 
 
 def _empty(directory: Path) -> Path:

@@ -141,8 +141,8 @@ class Life:
             await self._attach(coroutine)
         adopt = self._request.resume == "adopt" and recorded is not None and recorded.oracle != settings.oracle
         history = History(opened.folded.calls, opened.folded.answers, adopt=adopt)
-        coroutine.hear(stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings))
-        await coroutine.turn()
+        opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings)
+        await coroutine.open(opening)
         if coroutine.end is None and coroutine.error is None:
             if recorded is not None:
                 await self._attach(coroutine)
@@ -154,7 +154,7 @@ class Life:
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,
             )
-            coroutine.go(self._attachment, self._actor)
+            coroutine.go(self._attachment, self._actor, learns=settings.ahead == 0)
         self._coroutine = coroutine
         settled(self._ready)(None)
 

@@ -10,6 +10,7 @@ import copy
 import inspect
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeAlias
@@ -26,6 +27,7 @@ from asynctune.records import Suggestion
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
 
 _logger = logging.getLogger("asynctune.oracle")
+_TOGETHER = 0.002  # seconds that an answer may wait for the next one, to be said with it
 OracleCall: TypeAlias = Ask | TellReport | TellEnd
 
 
@@ -150,23 +152,23 @@ class OracleActor:
         oracle: Oracle,
         history: History,
         *,
-        answered: Callable[[Answered], None],
+        answered: Callable[[Sequence[Answered]], None],
         failed: Callable[[PluginError], None],
         diverged: Callable[[list[Divergence]], None],
     ) -> None:
         self._caller = Caller(oracle)
         self._history = history
         self._answered, self._failed, self._diverged = answered, failed, diverged
-        self._calls: SimpleQueue[OracleCall | None] = SimpleQueue()
+        self._calls: SimpleQueue[Sequence[OracleCall] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="asynctune-oracle", daemon=True)
         self._thread.start()
 
-    def post(self, call: OracleCall) -> None:
-        """Make this call after those before it."""
-        self._calls.put(call)
+    def post(self, calls: Sequence[OracleCall]) -> None:
+        """Make these calls, in order, after those before them."""
+        self._calls.put(calls)
 
     def stop(self) -> asyncio.Future[None]:
         """Make no more calls. The future is done when the thread is; a call that is being made is not cut short."""
@@ -181,19 +183,29 @@ class OracleActor:
             fresh, divergences = replay(self._caller, self._history)
             if divergences:
                 self._say(self._diverged, divergences)
-            for answer in fresh:
-                self._say(self._answered, answer)
-            while (call := self._calls.get()) is not None and not self._stopping.is_set():
-                if isinstance(call, Ask):
-                    self._say(self._answered, self._caller.ask(call))
-                else:
-                    self._caller.tell(call)
+            if fresh:
+                self._say(self._answered, fresh)
+            while (calls := self._calls.get()) is not None and not self._stopping.is_set():
+                self._make(calls)
         except PluginError as error:
             _logger.debug("the oracle failed", exc_info=True)
             self._say(self._failed, error)
         finally:
             self._caller.close()
             self._say(settled(self._ended), None)
+
+    def _make(self, calls: Sequence[OracleCall]) -> None:
+        answers, since = list[Answered](), time.monotonic()
+        for call in calls:
+            if isinstance(call, Ask):
+                answers.append(self._caller.ask(call))
+            else:
+                self._caller.tell(call)
+            if answers and time.monotonic() - since > _TOGETHER:
+                self._say(self._answered, answers)
+                answers, since = [], time.monotonic()
+        if answers:
+            self._say(self._answered, answers)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
         try:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from asynctune._engine.actor import Answered, OracleActor
+from asynctune._engine.actor import Answered, OracleActor, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
-from asynctune._engine.futures import settled
-from asynctune._engine.inbox import Inbox
+from asynctune._engine.futures import failed, settled
 from asynctune._engine.pool import Pool, SlotId
 from asynctune._machine.instructions import (
     AnswerReport,
@@ -37,6 +37,7 @@ from asynctune._machine.stimuli import (
     ExecutorFailed,
     Heard,
     LaunchEnded,
+    Opened,
     OracleFailed,
     SlotGranted,
     Stimulus,
@@ -66,9 +67,16 @@ class OracleCoroutine:
     def __init__(self, clock: SearchClock, decider: Decider, pool: Pool, publish: Callable[[Committed], None]) -> None:
         self._clock, self._decider, self._pool, self._publish = clock, decider, pool, publish
         self._loop = asyncio.get_running_loop()
-        self._inbox = Inbox()
+        self._inbox: list[Stimulus] = []
+        self._deciding: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._over: asyncio.Future[None] = self._loop.create_future()
         self._commands: dict[int, asyncio.Future[None]] = {}
         self._held: list[SlotId] = []
+        # An oracle that does not learn need not be woken to be told what it will only need when it is asked again.
+        self._learns_nothing = False
+        self._calls: list[OracleCall] = []
+        self._asking = False
         self._slots: dict[tuple[TrialId, LaunchNumber], SlotId] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_instructions: list[Instruction] | None = []
@@ -94,7 +102,8 @@ class OracleCoroutine:
 
     def hear(self, stimulus: Stimulus) -> None:
         """Take a stimulus in."""
-        self._inbox.put(stimulus)
+        self._inbox.append(stimulus)
+        self._decide()
 
     def now(self) -> float:
         """Search time."""
@@ -102,34 +111,35 @@ class OracleCoroutine:
 
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
         """A runner spoke."""
-        self._inbox.put(Heard(at=self._clock.now(), message=message))
+        self.hear(Heard(at=self._clock.now(), message=message))
 
     def ended(self, ending: Ending) -> None:
         """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together."""
-        self._inbox.put(LaunchEnded(at=self._clock.now(), ending=ending))
+        self._inbox.append(LaunchEnded(at=self._clock.now(), ending=ending))
         self._pool.release(self._slots.pop((ending.trial, ending.launch)))
+        self._decide()
 
     def failed(self, error: ExecutorError) -> None:
         """No launch can be started any more."""
-        self._inbox.put(ExecutorFailed(at=self._clock.now(), message=str(error)))
+        self.hear(ExecutorFailed(at=self._clock.now(), message=str(error)))
 
     def granted(self, slot: SlotId) -> None:
         """The pool granted a slot."""
-        if self.end is not None or self.error is not None:
+        if self._is_over:
             self._pool.release(slot)
             return
         self._held.append(slot)
-        self._inbox.put(SlotGranted(at=self._clock.now()))
+        self.hear(SlotGranted(at=self._clock.now()))
 
-    def answered(self, answer: Answered) -> None:
+    def answered(self, answers: Sequence[Answered]) -> None:
         """The oracle answered."""
-        self._inbox.put(
-            Suggested(at=self._clock.now(), ask=answer.ask, suggestion=answer.suggestion, state=answer.state)
-        )
+        at = self._clock.now()
+        self._inbox += [Suggested(at=at, ask=a.ask, suggestion=a.suggestion, state=a.state) for a in answers]
+        self._decide()
 
     def oracle_failed(self, error: PluginError) -> None:
         """The oracle raised."""
-        self._inbox.put(OracleFailed(at=self._clock.now(), message=str(error)))
+        self.hear(OracleFailed(at=self._clock.now(), message=str(error)))
 
     async def command(self, stimulus: Stimulus) -> None:
         """Have a user's command handled; returns when it is committed.
@@ -137,18 +147,21 @@ class OracleCoroutine:
         Raises:
             ConfigurationError: it was refused; says why.
         """
-        if self.end is not None or self.error is not None:
+        if self._is_over:
             raise ConfigurationError("the search is over")
+        await self._commanded(stimulus)
+
+    def _commanded(self, stimulus: Stimulus) -> asyncio.Future[None]:
         done: asyncio.Future[None] = self._loop.create_future()
         self._commands[id(stimulus)] = done
-        self._inbox.put(stimulus)
-        await done
+        self.hear(stimulus)
+        return done
 
     def close(self, reason: str, *, now: bool = False) -> None:
         """Set aside what runs, and end. With `now`, without grace."""
         self._closing += 1
-        if self._closing == 1 and self.end is None:
-            self._inbox.put(Closed(at=self._clock.now(), reason=reason))
+        if self._closing == 1 and not self._is_over:
+            self.hear(Closed(at=self._clock.now(), reason=reason))
         if now and self.attachment is not None:
             self._decider.give_up()
             for trial, launch in list(self._slots):
@@ -156,73 +169,93 @@ class OracleCoroutine:
 
     # ------------------------------------------------------------------------------------------------- the coroutine
 
+    @property
+    def _is_over(self) -> bool:
+        return self.end is not None or self.error is not None
+
+    async def open(self, stimulus: Opened) -> None:
+        """Open the search: returns when that is committed, or has failed (`error` says how)."""
+        opened = self._commanded(stimulus)
+        opened.add_done_callback(lambda future: future.exception())  # said by `error` already
+        while not opened.done():
+            await self._waited(opened)
+
     async def run(self) -> None:
-        """Hear, decide, commit, act: until the search is over. `end` or `error` says how."""
-        while self.end is None and self.error is None:
-            await self.turn()
-        self._finish()
+        """Returns when the search is over. `end` or `error` says how."""
+        while not self._is_over:
+            await self._waited(self._over)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._pool.withdraw(self)
 
-    async def turn(self) -> None:
-        """Hear what there is, or wait for it; decide, commit, act."""
-        await self._waited(self._inbox.wait)
-        batch = self._inbox.take()
-        if batch:
-            self._settle(batch, await self._decided(batch))
-
-    async def _waited(self, wait: Callable[[], Any]) -> None:
+    async def _waited(self, future: asyncio.Future[None]) -> None:
         """Wait; a cancellation closes the search instead of ending the wait for what still runs."""
         try:
-            await wait()
+            await asyncio.wait([future])
         except asyncio.CancelledError:
             self.close("the search was cancelled", now=self._closing > 0)
 
-    async def _decided(self, batch: list[Stimulus]) -> Outcome:
-        outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        self._decider.decide(batch, settled(outcome))
-        deadline = self._loop.call_later(PLUGIN_DEADLINE, self._overdue, outcome)
-        while not outcome.done():
-            await self._waited(lambda: asyncio.shield(outcome))
-        deadline.cancel()
-        return outcome.result()
-
-    def _overdue(self, outcome: asyncio.Future[Outcome]) -> None:
-        asking = self._decider.asking()
-        if outcome.done():
+    def _decide(self) -> None:
+        """Have everything decided that was heard, unless something is being decided; then it follows with the next batch."""
+        if self._deciding is not None or not self._inbox or self._is_over:
             return
-        if asking is None:  # it waits for the disk, which is said elsewhere, and may come back
-            self._loop.call_later(PLUGIN_DEADLINE, self._overdue, outcome)
-        else:
-            outcome.set_result(PluginError(f"{asking} has not returned for {PLUGIN_DEADLINE:g} s"))
+        batch, self._inbox = self._inbox, []
+        self._deciding = self._loop.time()
+        self._decider.decide(batch, partial(self._decided, batch))
+        if self._watch is None:
+            self._watch = self._loop.call_later(PLUGIN_DEADLINE, self._watched)
 
-    def _settle(self, batch: list[Stimulus], outcome: Outcome) -> None:
+    def _decided(self, batch: list[Stimulus], outcome: Outcome) -> None:
+        """What was decided is committed: say so, and act on it."""
+        self._deciding = None
+        if self._is_over:
+            return
         if isinstance(outcome, BaseException):
-            self.error = outcome
+            self._fail(outcome)
             return
         if outcome.records:
             self._publish(outcome)
-        for stimulus, refused in zip(batch, outcome.refused, strict=True):
-            self._acknowledge(stimulus, refused)
+        if self._commands:
+            for stimulus, refused in zip(batch, outcome.refused, strict=True):
+                self._acknowledge(stimulus, refused)
         if self._waiting_instructions is not None:
             self._waiting_instructions += outcome.instructions
         else:
             self._act(outcome.instructions)
+        self._decide()
+
+    def _watched(self) -> None:
+        """Look whether a plugin has been asked for too long."""
+        self._watch = None
+        if self._deciding is None or self._is_over:
+            return
+        left = self._deciding + PLUGIN_DEADLINE - self._loop.time()
+        asking = self._decider.asking()
+        # With no plugin in sight it waits for the disk, which is said elsewhere, and may come back.
+        if left > 0 or asking is None:
+            self._watch = self._loop.call_later(max(left, 1.0), self._watched)
+        else:
+            self._fail(PluginError(f"{asking} has not returned for {PLUGIN_DEADLINE:g} s"))
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        self._conclude()
+
+    def _conclude(self) -> None:
+        settled(self._over)(None)
+        for done in self._commands.values():
+            failed(done)(ConfigurationError("the search ended before the command was obeyed"))
+        self._commands.clear()
 
     def _acknowledge(self, stimulus: Stimulus, refused: str | None) -> None:
-        if not self._commands or (done := self._commands.pop(id(stimulus), None)) is None or done.done():
+        if (done := self._commands.pop(id(stimulus), None)) is None or done.done():
             return
         if refused is None:
             done.set_result(None)
         else:
             done.set_exception(ConfigurationError(refused))
-
-    def _finish(self) -> None:
-        self._pool.withdraw(self)
-        if self._timer is not None:
-            self._timer.cancel()
-        for done in self._commands.values():
-            if not done.done():
-                done.set_exception(ConfigurationError("the search ended before the command was obeyed"))
-        self._commands.clear()
 
     def release_all(self) -> None:
         """Give back every slot; once nothing runs on them any more."""
@@ -233,8 +266,9 @@ class OracleCoroutine:
 
     # ---------------------------------------------------------------------------------------------------- the acting
 
-    def go(self, attachment: Any, actor: OracleActor) -> None:
+    def go(self, attachment: Any, actor: OracleActor, *, learns: bool) -> None:
         """There is somewhere to start launches, and somebody to ask: act on what was decided so far."""
+        self._learns_nothing = not learns
         self.attachment, self.actor = attachment, actor
         waiting, self._waiting_instructions = self._waiting_instructions or [], None
         self._act(waiting)
@@ -244,10 +278,18 @@ class OracleCoroutine:
             act = self._act_on.get(type(instruction))
             if act is not None:  # the rest (DeleteCheckpoint) is the engine thread's
                 act(instruction)
+        if self._calls and (self._asking or self._is_over or not self._learns_nothing):
+            self.tell()
 
-    def _post(self, call: Ask | TellEnd | TellReport) -> None:
-        if self.actor is not None:
-            self.actor.post(call)
+    def tell(self) -> None:
+        """Have the oracle called with all that it has not been called with yet."""
+        if self.actor is not None and self._calls:
+            self.actor.post(self._calls)
+            self._calls, self._asking = [], False
+
+    def _post(self, call: OracleCall) -> None:
+        self._calls.append(call)
+        self._asking = self._asking or isinstance(call, Ask)
 
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
@@ -269,7 +311,8 @@ class OracleCoroutine:
         if now < at:  # the loop's timers may fire a little early, by their own resolution
             self._timer = self._loop.call_later(at - now, self._tick, at)
         else:
-            self._inbox.put(Ticked(at=now))
+            self.hear(Ticked(at=now))
 
     def _ended(self, instruction: EndSearch) -> None:
         self.end = instruction
+        self._conclude()

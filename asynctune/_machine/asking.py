@@ -21,7 +21,8 @@ def suggested(search: Situation, stimulus: Suggested) -> None:
         try:
             check_values(search, suggestion.values)
         except SpaceError as error:
-            raise PluginError(f"the oracle proposed values for trial {trial} that are not in the space: {error}") from error
+            who = f"{search.oracle_name} proposed values for trial {trial}"
+            raise PluginError(f"{who} that are not in the space: {error}") from error
         _add(search, trial, suggestion.values, ask=stimulus.ask)
 
 
@@ -45,7 +46,8 @@ def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None)
     trial = Trial(number, derive(search.settings.seed, "trial", number), dict(values), search.at)
     search.book.add(trial)
     search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
-    search.waiting.added(number, first=ask is None)
+    queue = search.waiting.enqueued if ask is None else search.waiting.proposed
+    queue(number)
     search.obey(search.consult.added(search.book.view(trial)))
 
 
@@ -59,10 +61,15 @@ def ask(search: Situation) -> None:
     """Ask for as many trials as there are free slots for, and as many ahead as the oracle allows."""
     if search.user_paused:
         return
-    wanted = search.slots.held + min(search.settings.ahead, search.slots.size)
+    stock, slots, ahead = search.waiting.fresh_count + len(search.asks.in_flight), search.slots, search.settings.ahead
+    wanted = slots.held + min(ahead, slots.size)
+    if stock < wanted:
+        # Several at a time, where that is allowed: their answers then share a wake-up and a commit.
+        wanted = slots.held + min(ahead, 4 * slots.size)
     if search.declined:
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
         wanted = 0 if search.book.live else search.waiting.fresh_count + 1
-    while search.waiting.fresh_count + len(search.asks.in_flight) < wanted and can_ask(search):
+    while stock < wanted and can_ask(search):
+        stock += 1
         number, trial = search.asks.ask()
         search.do.append(Ask(number, trial, search.space))

@@ -8,29 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import index
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from asynctune.errors import PluginError
+from asynctune.errors import PluginError, WireError
 from asynctune.objective import Objective
-from asynctune.records import (
-    Choice,
-    Continue,
-    Exploit,
-    Pause,
-    Reallocate,
-    Report,
-    Stop,
-    TrialId,
-    TrialView,
-    Verdict,
-    Verdicts,
-)
+from asynctune.records import Choice, Continue, Report, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.stoppers import SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
-from asynctune.wire import closed_union
+from asynctune.wire import closed_union, decode, encode
 
 __all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "PluginAnswer"]
 
@@ -96,12 +85,24 @@ class Consult:
         self._scheduler = scheduler
         self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
-        self.chooses = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
+        self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
         self.asking: str | None = None
         self.answers: list[PluginAnswer] = []
         self.divergences: list[Divergence] = []
         self._recorded: Sequence[PluginAnswer] | None = None
         self._choices = 0
+
+    @property
+    def scheduler_name(self) -> str:
+        """The scheduler's class, for errors."""
+        return self._name(self._scheduler)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the scheduler is to be asked what runs next; when it is told again, whether it was."""
+        if self._recorded is None:
+            return self._has_choice
+        return any(isinstance(answer, Chosen) and answer.number == self._choices + 1 for answer in self._recorded)
 
     def begin(self, recorded: Sequence[PluginAnswer] | None) -> None:
         """A new stimulus is being handled; `recorded` when it is being told again."""
@@ -143,14 +144,14 @@ class Consult:
         """The scheduler's choice of what runs next."""
         self._choices += 1
         now = self._call(self._scheduler, "choose_trial_to_run", lambda: self._scheduler.choose_trial_to_run(search))
-        is_id = isinstance(now, int) and not isinstance(now, bool)
-        if not is_id and now not in ("NEW", "WAIT"):
+        chosen = _as_id(now)
+        if chosen is None and not (isinstance(now, str) and now in ("NEW", "WAIT")):
             wanted = 'the id of a PENDING trial, "NEW" or "WAIT"'
-            raise PluginError(f"{self._name(self._scheduler)}.choose_trial_to_run returned {now!r}: it must return {wanted}")
-        answer = Chosen(self._choices, now if isinstance(now, int) else None, now == "NEW")
+            raise PluginError(f"{self.scheduler_name}.choose_trial_to_run returned {now!r}: it must return {wanted}")
+        answer = Chosen(self._choices, chosen, chosen is None and now == "NEW")
         if self._recorded is not None:
-            found = [a for a in self._recorded if isinstance(a, Chosen) and a.number == self._choices]
-            answer = self._compare("choose_trial_to_run", None, found[0] if found else answer, answer)
+            found = next(a for a in self._recorded if isinstance(a, Chosen) and a.number == self._choices)
+            answer = self._compare("choose_trial_to_run", None, found, answer)
         self.answers.append(answer)
         if answer.trial is not None:
             return answer.trial
@@ -167,12 +168,18 @@ class Consult:
         return now.verdicts
 
     def _checked(self, hook: str, trial: TrialView, raw: Any) -> Mapping[TrialId, Verdict]:
-        verdicts = raw if isinstance(raw, Mapping) else {} if raw is None else {trial.id: raw}
-        for key, verdict in verdicts.items():
-            if not isinstance(verdict, Continue | Pause | Stop | Exploit | Reallocate):
-                message = f"{self._name(self._scheduler)}.{hook} answered {verdict!r} for trial {key}, which is no verdict"
-                raise PluginError(f"{message}: return CONTINUE, PAUSE, STOP, Stop(reason), Exploit(...) or Reallocate(...)")
-        return {key: verdict for key, verdict in verdicts.items() if not isinstance(verdict, Continue)}
+        if raw is None or isinstance(raw, Continue):
+            return {}
+        verdicts = raw if isinstance(raw, Mapping) else {trial.id: raw}
+        checked = {_as_id(key): _as_verdict(verdict) for key, verdict in verdicts.items()}
+        if None in checked or None in checked.values():
+            wanted = "CONTINUE, PAUSE, STOP, Stop(reason), Exploit(...) or Reallocate(...), or a dict of these by trial id"
+            raise PluginError(f"{self.scheduler_name}.{hook} answered {raw!r} for trial {trial.id}: it must return {wanted}")
+        return {
+            key: verdict
+            for key, verdict in checked.items()
+            if key is not None and verdict is not None and not isinstance(verdict, Continue)
+        }
 
     def _compare(self, hook: str, trial: TrialId | None, recorded: T, now: T) -> T:
         if recorded != now:
@@ -214,8 +221,14 @@ class Consult:
 
     def deadlines(self) -> list[float]:
         """When a stopper wants to be asked again."""
-        deadlines = (stopper.deadline for stopper in self._search_stoppers)
-        return [deadline for deadline in deadlines if deadline is not None]
+        deadlines = []
+        for stopper in self._search_stoppers:
+            deadline: Any = self._call(stopper, "deadline", partial(getattr, stopper, "deadline"))
+            if isinstance(deadline, bool) or not isinstance(deadline, int | float | None):
+                wanted = "a search time in seconds, or None"
+                raise PluginError(f"{self._name(stopper)}.deadline is {deadline!r}: it must be {wanted}")
+            deadlines += [] if deadline is None else [float(deadline)]
+        return deadlines
 
     # ------------------------------------------------------------------------------------------------------- the call
 
@@ -240,3 +253,20 @@ class Consult:
     @staticmethod
     def _name(plugin: object) -> str:
         return type(plugin).__name__
+
+
+def _as_verdict(value: Any) -> Verdict | None:
+    """The verdict that `value` is, as it will be read again: what could not be must not be written down."""
+    try:
+        verdict: Verdict = decode(encode(value, Verdict), Verdict)
+    except WireError:
+        return None
+    return verdict
+
+
+def _as_id(value: Any) -> TrialId | None:
+    """The id that `value` is, of whatever kind of integer (NumPy's too); a bool is none."""
+    try:
+        return None if isinstance(value, bool) else int(index(value))
+    except TypeError:
+        return None

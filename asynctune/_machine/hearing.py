@@ -9,7 +9,7 @@ from asynctune._machine import retry
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
-from asynctune._machine.trial import Trial
+from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, ParametersUsed, Reported, SpaceGrew
 from asynctune.messages import (
@@ -22,10 +22,12 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import Failure, FailureKind, State
+from asynctune.records import CheckpointKey, Failure, FailureKind, State, Values
+from asynctune.space import Space
 
 __all__ = ["answer", "heard", "launch_ended", "ticked"]
 
+_STEPS = 2**63  # what a journal can hold
 _FATAL = ("FatalValueError", "FatalTypeError", "FatalRuntimeError")
 
 
@@ -40,11 +42,13 @@ def heard(search: Situation, stimulus: Heard) -> None:
 def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) -> None:
     new = {name: domain for name, domain in message.parameters.items() if name not in search.space}
     try:
-        search.space = search.space.grow(message.parameters)
+        grown = search.space.grow(message.parameters)
+        _check_used(grown, message.values)
     except SpaceError as error:
         failure = Failure(kind=FailureKind.REFUSED, message=str(error), error_type="SpaceError", retry=False)
         search.halt(trial, str(error), failure)
         return
+    search.space = grown
     if new:
         search.happened.append(SpaceGrew(trial=trial.id, parameters=new))
         search.asks.space_grew()
@@ -52,14 +56,23 @@ def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) ->
     search.happened.append(ParametersUsed(trial=trial.id, values=message.values))
 
 
+def _check_used(space: Space, values: Values) -> None:
+    for name, value in values.items():
+        if name not in space:
+            raise SpaceError(f"it asked for {name!r}, which nobody has declared")
+        if not space[name].contains(value):
+            told = f"it asked for {name!r} and says that it got {value!r}"
+            raise SpaceError(f"{told}, which is not a value of {space[name].describe()}")
+
+
 def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
     launch = trial.launch
     assert launch is not None
     value = search.settings.objective.of(message.metrics)
-    if message.step <= launch.step:
-        text = f"reported step {message.step} after step {launch.step}; steps must increase"
-        search.halt(trial, text, Failure(kind=FailureKind.REFUSED, message=text))
-        answer(search, message, text)
+    refused = _refusal(launch, message)
+    if refused is not None:
+        search.halt(trial, refused, Failure(kind=FailureKind.REFUSED, message=refused))
+        answer(search, launch, message)
         return
     is_new = message.step > trial.mark
     judged = is_new and value is not None
@@ -81,8 +94,17 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
         _objective_missing(search, trial, message.metrics)
     if is_new:
         _judge(search, trial, judged=judged)
-    reason = trial.stop_reason or trial.hold or (launch.halted if launch.halted is not None else None)
-    answer(search, message, reason)
+    answer(search, launch, message)
+
+
+def _refusal(launch: Launch, message: MetricsReported) -> str | None:
+    """Why a report cannot be believed."""
+    if not launch.step < message.step < _STEPS:
+        return f"reported step {message.step} after step {launch.step}; steps must increase, and are below 2**63"
+    own = CheckpointKey(message.trial, message.step, message.launch)
+    if message.checkpoint not in (None, own):
+        return f"reported step {message.step} with {message.checkpoint}, which is no checkpoint of it"
+    return None
 
 
 def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
@@ -96,11 +118,11 @@ def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
         search.obey(search.consult.reported(view, report))
 
 
-def answer(search: Situation, message: MetricsReported, stop: str | None) -> None:
-    what = What.GO if stop is None else What.STOP
-    search.do.append(
-        AnswerReport(Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=stop))
-    )
+def answer(search: Situation, launch: Launch, message: MetricsReported) -> None:
+    """Answer a report: to go on, if the launch was not told to stop."""
+    what = What.GO if launch.halted is None else What.STOP
+    said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
+    search.do.append(AnswerReport(said))
 
 
 def _prune_checkpoints(search: Situation, trial: Trial) -> None:
@@ -137,7 +159,12 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
 
 
 def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
-    objective = search.settings.objective
+    objective, launch, key = search.settings.objective, trial.launch, ending.checkpoint
+    assert launch is not None
+    if key is not None and not (key.trial == trial.id and key.launch == launch.number and launch.step < key.step < _STEPS):
+        text = f"returned with {key}, which is no new checkpoint of it"
+        _failed(search, trial, Failure(kind=FailureKind.REFUSED, message=text))
+        return
     score = trial.final_score(objective, ending.metrics)
     search.objective_seen = search.objective_seen or score is not None
     if not search.objective_seen:

@@ -56,7 +56,7 @@ def _check_search(machine: Machine) -> None:
     assert counted == book.counts, f"counts {book.counts} are not {counted}"
     assert slots.held >= 0, "more slots used than granted"
     assert slots.requested >= 0, "more slots granted than requested"
-    assert slots.requested <= slots.size or machine.opened > 1, "more slots requested than there are"
+    assert slots.requested <= slots.largest, "more slots requested than there ever were"
     most = machine.settings.max_trials
     if most is not None and machine.opened == 1 and not machine.enqueued:
         assert len(book.trials) <= most, f"{len(book.trials)} trials, and max_trials is {most}"

@@ -40,11 +40,12 @@ from asynctune._machine.stimuli import (
     Ticked,
     WorkersSet,
 )
-from asynctune.errors import SpaceError
+from asynctune.errors import SpaceError, WireError
 from asynctune.events import Happening, SearchOpened
 from asynctune.messages import MetricsReported
 from asynctune.records import State
 from asynctune.space import Space
+from asynctune.wire import decode, encode
 
 __all__ = ["Decision", "Machine"]
 
@@ -114,12 +115,19 @@ class Machine(Situation):
 
 def _refused(search: Situation, stimulus: Stimulus) -> str | None:
     """Why a user's command cannot be obeyed."""
+    if isinstance(stimulus, StopAsked | StopTrialAsked | Enqueued | WorkersSet):
+        try:
+            decode(encode(stimulus, Stimulus), Stimulus)  # what could not be read again must not be written down
+        except WireError as error:
+            return str(error)
     match stimulus:
         case StopTrialAsked(trial=trial):
             known = search.book.trials.get(trial)
             if known is None:
                 return f"there is no trial {trial}; there are {len(search.book.trials)} so far, counted from 0"
             return f"trial {trial} has already ended ({known.state.value})" if known.state.ended else None
+        case Enqueued() if search.ending is not None:
+            return f"the search is ending ({search.ending.reason}): open it again to add a trial"
         case Enqueued(values=values):
             try:
                 asking.check_values(search, values)
@@ -135,11 +143,11 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
             trial = search.book.trials.get(said.trial)
             if trial is None or trial.launch is None or trial.launch.number != said.launch:
                 return True
-            if isinstance(stimulus, LaunchEnded) or trial.state is State.RUNNING:
+            if isinstance(stimulus, LaunchEnded) or (trial.state is State.RUNNING and trial.launch.failure is None):
                 return False
             if isinstance(said, MetricsReported):
-                # It had left before it heard the verdict: nothing that it says counts, but it waits for an answer.
-                hearing.answer(search, said, trial.stop_reason or trial.hold or "it was stopped")
+                # It was sent before the verdict was heard: nothing that it says counts, but it waits for an answer.
+                hearing.answer(search, trial.launch, said)
             return True
         case Suggested(ask=number):
             return number not in search.asks.in_flight
@@ -149,6 +157,8 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
 def _opened(search: Situation, stimulus: Opened) -> None:
     again = search.opened > 0
     other_oracle = again and stimulus.settings.oracle != search.settings.oracle
+    if again and stimulus.settings.scheduler != search.settings.scheduler:
+        search.consult.divergences.clear()  # what was recorded until now is another scheduler's
     search.settings = stimulus.settings
     search.opened += 1
     search.happened.append(SearchOpened(times=search.opened))

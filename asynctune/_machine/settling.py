@@ -11,7 +11,7 @@ from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
 from asynctune.messages import Fill, RunTrial
-from asynctune.records import TrialId
+from asynctune.records import State, TrialId
 from asynctune.seeds import derive, fill_seed
 
 __all__ = ["settle"]
@@ -20,6 +20,7 @@ __all__ = ["settle"]
 def settle(search: Situation) -> None:
     """What follows for the search."""
     if search.over:
+        search.do.extend(search.slots.give_back())
         return
     if search.ending is None:
         reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
@@ -54,8 +55,10 @@ def _next(search: Situation) -> TrialId | None:
         return owed
     if not search.consult.chooses:
         return search.waiting.oldest()
-    if not search.waiting and not asking.can_ask(search):
-        return None
+    return _chosen(search) if search.waiting or asking.can_ask(search) else None
+
+
+def _chosen(search: Situation) -> TrialId | None:
     choice = search.consult.choose(search.book.search_view(search.at, search.settings.objective))
     if choice == "NEW":
         new = search.waiting.new()
@@ -64,10 +67,14 @@ def _next(search: Situation) -> TrialId | None:
     if choice == "WAIT":
         search.declined = True
         return None
+    if search.waiting.take(choice):
+        return choice
     trial = search.book.trials.get(choice)
-    if trial is None or not search.waiting.take(choice):
-        raise PluginError(f"the scheduler chose trial {choice}, which is not PENDING and free to run")
-    return choice
+    if trial is None or trial.state is not State.PENDING:
+        who = search.consult.scheduler_name
+        raise PluginError(f"{who}.choose_trial_to_run chose trial {choice}, which is not PENDING: nothing can be run for it")
+    search.declined = True  # its process is still on its way out; when that is gone, the scheduler is asked again
+    return None
 
 
 def _start(search: Situation, trial: Trial) -> None:
@@ -120,7 +127,7 @@ def _end_if_done(search: Situation) -> None:
     if asking.can_ask(search):
         return  # the oracle was idle, and has heard of new ends
     if search.asks.idle:
-        text = "the oracle is idle though nothing runs: it must propose something, or say that it is exhausted"
+        text = f"{search.oracle_name} is idle though nothing runs: it must propose something, or say that it is exhausted"
         search.end_early(text, error="PluginError")
     else:
         search.end_early("every trial has ended")

@@ -66,6 +66,11 @@ class Situation:
         self.happened: list[Happening] = []
         self.do: list[Instruction] = []
 
+    @property
+    def oracle_name(self) -> str:
+        """The oracle's class, for errors; its fingerprint begins with it."""
+        return self.settings.oracle.partition("(")[0]
+
     def happen(self, trial: Trial, event: LawEvent) -> None:
         """Let an event happen to a trial, and tell those who must know."""
         self.book.apply(trial, event, self.at, self.settings.objective)
@@ -108,7 +113,8 @@ class Situation:
         for key, verdict in verdicts.items():
             trial = self.book.trials.get(key)
             if trial is None or trial.state.ended:
-                raise PluginError(f"the scheduler answered {verdict} for trial {key}, which has ended or never was")
+                who = self.consult.scheduler_name
+                raise PluginError(f"{who} answered {verdict} for trial {key}, which has ended or never was")
             match verdict:
                 case Stop(reason=reason):
                     self.stop(trial, reason)
@@ -119,7 +125,8 @@ class Situation:
                 case Pause():
                     pass  # it waits already
                 case _:
-                    raise PluginError(f"the scheduler answered {verdict} for trial {key}: this executor cannot do that")
+                    who = self.consult.scheduler_name
+                    raise PluginError(f"{who} answered {verdict} for trial {key}, which this version cannot do")
 
     def end_early(self, reason: str, *, error: str | None = None, stop: bool = False) -> None:
         """Nothing more is started. What runs is ended with its score (`stop`), or set aside to be resumed."""

@@ -8,21 +8,22 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """`size` is what the pool has in all, `requested` what was asked of it and not granted, `held` what was granted and is
-    unused.
+    """`size` is what the pool has in all and `largest` the most that it had, `requested` what was asked of it and not granted,
+    `held` what was granted and is unused.
 
     As many are requested in advance as there are in the pool, if there is work for them: so the end of one launch and the start
     of the next are heard together, and share a commit.
     """
 
     def __init__(self, size: int = 0) -> None:
-        self.size = size
+        self.size = self.largest = size
         self.requested = 0
         self.held = 0
 
     def resize(self, size: int) -> None:
-        """The pool has another size."""
+        """The pool has another size. What was requested of it before stays so."""
         self.size = size
+        self.largest = max(self.largest, size)
 
     def granted(self) -> None:
         """A slot is ours."""

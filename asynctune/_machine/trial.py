@@ -31,9 +31,9 @@ __all__ = ["Launch", "Trial"]
 class Launch:
     """A launch that has not ended.
 
-    `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it was; then whatever it does is no
-    longer the trial's own doing, unless `failure` says what it is stopped for. `deadline` is the search time at which it is
-    halted.
+    `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it
+    was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for. `deadline` is
+    the search time at which it is halted.
     """
 
     number: LaunchNumber

@@ -10,14 +10,16 @@ _Queue = dict[TrialId, None]  # ordered, and any entry can be taken out at once
 
 
 class Waiting:
-    """Four queues: retries and interrupted trials, which are owed a slot; fresh trials; and paused ones."""
+    """Five queues: retries and interrupted trials, which are owed a slot; fresh trials, those that the user enqueued first; and
+    paused ones."""
 
     def __init__(self) -> None:
         self._retries: _Queue = {}
         self._interrupted: _Queue = {}
-        self._fresh: _Queue = {}
+        self._enqueued: _Queue = {}
+        self._proposed: _Queue = {}
         self._paused: _Queue = {}
-        self._queues = (self._retries, self._interrupted, self._fresh, self._paused)
+        self._queues = (self._retries, self._interrupted, self._enqueued, self._proposed, self._paused)
 
     def __len__(self) -> int:
         return sum(map(len, self._queues))
@@ -33,7 +35,7 @@ class Waiting:
     @property
     def fresh_count(self) -> int:
         """How many have never run."""
-        return len(self._fresh)
+        return len(self._enqueued) + len(self._proposed)
 
     def retrying(self, trial: TrialId) -> None:
         """Its attempt failed, and it gets another."""
@@ -47,14 +49,13 @@ class Waiting:
         """It was set aside, and its process is gone."""
         self._paused[trial] = None
 
-    def added(self, trial: TrialId, *, first: bool) -> None:
-        """It is new; `first` puts it before the other new ones."""
-        if first:
-            others = list(self._fresh)
-            self._fresh.clear()
-            self._fresh.update(dict.fromkeys([trial, *others]))
-        else:
-            self._fresh[trial] = None
+    def enqueued(self, trial: TrialId) -> None:
+        """It is new, and the user's."""
+        self._enqueued[trial] = None
+
+    def proposed(self, trial: TrialId) -> None:
+        """It is new, and the oracle's."""
+        self._proposed[trial] = None
 
     def owed(self) -> TrialId | None:
         """Take the first retry, then the first interrupted trial."""
@@ -62,11 +63,11 @@ class Waiting:
 
     def new(self) -> TrialId | None:
         """Take the first fresh trial."""
-        return self._pop(self._fresh)
+        return self._pop(self._enqueued, self._proposed)
 
     def oldest(self) -> TrialId | None:
         """Take the first fresh trial, then the first paused one."""
-        return self._pop(self._fresh, self._paused)
+        return self._pop(self._enqueued, self._proposed, self._paused)
 
     def take(self, trial: TrialId) -> bool:
         """Take this one, if it waits."""

@@ -9,18 +9,25 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from asynctune._runner.framing import Line
+from asynctune._runner.framing import Line, sendable
 from asynctune._runner.metrics import as_metrics, as_step
 from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
 from asynctune.records import CheckpointKey, Metrics
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.wire import decode, encode
 
-__all__ = ["Account", "StopTrial"]
+__all__ = ["Account", "StopTrial", "only_stops"]
 
 
 class StopTrial(BaseException):  # noqa: N818 -- not an error: it leaves the function of a trial that was told to stop
     """Raised inside `report()` and `checkpoint()` when the trial is to stop. Let it pass."""
+
+
+def only_stops(error: BaseException) -> bool:
+    """Whether this is a `StopTrial`, or a group (as task groups raise them) of nothing else."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(StopTrial)[1] is None
+    return isinstance(error, StopTrial)
 
 
 class Account:
@@ -70,12 +77,13 @@ class Account:
         Raises:
             StopTrial: if the trial was told to stop meanwhile.
             TypeError, ValueError: for what is no number, no step, or was given twice. Nothing was sent.
+            WireError: for more than 8 MiB of metrics. Nothing was sent.
         """
         clock = time.monotonic()
         self.listen()
         self.obey()
         message = self._message(metrics, step, named, clock)
-        bodies = [encode(each, FromRunner) for each in (*self.declared(), message)]
+        bodies = [sendable(encode(each, FromRunner)) for each in (*self.declared(), message)]
         try:
             self.line.send(*bodies)
         except OSError as error:

@@ -24,6 +24,7 @@ class AsyncTrial(TrialFace):
         async with self._one_report:
             account = self._account
             account.report(metrics, step, named)
+            await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
             try:
                 while (body := account.line.receive_nowait()) is None or not account.is_answered(body):
                     if body is None:

@@ -12,22 +12,27 @@ from collections import deque
 
 from asynctune.errors import WireError
 
-__all__ = ["CAP", "Frames", "Line", "frame"]
+__all__ = ["CAP", "Frames", "Line", "frame", "sendable"]
 
 CAP = 8 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
 _CHUNK = 65536
 
 
-def frame(body: bytes) -> bytes:
-    """The frame that carries `body`.
+def sendable(body: bytes) -> bytes:
+    """`body` itself.
 
     Raises:
         WireError: if it is over the cap of 8 MiB.
     """
     if len(body) > CAP:
         raise WireError(f"a message of {len(body)} bytes is over the limit of {CAP} bytes")
-    return _LENGTH.pack(len(body)) + body
+    return body
+
+
+def frame(body: bytes) -> bytes:
+    """The frame that carries `body`. Raises what `sendable` does."""
+    return _LENGTH.pack(len(sendable(body))) + body
 
 
 class Frames:

@@ -64,8 +64,7 @@ def cut_log(pid: int, directory: str, cap: int) -> None:
 
 
 def _cut(descriptor: int, size: int, keep: int) -> None:
-    # The trial goes on appending meanwhile: with O_APPEND its next write lands behind ours, and what it wrote between our
-    # reading and our cutting is among what was left out.
+    # The trial goes on appending meanwhile; what it writes between our reading and our cutting is left out too.
     newest = os.pread(descriptor, keep, size - keep)
-    os.ftruncate(descriptor, keep)
-    os.pwrite(descriptor, b"\n[asynctune: %d bytes were left out here]\n" % (size - 2 * keep) + newest, keep)
+    end = os.pwrite(descriptor, b"\n[asynctune: %d bytes were left out here]\n" % (size - 2 * keep) + newest, keep)
+    os.ftruncate(descriptor, keep + end)

@@ -14,9 +14,9 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from asynctune._runner.account import Account, StopTrial
+from asynctune._runner.account import Account, only_stops
 from asynctune._runner.failures import failure_of, message_of, traceback_of
-from asynctune._runner.framing import Line
+from asynctune._runner.framing import Line, sendable
 from asynctune._runner.linux import flush_c_stdio
 from asynctune._runner.loading import Loaded, load_data, load_trainable
 from asynctune._runner.logs import log_name, redirect_output
@@ -97,13 +97,14 @@ class Runner:
             if self._loaded is None:
                 self.load()
             assert self._loaded is not None  # noqa: S101
-            last = self._returned(account, self._loaded.run(account, self._work.directory), log)
-        except StopTrial:
-            last = TrialLeft(trial=order.trial, launch=order.launch)
+            last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory), log)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
-            last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
+            if only_stops(error):
+                last = TrialLeft(trial=order.trial, launch=order.launch)
+            else:
+                last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
         try:
-            return [encode(message, FromRunner) for message in (*account.declared(), last)]
+            return [sendable(encode(message, FromRunner)) for message in (*account.declared(), last)]
         except WireError as error:
             failure = Failure(kind=FailureKind.INVALID_RESULT, message=f"its result cannot be sent: {error}", log=log)
             return [encode(TrialRaised(trial=order.trial, launch=order.launch, failure=failure), FromRunner)]

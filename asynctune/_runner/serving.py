@@ -128,6 +128,8 @@ class Server:
         if pid == 0:
             try:
                 self._become_runner(channel, order)
+            except BaseException:  # noqa: BLE001 -- a defect of ours; the trial's own errors do not get here
+                sys.excepthook(*sys.exc_info())
             finally:
                 os._exit(70)
         os.close(channel)

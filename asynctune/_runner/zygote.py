@@ -106,6 +106,8 @@ class _Root:
             if pid == 0:
                 try:
                     self._become_search(order, control, parcel)
+                except BaseException:  # noqa: BLE001 -- a defect of ours; what the trainable raises is told otherwise
+                    sys.excepthook(*sys.exc_info())
                 finally:
                     os._exit(70)
             self._kin.add(pid, order.search)

@@ -144,7 +144,7 @@ class LocalAttachment(Attachment):
         """See `Attachment.halt`."""
         runner = self._launches.get((trial, launch))
         if runner is not None:
-            runner.halt(self._loop, reason, grace)
+            runner.halt(reason, grace)
         for order in self._waiting:
             if (order.trial, order.launch) == (trial, launch):
                 self._waiting.remove(order)
@@ -352,7 +352,7 @@ class LocalAttachment(Attachment):
         shown = self._host.gpus.shown(gpus)
         self._control.send(encode(StartRunner(runner=number, gpus=shown), ToSearch), (theirs.detach(),))
         loads = self._plan.mode is not Mode.SHARED
-        runner = Runner(self, number, self._recipe.directory, reuse=self._plan.reuse, loads=loads)
+        runner = Runner(self._loop, self, number, self._recipe.directory, reuse=self._plan.reuse, loads=loads)
         runner.post = Post(self._loop, ours, runner)
         self._runners[number] = runner
         return runner

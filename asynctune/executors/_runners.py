@@ -1,8 +1,8 @@
 """One runner as the search sees it: its channel, what it runs, how it ends.
 
 The law of its end: a last frame and then the end of the channel end the launch as the last frame says. The exit report does so too,
-if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel lost":
-the runner is killed and its exit report awaited. A runner is not trusted: what it sends about another launch is dropped, and what is
+if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel lost": the
+exit report follows within a moment, or the runner is killed. A runner is not trusted: what it sends about another launch is dropped, and what is
 no message ends it.
 """
 
@@ -40,6 +40,8 @@ from asynctune.wire import decode, encode
 __all__ = ["Owner", "Runner", "tail_of"]
 
 _KILL_AFTER = 0.5
+# A process that ends closes its channel some microseconds before it can be reaped. One that lives on has closed it by itself.
+_REPORT_WITHIN = 0.5
 _TAIL = 2000
 
 
@@ -63,6 +65,7 @@ class Runner:
     """One runner, from the order to start it to its exit report.
 
     Args:
+        loop: the running one.
         owner: hears of it.
         number: the owner's number for it.
         directory: of the search.
@@ -72,11 +75,21 @@ class Runner:
 
     post: Post
 
-    def __init__(self, owner: Owner, number: int, directory: Path, *, reuse: bool, loads: bool) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: Owner,
+        number: int,
+        directory: Path,
+        *,
+        reuse: bool,
+        loads: bool,
+    ) -> None:
         self.number = number
         self.order: RunTrial | None = None
         #: How many frames spoke of a launch that it does not run.
         self.dropped = 0
+        self._loop = loop
         self._owner = owner
         self._directory = directory
         self._reuse = reuse
@@ -86,6 +99,7 @@ class Runner:
         self._halted = False
         self._terminated = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._silence: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         what = "idle" if self.order is None else f"trial {self.order.trial}, launch {self.order.launch}"
@@ -105,24 +119,24 @@ class Runner:
         """Pass a message on."""
         self.post.send(encode(message, ToRunner))
 
-    def halt(self, loop: asyncio.AbstractEventLoop, reason: str, grace: float) -> None:
+    def halt(self, reason: str, grace: float) -> None:
         """Have it stop: told now, SIGTERM after `grace` seconds, SIGKILL half a second later."""
         if self.order is None or self._terminated:
             return
         if not self._halted:
             self._halted = True
             self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
-        when = loop.time() + grace
+        when = self._loop.time() + grace
         if self._deadline is not None:
             if self._deadline.when() <= when:
                 return
             self._deadline.cancel()
-        self._deadline = loop.call_at(when, self._terminate, loop)
+        self._deadline = self._loop.call_at(when, self._terminate)
 
-    def _terminate(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _terminate(self) -> None:
         self._terminated = True
         self._owner.signal(self, signal.SIGTERM)
-        self._deadline = loop.call_later(_KILL_AFTER, self._owner.signal, self, signal.SIGKILL)
+        self._deadline = self._loop.call_later(_KILL_AFTER, self._owner.signal, self, signal.SIGKILL)
 
     # ---------------------------------------------------------------------------------------------------- what it says
 
@@ -152,7 +166,7 @@ class Runner:
         if isinstance(hello, Broken):
             self._doomed = True
             if self.order is not None:
-                self._last = self._raised(FailureKind.RAISED, hello.message, hello.traceback)
+                self._last = self._raised(FailureKind.RAISED, hello.message, traceback=hello.traceback)
         self._owner.loaded(self, hello)
 
     def _rest(self, last: Ending) -> None:
@@ -166,11 +180,16 @@ class Runner:
     def hung_up(self, error: WireError | None) -> None:
         """Its channel has ended, or it sent what is no frame."""
         self._doomed = True
-        if error is None and self._last is not None:
+        if error is not None:
+            self._condemn(f"its process sent what is no message ({error})")
+        elif self._last is not None:
             self._finish(self._last)
-            return
-        if error is not None and self._last is None and self.order is not None:
-            self._last = self._raised(FailureKind.INVALID_RESULT, f"its process sent what is no message: {error}")
+        else:
+            self._silence = self._loop.call_later(_REPORT_WITHIN, self._condemn, "its process closed its channel to the search")
+
+    def _condemn(self, reason: str) -> None:
+        if self.order is not None and self._last is None:
+            self._last = self._raised(FailureKind.KILLED, f"{reason}, and was killed", signum=signal.SIGKILL)
         self._owner.signal(self, signal.SIGKILL)
 
     # ------------------------------------------------------------------------------------------------------ how it ends
@@ -197,6 +216,8 @@ class Runner:
         self._doomed = True
         self.post.drain()
         self.post.close()
+        if self._silence is not None:
+            self._silence.cancel()
 
     def _finish(self, ending: Ending) -> None:
         self.order = None
@@ -207,10 +228,13 @@ class Runner:
             self._doomed = True
         self._owner.finished(self, ending)
 
-    def _raised(self, kind: FailureKind, message: str, traceback: str | None = None) -> TrialRaised:
+    def _raised(
+        self, kind: FailureKind, message: str, *, traceback: str | None = None, signum: int | None = None
+    ) -> TrialRaised:
         assert self.order is not None  # noqa: S101
         trial, launch = self.order.trial, self.order.launch
-        failure = Failure(kind=kind, message=message, traceback=traceback, log=log_name(trial, launch))
+        log = log_name(trial, launch)
+        failure = Failure(kind=kind, message=message, traceback=traceback, signal=signum, log=log)
         return TrialRaised(trial=trial, launch=launch, failure=failure)
 
     def _died(self, order: RunTrial, report: RunnerEnded) -> Died:

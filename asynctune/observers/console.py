@@ -60,8 +60,8 @@ class Console:
                 return f"resumed: {ended} trials have ended already"
             case Finished(trial=trial, score=score):
                 return self._scored(at, trial, score, "")
-            case Stopped(trial=trial, score=score, reason=reason):
-                return self._scored(at, trial, score, f"  (stopped: {reason})")
+            case Stopped(trial=trial, score=score):
+                return self._scored(at, trial, score, f"  stopped at step {self._trials()[trial].step}")
             case AttemptFailed(trial=trial, failure=failure):
                 return f"{_clock(at)}  trial {trial:>3}  failed, will be tried again: {_short(failure.message)}"
             case GaveUp(trial=trial, failure=failure):

@@ -128,5 +128,5 @@ def sound_points(value: int) -> int:
 def listed(domain: str, values: Sequence[V], size: int) -> tuple[V, ...]:
     """All of them, unless they are too many for the memory."""
     if size > _LISTED:
-        raise SpaceError(f"{domain} has {size:,} values, too many to list: give it a step, or use grid()")
+        raise SpaceError(f"{domain} has {size:,} values, too many to list: take larger steps, or none and grid()")
     return tuple(values)

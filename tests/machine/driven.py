@@ -24,6 +24,7 @@ from asynctune._machine.stimuli import (
     Suggested,
     Ticked,
 )
+from asynctune.events import Happening
 from asynctune.messages import (
     Answer,
     Died,
@@ -55,7 +56,7 @@ from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int
 from asynctune.stoppers import Stopper
 
-__all__ = ["NO_LIMIT", "SPACE", "Driven", "answer", "failure", "portrait", "settings"]
+__all__ = ["NO_LIMIT", "SPACE", "Driven", "answer", "failure", "plainly", "portrait", "settings"]
 
 SPACE: Mapping[str, Domain] = {"x": Int(0, 99)}
 NO_LIMIT = FailurePolicy(max_consecutive_failed_trials=None)
@@ -92,8 +93,8 @@ def answer(trial: int, launch: int, step: int, stop: str | None = None) -> Answe
     return Answer(trial=trial, launch=launch, step=step, what=What.GO if stop is None else What.STOP, reason=stop)
 
 
-def _plainly(view: TrialView) -> str:
-    # As text, for NaN is not equal to itself.
+def plainly(view: TrialView) -> str:
+    """A view in a form that can be compared: as text, for NaN is not equal to itself."""
     return repr([list(view.reports) if name == "reports" else getattr(view, name) for name in fields_dict(TrialView)])
 
 
@@ -101,7 +102,7 @@ def portrait(machine: Machine) -> dict[str, object]:
     """All of a machine's state that can make a difference to what it decides, in a form that can be compared."""
     book, asks, slots = machine.book, machine.asks, machine.slots
     return {
-        "trials": [_plainly(book.view(trial)) for trial in book.trials.values()],
+        "trials": [plainly(book.view(trial)) for trial in book.trials.values()],
         "inside": [
             repr((trial.launch, trial.used, trial.proposed, trial.seed, trial.checkpoints, trial.mark, trial.held_by))
             for trial in book.trials.values()
@@ -121,19 +122,20 @@ class Driven:
     """A machine driven by hand. Every move asserts the machine's invariants, and that the records alone lead to the same state.
 
     Args:
-        scheduler, stop: make the plugins; each machine gets its own.
+        make, stop: make the scheduler and the stoppers; each machine gets its own.
         **changes: to the settings.
     """
 
     def __init__(
         self,
-        scheduler: Callable[[], Scheduler] = FIFO,
+        make: Callable[[], Scheduler] = FIFO,
+        /,
         stop: Callable[[], Sequence[Stopper]] = tuple,
         **changes: Any,
     ) -> None:
-        self.scheduler = scheduler()
+        self.scheduler = make()
         self.machine = Machine(self.scheduler, stop())
-        self.shadow = Machine(scheduler(), stop())
+        self.shadow = Machine(make(), stop())
         self.settings = settings(**changes)
         self.at = 0.0
         self.records: list[Record] = []
@@ -183,6 +185,13 @@ class Driven:
             self.grant()
         started = [i.order for i in self.suggest(None, **(values or {"x": 1})) if isinstance(i, StartLaunch)]
         return started[-1]
+
+    def start_empty(self) -> RunTrial:
+        """The same, for a trial that is given no values."""
+        if not self.machine.slots.held:
+            self.grant()
+        (started,) = [i.order for i in self.suggest(Suggestion.run({})) if isinstance(i, StartLaunch)]
+        return started
 
     def declare(self, trial: int, parameters: Mapping[str, Domain], **values: Value) -> list[Instruction]:
         """The trial's launch declares parameters."""
@@ -239,6 +248,10 @@ class Driven:
         return self.tell(Closed(at=self.at))
 
     # ------------------------------------------------------------------------------------------------------- looking
+
+    def happened(self) -> tuple[Happening, ...]:
+        """What followed from what it was told last."""
+        return self.decision.happened
 
     def view(self, trial: int) -> TrialView:
         """The trial as it stands."""

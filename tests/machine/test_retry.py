@@ -25,16 +25,16 @@ def test_an_attempt_that_failed_is_followed_by_another() -> None:
     driven = Driven(failure=retries(1))
     order = driven.start(x=5)
     assert driven.raised(0) == []  # a slot was requested while the trial ran
-    assert driven.decision.happened == (AttemptFailed(trial=0, launch=1, failure=failure()),)
+    assert driven.happened() == (AttemptFailed(trial=0, launch=1, failure=failure()),)
     assert (driven.view(0).state, driven.view(0).attempt) == (State.RETRYING, 2)
 
     again = evolve(order, launch=2, attempt=2, seed=derive(derive(7, "trial", 0), 2))
     assert driven.grant() == [StartLaunch(again), RequestSlots(1)]
-    assert driven.decision.happened == (Started(trial=0, launch=2, attempt=2),)
+    assert driven.happened() == (Started(trial=0, launch=2, attempt=2),)
 
     # The attempts are spent: it gives up, and whoever is to know hears of it, once.
     assert driven.raised(0) == [TellEnd(driven.view(0))]
-    assert driven.decision.happened == (GaveUp(trial=0, launch=2, failure=failure()),)
+    assert driven.happened() == (GaveUp(trial=0, launch=2, failure=failure()),)
     assert (driven.view(0).state, driven.view(0).attempt, driven.view(0).ended) == (State.FAILED, 2, 0.0)
 
 
@@ -200,7 +200,7 @@ def test_a_final_score_that_is_not_finite_fails_the_attempt_and_a_retry_can_mend
 
     driven.grant()
     driven.returned(0, loss=2.0)
-    assert driven.decision.happened[0] == Finished(trial=0, launch=2, score=2.0, metrics={"loss": 2.0})
+    assert driven.happened()[0] == Finished(trial=0, launch=2, score=2.0, metrics={"loss": 2.0})
     # Its last attempt did not fail.
     assert (driven.view(0).state, driven.view(0).score, driven.view(0).failure) == (State.COMPLETED, 2.0, None)
 
@@ -299,7 +299,7 @@ def test_a_loss_costs_no_attempt_and_nobody_hears_of_it() -> None:
     order = driven.start(x=5)
     driven.suggest(x=6)
     assert driven.lost(0) == []
-    assert driven.decision.happened == (Paused(trial=0, by="loss", reason="the zygote died"),)
+    assert driven.happened() == (Paused(trial=0, by="loss", reason="the zygote died"),)
     assert driven.decision.answers == ()
     view = driven.view(0)
     assert (view.state, view.attempt, view.hold, view.failure) == (State.PENDING, 1, "the zygote died", None)
@@ -319,6 +319,6 @@ def test_a_trial_that_was_told_to_stop_has_no_failures_of_its_own() -> None:
     driven.start()
     driven.report(0, 1, loss=0.5)
     assert driven.stop_trial(0) == [TellEnd(driven.view(0)), StopLaunch(0, 1, "enough", 5.0)]
-    assert driven.decision.happened == (Stopped(trial=0, reason="enough", score=0.5),)
+    assert driven.happened() == (Stopped(trial=0, reason="enough", score=0.5),)
     driven.died(0, signal=9)
     assert (driven.view(0).state, driven.view(0).score, driven.view(0).failure) == (State.COMPLETED, 0.5, None)

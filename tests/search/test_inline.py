@@ -139,8 +139,7 @@ async def test_a_trial_that_raises_is_tried_again_and_hurts_nobody() -> None:
     result = await search(train, failure=at.FailurePolicy(max_retries_per_trial=1))
     assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
     assert result.trials[1].attempt == 2
-    assert result.trials[1].failure is not None
-    assert "not today" in result.trials[1].failure.message
+    assert result.trials[1].failure is None
 
 
 async def test_the_objective_that_no_report_carries_is_named_with_what_was_there() -> None:

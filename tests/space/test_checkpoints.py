@@ -167,19 +167,9 @@ def test_looking_makes_nothing(store: CheckpointStore, root: Path) -> None:
     assert not root.parent.exists()
 
 
-FOREIGN = [
-    "notes",
-    "3/readme",
-    "3/10-2.bak",
-    "03/1-1",
-    "3/010-2",
-    "3/10-0",
-    "3/-1-1",
-    "x/1-1",
-    "3/.git",
-    "3/.writing-",
-    "3/\N{ARABIC-INDIC DIGIT ONE}-1",
-]
+FOREIGN = (
+    "notes 3/readme 3/10-2.bak 03/1-1 3/010-2 3/10-0 3/-1-1 x/1-1 3/.git 3/.writing- 3/\N{ARABIC-INDIC DIGIT ONE}-1".split()
+)
 
 
 def test_what_is_not_the_stores_is_left_alone(store: CheckpointStore, root: Path) -> None:

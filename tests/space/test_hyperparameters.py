@@ -219,7 +219,7 @@ def test_what_was_passed_is_not_touched() -> None:
 def test_it_can_be_pickled() -> None:
     hp = HyperParameters(fill=Fill(FillRule.DRAW, 5))
     hp.Float("lr", 0, 1)
-    copy = pickle.loads(pickle.dumps(hp))  # noqa: S301 -- our own
+    copy = pickle.loads(pickle.dumps(hp))
 
     assert copy.values == hp.values
     assert copy.Int("units", 1, 100) == hp.Int("units", 1, 100)

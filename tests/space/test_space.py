@@ -265,7 +265,7 @@ def test_a_fingerprint_is_the_same_on_every_machine() -> None:
 
 @given(spaces)
 def test_a_space_can_be_pickled(space: Space) -> None:
-    copy = pickle.loads(pickle.dumps(space))  # noqa: S301 -- our own
+    copy = pickle.loads(pickle.dumps(space))
 
     assert copy == space
     assert hash(copy) == hash(space)

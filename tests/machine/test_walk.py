@@ -1,0 +1,434 @@
+"""Walks: a machine that is told anything that can happen, in any order, and much that cannot.
+
+After each step the machine's invariants hold, the records alone lead to the same state, and what it asked for outside agrees
+with what it believes is outstanding. Wherever a walk stops: if all that is outstanding is then served, the search ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import define, evolve, field
+from hypothesis import note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from asynctune._engine.opening import fold, referenced
+from asynctune._engine.record import pack, unpack
+from asynctune._engine.retelling import retold
+from asynctune._machine.instructions import (
+    AnswerReport,
+    Ask,
+    DeleteCheckpoint,
+    EndSearch,
+    Instruction,
+    ReleaseSlot,
+    RequestSlots,
+    StartLaunch,
+    StopLaunch,
+    TellEnd,
+    WakeAt,
+)
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import (
+    Closed,
+    Enqueued,
+    ExecutorFailed,
+    Heard,
+    LaunchEnded,
+    OracleFailed,
+    PauseAsked,
+    ResumeAsked,
+    SlotGranted,
+    Stimulus,
+    StopAsked,
+    StopTrialAsked,
+    Suggested,
+    Ticked,
+    WorkersSet,
+)
+from asynctune.messages import (
+    Died,
+    Lost,
+    MetricsReported,
+    ParametersDeclared,
+    RunTrial,
+    TrialLeft,
+    TrialRaised,
+    TrialReturned,
+    What,
+)
+from asynctune.objective import Objective
+from asynctune.records import (
+    CONTINUE,
+    PAUSE,
+    STOP,
+    CheckpointKey,
+    CheckpointPolicy,
+    Choice,
+    FailurePolicy,
+    Limits,
+    Report,
+    State,
+    Stop,
+    Suggestion,
+    TrialId,
+    TrialView,
+    Verdict,
+    Verdicts,
+)
+from asynctune.schedulers import FIFO, Scheduler
+from asynctune.seeds import derive, generator
+from asynctune.space import Boolean, Int
+from asynctune.stoppers import MaxSteps, Stopper, TimeBudget
+from asynctune.views import SearchView
+from tests.machine.driven import Driven, failure, plainly, portrait
+
+KeyOfLaunch = tuple[TrialId, int]
+
+
+@define(eq=False, slots=False)
+class Fickle(Scheduler):
+    """Verdicts without sense, on the trial itself and on others; by what it was asked, so that it says the same again."""
+
+    luck: int
+    _open: set[TrialId] = field(factory=set)
+
+    def _say(self, *about: int | str) -> Verdicts:
+        rng = generator(self.luck, *about)
+        one: list[Verdict] = [CONTINUE, PAUSE, STOP, Stop("luck")]
+        kind = rng.randrange(8)
+        if kind < 4:
+            return None
+        if kind < 6:
+            return rng.choice(one)
+        return {trial: rng.choice(one) for trial in rng.sample(sorted(self._open), k=min(2, len(self._open)))}
+
+    def on_trial_add(self, trial: TrialView) -> Verdicts:
+        self._open.add(trial.id)
+        return self._say("add", trial.id) if derive(self.luck, "add", trial.id) % 4 == 0 else None
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return self._say("result", trial.id, report.step)
+
+    def on_trial_complete(self, trial: TrialView) -> None:
+        self._open.remove(trial.id)
+
+    def on_trial_error(self, trial: TrialView) -> None:
+        self._open.remove(trial.id)
+
+
+@define(eq=False, slots=False)
+class Choosy(Fickle):
+    """Chooses without sense, too."""
+
+    _asked: int = 0
+
+    def choose_trial_to_run(self, search: SearchView) -> Choice:
+        self._asked += 1
+        pending = [number for number, trial in search.trials.items() if trial.state is State.PENDING]
+        return generator(self.luck, self._asked).choice(["NEW", "WAIT", "NEW", *pending])
+
+
+@define
+class Running:
+    """A launch, as its executor sees it."""
+
+    order: RunTrial
+    step: int = 0
+    told: bool = False
+
+
+FINITE = st.sampled_from([0.5, 1.0, 2.0, -3.0])
+NUMBER = st.one_of(FINITE, FINITE, FINITE, st.sampled_from([math.nan, math.inf, -math.inf]))
+METRICS: st.SearchStrategy[Mapping[str, float]] = st.one_of(
+    *[st.builds(lambda loss: {"loss": loss, "acc": 1.0}, NUMBER)] * 12, st.just({"acc": 1.0})
+)
+POLICIES = st.builds(
+    FailurePolicy, max_retries_per_trial=st.integers(0, 2), max_consecutive_failed_trials=st.sampled_from([None, 2, 3])
+)
+ENDINGS = st.sampled_from(["return", "return", "return nothing", "raise", "raise for good", "fatal", "leave", "die", "lose"])
+MAX_TRIALS = st.sampled_from([None, 1, 3, 6])
+SLOTS = st.integers(1, 4)
+
+
+class Walk(RuleBasedStateMachine):
+    """What is told is anything; `asks`, `requested`, `held`, `running` and `wake` are what the machine was heard to want."""
+
+    driven: Driven
+
+    @initialize(data=st.data(), luck=st.integers(0, 2**32), kind=st.sampled_from([FIFO, Fickle, Choosy]))
+    def open_it(self, data: st.DataObject, luck: int, kind: Any) -> None:
+        stoppers: list[Stopper] = data.draw(st.sampled_from([[], [], [MaxSteps(3)], [TimeBudget(40)]]))
+        space = data.draw(st.sampled_from([{"x": Int(0, 99)}, {"x": Int(0, 99)}, {}]))
+        self.luck, self.asks, self.wake, self.end = luck, dict[int, Ask](), math.inf, False
+        self.requested, self.held, self.running = 0, 0, dict[KeyOfLaunch, Running]()
+        self.driven = Driven(
+            lambda: FIFO() if kind is FIFO else kind(luck),
+            stop=lambda: stoppers,
+            space=space,
+            objective=Objective(
+                "loss", data.draw(st.sampled_from(["min", "max"])), data.draw(st.sampled_from(["last", "best"]))
+            ),
+            max_trials=data.draw(MAX_TRIALS),
+            failure=data.draw(POLICIES),
+            limits=Limits(trial_time=data.draw(st.sampled_from([None, None, 10]))),
+            checkpoints=CheckpointPolicy(keep=data.draw(st.sampled_from([1, 2, None]))),
+            slots=data.draw(SLOTS),
+            ahead=data.draw(st.sampled_from([0, 1, 64])),
+            hears_reports=data.draw(st.booleans()),
+        )
+        self.obey(self.driven.open())
+
+    # ---------------------------------------------------------------------------------------------- the world outside
+
+    def tell(self, stimulus: Stimulus) -> list[Instruction]:
+        note(f"{stimulus}")
+        do = self.driven.tell(stimulus)
+        self.obey(do)
+        return do
+
+    def obey(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            self.obey_one(instruction)
+            assert self.held >= 0, "a slot was used that nobody granted"
+        machine, live = self.machine, self.machine.book.live.values()
+        launches = {(trial.id, trial.launch.number): trial.launch for trial in live if trial.launch is not None}
+        assert (self.requested, self.held) == (machine.slots.requested, machine.slots.held)
+        assert {key: launch.told for key, launch in self.running.items()} == {
+            key: launch.halted is not None for key, launch in launches.items()
+        }
+        assert self.asks.keys() == machine.asks.in_flight.keys()
+        assert self.end == machine.over
+
+    def obey_one(self, instruction: Instruction) -> None:
+        match instruction:
+            case Ask(number=number):
+                assert number not in self.asks
+                self.asks[number] = instruction
+            case RequestSlots(count):
+                assert count > 0
+                self.requested += count
+            case ReleaseSlot():
+                self.held -= 1
+            case StartLaunch(order):
+                self.held -= 1
+                assert not any(trial == order.trial for trial, _ in self.running), "two launches of one trial"
+                self.running[order.trial, order.launch] = Running(order)
+            case StopLaunch(trial, launch, _, _):
+                assert not self.running[trial, launch].told, "told twice"
+                self.running[trial, launch].told = True
+            case _:
+                self.obey_other(instruction)
+
+    def obey_other(self, instruction: Instruction) -> None:
+        match instruction:
+            case WakeAt(at):
+                assert self.at < at < self.wake
+                self.wake = at
+            case DeleteCheckpoint(key):
+                assert key not in referenced(self.machine), "a checkpoint that is still needed"
+            case TellEnd(trial=view):
+                assert view.state.ended
+            case EndSearch():
+                assert not self.running
+                assert not self.end
+                self.end = True
+
+    @property
+    def machine(self) -> Machine:
+        return self.driven.machine
+
+    @property
+    def at(self) -> float:
+        return self.driven.at
+
+    def launch(self, data: st.DataObject) -> Running:
+        return self.running[data.draw(st.sampled_from(sorted(self.running)), label="launch")]
+
+    def values(self) -> dict[str, Any]:
+        return dict.fromkeys(self.machine.book.declared, 5)
+
+    # ------------------------------------------------------------------------------------- what the engine has to say
+
+    @rule(seconds=st.sampled_from([0.1, 4.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.driven.at += seconds
+
+    @rule(early=st.booleans())
+    def tick(self, early: bool) -> None:
+        if math.isfinite(self.wake) and not early:
+            self.driven.at = max(self.at, self.wake)
+        self.wake = math.inf
+        self.tell(Ticked(at=self.at))
+
+    @precondition(lambda self: self.requested)
+    @rule(data=st.data())
+    def grant(self, data: st.DataObject) -> None:
+        for _ in range(data.draw(st.integers(1, self.requested))):
+            if self.requested:
+                self.requested -= 1
+                self.held += 1
+                self.tell(SlotGranted(at=self.at))
+
+    @precondition(lambda self: self.asks)
+    @rule(data=st.data(), kind=st.sampled_from(["run", "run", "run", "idle", "exhausted"]))
+    def suggest(self, data: st.DataObject, kind: str) -> None:
+        number = data.draw(st.sampled_from(sorted(self.asks)), label="ask")
+        del self.asks[number]
+        answers = {"run": Suggestion.run(self.values()), "idle": Suggestion.idle(), "exhausted": Suggestion.exhausted()}
+        self.tell(Suggested(at=self.at, ask=number, suggestion=answers[kind]))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), metrics=METRICS, ahead=st.sampled_from([1, 1, 1, 1, 2, 3, 0, -1]), checkpoint=st.booleans())
+    def report(self, data: st.DataObject, metrics: Mapping[str, float], ahead: int, checkpoint: bool) -> None:
+        launch = self.launch(data)
+        order = launch.order
+        step = max(launch.step, order.step if data.draw(st.booleans(), label="restored") else 0) + ahead
+        key = CheckpointKey(order.trial, step, order.launch) if checkpoint else None
+        message = MetricsReported(trial=order.trial, launch=order.launch, step=step, metrics=metrics, clock=0.0, checkpoint=key)
+        answers = [i.answer for i in self.tell(Heard(at=self.at, message=message)) if isinstance(i, AnswerReport)]
+        # Each report is answered, once, whatever it led to.
+        assert [(answer.trial, answer.launch, answer.step) for answer in answers] == [(order.trial, order.launch, step)]
+        assert (answers[0].what is What.STOP) == launch.told
+        launch.step = max(launch.step, step)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), name=st.sampled_from("ab"), domain=st.sampled_from([Boolean(), Boolean(), Boolean(), Int(0, 1)]))
+    def declare(self, data: st.DataObject, name: str, domain: Any) -> None:
+        order = self.launch(data).order
+        new = {} if name in order.space else {name: domain}
+        value = data.draw(st.sampled_from([domain.default, domain.default, 7, "x"]), label="value")
+        message = ParametersDeclared(trial=order.trial, launch=order.launch, parameters=new, values={name: value})
+        self.tell(Heard(at=self.at, message=message))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), how=ENDINGS, number=NUMBER)
+    def end_one(self, data: st.DataObject, how: str, number: float) -> None:
+        order = self.launch(data).order
+        del self.running[order.trial, order.launch]
+        self.tell(LaunchEnded(at=self.at, ending=self.ending(order.trial, order.launch, how, number)))
+
+    def ending(self, trial: TrialId, launch: int, how: str, number: float) -> Any:
+        match how:
+            case "return":
+                return TrialReturned(trial=trial, launch=launch, metrics={"loss": number})
+            case "return nothing":
+                return TrialReturned(trial=trial, launch=launch)
+            case "leave":
+                return TrialLeft(trial=trial, launch=launch)
+            case "die":
+                return Died(trial=trial, launch=launch, signal=11)
+            case "lose":
+                return Lost(trial=trial, launch=launch, reason="gone")
+        said = failure(retry=how == "raise", fatal=how == "fatal", error_type="FatalError" if how == "fatal" else "ValueError")
+        return TrialRaised(trial=trial, launch=launch, failure=said)
+
+    @rule(trial=st.integers(-1, 8), launch=st.integers(0, 4), how=ENDINGS, step=st.integers(-1, 5))
+    def old_words(self, trial: int, launch: int, how: str, step: int) -> None:
+        if (trial, launch) in self.running:
+            return
+        message = MetricsReported(trial=trial, launch=launch, step=step, metrics={"loss": 0.0}, clock=0.0)
+        declared = ParametersDeclared(trial=trial, launch=launch, parameters={"old": Boolean()}, values={"old": True})
+        before = portrait(self.machine)
+        for stimulus in (
+            Heard(at=self.at, message=message),
+            Heard(at=self.at, message=declared),
+            LaunchEnded(at=self.at, ending=self.ending(trial, launch, how, 0.0)),
+            Suggested(at=self.at, ask=1000 + step, suggestion=Suggestion.run({})),
+        ):
+            assert self.tell(stimulus) == []
+            assert self.driven.decision.void
+        assert portrait(self.machine) == before
+
+    # --------------------------------------------------------------------------------------------- what the user wants
+
+    @rule(trial=st.integers(-1, 8))
+    def stop_trial(self, trial: int) -> None:
+        known = self.machine.book.trials.get(trial)
+        refused = known is None or known.state.ended
+        self.tell(StopTrialAsked(at=self.at, trial=trial, reason="user"))
+        assert (self.driven.decision.refused is not None) == refused
+
+    @rule(pause=st.booleans())
+    def pause_or_resume(self, pause: bool) -> None:
+        self.tell(PauseAsked(at=self.at) if pause else ResumeAsked(at=self.at))
+
+    @rule(inside=st.booleans())
+    def enqueue(self, inside: bool) -> None:
+        refused = not inside or self.machine.ending is not None
+        self.tell(Enqueued(at=self.at, values=self.values() if inside else {"nonesuch": 1}))
+        assert (self.driven.decision.refused is not None) == refused
+
+    @rule(slots=SLOTS)
+    def resize(self, slots: int) -> None:
+        self.tell(WorkersSet(at=self.at, slots=slots))
+
+    @rule(how=st.sampled_from([Closed, StopAsked, ExecutorFailed, OracleFailed, None, None, None, None]))
+    def end_all(self, how: Any) -> None:
+        if how is not None:
+            said = "message" if how in (ExecutorFailed, OracleFailed) else "reason"
+            self.tell(how(at=self.at, **{said: "enough"}))
+
+    @rule(max_trials=MAX_TRIALS, policy=POLICIES, slots=SLOTS, oracle=st.sampled_from(["A({})", "A({})", "B({})"]))
+    def open_again(self, max_trials: int | None, policy: FailurePolicy, slots: int, oracle: str) -> None:
+        """As after a crash, if it was not over: everything that ran or was granted is gone, and the asks are still there."""
+        self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
+        self.running.clear()
+        note(f"opened again: {max_trials=} {policy=} {slots=} {oracle=}")
+        self.obey(self.driven.open(max_trials=max_trials, failure=policy, slots=slots, oracle=oracle))
+
+    # -------------------------------------------------------------------------------------------- and then to the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "driven"):
+            return
+        self.check_from_the_records_alone()
+        note("to the end")
+        if self.machine.user_paused:
+            self.tell(ResumeAsked(at=self.at))
+        rng = generator(self.luck)
+        # What each trial still needs is bounded: a proposal, a slot, a launch that ends, and a retry or two of those.
+        for _ in range(400):
+            if self.end:
+                return
+            self.serve(rng.random())
+        raise AssertionError(f"it does not end: {portrait(self.machine)}")
+
+    def serve(self, luck: float) -> None:
+        waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [("slot", None)] * self.requested
+        waits += [("launch", key) for key in self.running]
+        assert waits, f"nothing is outstanding, and it is not over: {portrait(self.machine)}"
+        kind, which = waits[int(luck * len(waits))]
+        if kind == "ask":
+            del self.asks[which]
+            more = len(self.machine.book.trials) < 12
+            answer = Suggestion.run(self.values()) if more else Suggestion.exhausted()
+            self.tell(Suggested(at=self.at, ask=which, suggestion=answer))
+        elif kind == "slot":
+            self.requested -= 1
+            self.held += 1
+            self.tell(SlotGranted(at=self.at))
+        else:
+            how = "leave" if self.running.pop(which).told else "return"
+            self.tell(LaunchEnded(at=self.at, ending=self.ending(*which, how, 1.0)))
+
+    def check_from_the_records_alone(self) -> None:
+        records = [unpack(pack(record)) for record in self.driven.records]
+        machine = Machine(type(self.driven.scheduler)(*self.recipe()), ())
+        fold(machine, records)
+        # The stoppers are others, and theirs is only the next deadline.
+        assert portrait(machine) == portrait(self.machine)
+        assert machine.consult.divergences == []
+        views = [self.machine.book.view(trial) for trial in self.machine.book.trials.values()]
+        assert [plainly(view) for view in retold(records).trials] == [plainly(view) for view in views]
+        assert fold(Machine(FIFO()), [evolve(record) for record in records]).seq == len(records)
+
+    def recipe(self) -> tuple[int, ...]:
+        return () if type(self.driven.scheduler) is FIFO else (self.luck,)
+
+
+TestWalk = Walk.TestCase
+TestWalk.settings = settings(max_examples=120, stateful_step_count=50)

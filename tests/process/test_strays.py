@@ -1,0 +1,224 @@
+"""Whoever is killed, nothing strays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from asynctune.errors import ExecutorError
+from asynctune.executors.local import LocalExecutor
+from asynctune.messages import Died, Lost, TrialReturned
+from tests.process.conftest import Attach, Search, alive, descendants, until
+
+ROOT = Path(__file__).parents[2]
+
+
+def leave_helpers(trial: Any) -> None:
+    """Start what must not outlive the trial, and write down who it is: a child, and one that has left the session."""
+    pids = []
+    for session in (False, True):
+        command = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
+        pids.append(subprocess.Popen(command, start_new_session=session).pid)
+    # And one whose parent is gone: a daemon.
+    shell = f"setsid {sys.executable} -c 'import time; time.sleep(600)' & echo $!"
+    pids.append(int(subprocess.run(shell, shell=True, stdout=subprocess.PIPE, check=True).stdout))
+    path = trial.directory / "pids"
+    path.write_text(" ".join(map(str, pids)))
+
+
+def helpers(directory: Path, trial: int = 0) -> list[int]:
+    return [int(pid) for pid in (directory / "trials" / str(trial) / "pids").read_text().split()]
+
+
+def helpful(trial: Any) -> float:
+    leave_helpers(trial)
+    trial.report(loss=1.0)
+    if trial.values["end"] == "exit":
+        os._exit(3)
+    if trial.values["end"] == "wait":
+        while True:
+            time.sleep(1)
+    return 1.0
+
+
+@pytest.mark.parametrize("end", ["return", "exit"])
+async def test_helpers_go_with_their_trial_and_with_no_other(
+    local: LocalExecutor, attach: Attach, tmp_path: Path, end: str
+) -> None:
+    async with attach(local, helpful) as search:
+        waiting = search.start(1, {"end": "wait"})
+        await search.report_of(1)
+        ended = await search.run(0, {"end": end})
+        await until(lambda: not any(map(alive, helpers(tmp_path))))
+
+        assert isinstance(ended, TrialReturned if end == "return" else Died)
+        assert all(map(alive, helpers(tmp_path, 1)))
+        search.attachment.halt(1, 1, reason="done", grace=0)
+        await waiting
+        await until(lambda: not any(map(alive, helpers(tmp_path, 1))))
+
+
+def hands_its_channel_on(trial: Any) -> float:
+    trial.report(loss=1.0)
+    for descriptor in os.listdir("/proc/self/fd"):
+        if int(descriptor) > 2:
+            try:
+                os.set_inheritable(int(descriptor), True)
+            except OSError:
+                continue
+    subprocess.Popen(["sleep", "600"], close_fds=False, start_new_session=True)
+    os._exit(5)
+
+
+async def test_a_helper_that_holds_the_channel_hides_nothing(local: LocalExecutor, attach: Attach) -> None:
+    async with attach(local, hands_its_channel_on) as search:
+        ended = await search.run()
+
+    assert isinstance(ended, Died)
+    assert ended.exit_code == 5
+
+
+async def test_closing_takes_everything(attach: Attach, tmp_path: Path) -> None:
+    async with LocalExecutor(2) as executor, attach(executor, helpful) as search:
+        search.start(0, {"end": "wait"})
+        await search.report_of(0)
+        strays = helpers(tmp_path)
+        search.attachment.close()
+        search.attachment.close()
+        await search.attachment.wait_closed()
+
+        assert not any(map(alive, strays))
+        assert [type(ending) for ending in search.endings] == [Lost]
+        after = search.start(1, {"end": "return"})
+        assert isinstance(await after, Lost)
+
+
+async def test_closing_the_executor_takes_every_search(attach: Attach, tmp_path: Path) -> None:
+    executor = LocalExecutor(2)
+    await executor.open()
+    async with attach(executor, helpful) as search:
+        search.start(0, {"end": "wait"})
+        await search.report_of(0)
+        strays = helpers(tmp_path)
+        executor.close()
+        executor.close()
+        await executor.wait_closed()
+        await executor.wait_closed()
+
+        assert not any(map(alive, strays))
+        assert [type(ending) for ending in search.endings] == [Lost]
+
+
+def holder(trial: Any) -> float:
+    """Says who holds it: its zygote, the root, the guard."""
+    trial.report(loss=0.0)
+    names = ("runner", "zygote", "root", "guard")
+    process: psutil.Process | None = psutil.Process()
+    for name in names:
+        assert process is not None
+        (trial.directory / name).write_text(str(process.pid))
+        process = process.parent()
+    leave_helpers(trial)
+    trial.report(loss=1.0)
+    while trial.launch == 1:
+        time.sleep(1)
+    return 1.0
+
+
+@pytest.mark.parametrize("victim", ["zygote", "root", "guard"])
+async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Attach, tmp_path: Path, victim: str) -> None:
+    async with attach(local, holder) as search:
+        lost, other = search.start(0), search.start(1)
+        for number in (0, 1):
+            while len([report for report in search.reports if report.trial == number]) < 2:
+                await search.report_of(number)
+        place = tmp_path / "trials" / "0"
+        family = [int((place / name).read_text()) for name in ("runner", "zygote")] + helpers(tmp_path) + helpers(tmp_path, 1)
+        os.kill(int((place / victim).read_text()), signal.SIGKILL)
+
+        assert isinstance(await lost, Lost)
+        assert isinstance(await other, Lost)
+        await until(lambda: not any(map(alive, family)))
+        # It is all there again.
+        assert isinstance(await search.run(0, launch=2), TrialReturned)
+        assert search.failures == []
+
+
+async def test_a_zygote_that_is_killed_again_and_again_is_given_up(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+    async with attach(local, train) as search:
+        endings = [await search.run(0, launch=launch) for launch in range(1, 6)]
+
+    assert all(isinstance(ending, Lost) for ending in endings)
+    assert len(search.failures) == 1
+    assert isinstance(search.failures[0], ExecutorError)
+    assert "SIGKILL" in str(search.failures[0])
+
+
+SERVICE = """
+import asyncio, os, sys, time
+from pathlib import Path
+from tests.process.conftest import Search, recipe
+from tests.process.test_strays import helpful
+from asynctune.executors.local import LocalExecutor
+
+async def main():
+    async with LocalExecutor(2) as executor:
+        search = Search()
+        search.attachment = await executor.attach(recipe(helpful, Path(sys.argv[1])), search)
+        if sys.argv[2] == "fork" and os.fork() == 0:
+            time.sleep(600)
+        search.start(0, {"end": "wait"})
+        await search.report_of(0)
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("service", ["alone", "fork"])
+async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVICE, str(tmp_path), service), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)} | set(helpers(tmp_path))
+    # What the service itself has forked is its own affair, and ours to clean up.
+    own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
+    process.kill()
+    await process.wait()
+    await until(lambda: not any(alive(pid) for pid in family - own))
+    for pid in own:
+        os.kill(pid, signal.SIGKILL)
+    assert len(own) == (service == "fork")
+    assert len(family) >= 7
+
+
+async def test_a_hundred_launches_leave_nothing(local: LocalExecutor, attach: Attach) -> None:
+    def train(trial: Any) -> float:
+        if trial.id % 3 == 0:
+            os._exit(1)
+        return 1.0
+
+    async with attach(local, train) as search:
+        await search.run(1000)
+        before, open_before = descendants(), len(os.listdir("/proc/self/fd"))
+        await asyncio.gather(*(search.start(number) for number in range(100)))
+        await until(lambda: descendants() <= before)
+
+        assert len(os.listdir("/proc/self/fd")) == open_before
+        assert len(search.endings) == 101
