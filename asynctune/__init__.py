@@ -148,8 +148,8 @@ class _Door(ModuleType):
         if not (name in _HOME and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
-    # A trainable that says `at.keras` carries the module `at` with it. Modules travel by name, but only those of the plain class
-    # do so by themselves.
+    # A trainable that says `at.keras` carries the module `at` with it. Modules travel by name, but only those of the plain
+    # class do so by themselves.
     def __reduce__(self) -> tuple[Any, ...]:
         return import_module, (self.__name__,)
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:  # `| head`: enough was seen
-        sys.stdout = None  # type: ignore[assignment] -- or the interpreter tries to flush it once more
+        sys.stdout = None  # or the interpreter tries to flush it once more
     return 0
 
 

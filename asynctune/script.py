@@ -22,7 +22,8 @@ __all__ = ["run"]
 def run(trainable: Any, space: Any = None, *, display: bool = True, **options: Unpack[SearchOptions]) -> Result:
     """Search, and return what was found. Takes what `Search` takes, for scripts; inside an event loop, await `search()`.
 
-    Ctrl-C or SIGTERM ends every trial (after `Limits.grace`; a second one, at once) and the program, with a word on how to go on.
+    Ctrl-C or SIGTERM ends every trial (after `Limits.grace`; a second one, at once) and the program, with a word on how to go
+    on.
 
     Args:
         display: write a line for every trial that ends, and a table at the end.

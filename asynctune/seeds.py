@@ -21,8 +21,8 @@ def derive(*parts: int | str) -> int:
 def fill_seed(search: int, trial: int) -> int:
     """The seed from which a trial draws the parameters that nobody proposed values for.
 
-    A random oracle draws its proposals from the same one, so a parameter has the same value in a trial whether it was known when
-    the trial was proposed or was named by it; and the number of workers changes nothing.
+    A random oracle draws its proposals from the same one, so a parameter has the same value in a trial whether it was known
+    when the trial was proposed or was named by it; and the number of workers changes nothing.
     """
     return derive(search, "fill", trial)
 

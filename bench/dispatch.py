@@ -2,8 +2,9 @@
 
     python -m bench.dispatch [--turns 5] [--trials 600] [--tensorflow]
 
-Fresh: a process for every trial, beside a process that does nothing but fork a child (which exits at once) and wait for it, with the
-same modules loaded. Reused: runners that stay, beside the rate at which one asyncio loop and one child pass a message there and back.
+Fresh: a process for every trial, beside a process that does nothing but fork a child (which exits at once) and wait for it,
+with the same modules loaded. Reused: runners that stay, beside the rate at which one asyncio loop and one child pass a message
+there and back.
 """
 
 from __future__ import annotations

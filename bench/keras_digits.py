@@ -2,8 +2,8 @@
 
     python -m bench.keras_digits [--pairs 5] [--trials 24] [--epochs 5]
 
-Both have one process with TensorFlow imported, fork a child for each trial, two at a time, with one thread each for TensorFlow's
-operations. Start-up (the one import of TensorFlow) is shown beside, and left out on both sides.
+Both have one process with TensorFlow imported, fork a child for each trial, two at a time, with one thread each for
+TensorFlow's operations. Start-up (the one import of TensorFlow) is shown beside, and left out on both sides.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python -m bench.report [--turns 5] [--reports 3000]
 
-The floor of a report is a message there and back between an asyncio loop and a blocking child, plus one commit of the same size to
-SQLite with a full flush, measured in the same turns. The floor of the start is an interpreter that imports the same modules and forks.
+The floor of a report is a message there and back between an asyncio loop and a blocking child, plus one commit of the same size
+to SQLite with a full flush, measured in the same turns. The floor of the start is an interpreter that imports the same modules
+and forks.
 """
 
 from __future__ import annotations

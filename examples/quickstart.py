@@ -1,7 +1,7 @@
 """A Keras search on scikit-learn's digits: every trial in a process of its own, stopped early when it is behind, resumable.
 
-Run it; stop it with Ctrl-C or kill it; run it again, and it goes on where it was. `asynctune show runs/quickstart` prints its table,
-also while it runs.
+Run it; stop it with Ctrl-C or kill it; run it again, and it goes on where it was. `asynctune show runs/quickstart` prints its
+table, also while it runs.
 """
 
 import asynctune as at

@@ -18,7 +18,7 @@ from asynctune.errors import JournalError, ResumeError
 from asynctune.records import CheckpointKey
 from asynctune.space import Space
 
-__all__ = ["Folded", "check_settings", "fold"]
+__all__ = ["Folded", "check_settings", "fold", "referenced"]
 
 
 @define

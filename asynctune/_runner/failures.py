@@ -1,5 +1,5 @@
-"""Exceptions as text. A trial's exception may raise when it is looked at, be ten megabytes long, or hold what cannot travel; what
-leaves the process is a `Failure`: strings of bounded length, made without trusting it.
+"""Exceptions as text. A trial's exception may raise when it is looked at, be ten megabytes long, or hold what cannot travel;
+what leaves the process is a `Failure`: strings of bounded length, made without trusting it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The guard: a tiny process that sees to it that nothing strays, whoever is killed.
 
-It is started by exec and forks the root zygote before anything is imported. From then on it only waits: for the end of the process
-that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does the last
-rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants.
+It is started by exec and forks the root zygote before anything is imported. From then on it only waits: for the end of the
+process that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does
+the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants.
 
 It imports the standard library and two small modules of ours, runs no code but this, and so has nothing to fail with.
 """

@@ -1,7 +1,7 @@
 """Children: known ones by name, reaped when they end; strays that fell to us, killed.
 
-A pid can be anybody's once it is reaped. So a child's process group is killed while the child is still unreaped, and whoever wants
-a runner killed asks the process that holds it in here.
+A pid can be anybody's once it is reaped. So a child's process group is killed while the child is still unreaped, and whoever
+wants a runner killed asks the process that holds it in here.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class Kin:
     def kill_strays(self) -> bool:
         """Kill every child that is not known; whether there was one. It will be reaped: ask again then.
 
-        A known child is a subreaper, and keeps what its own descendants leave behind. So what falls to us is of one that is dead,
-        unless a trial has taken that from its process; then the session tells.
+        A known child is a subreaper, and keeps what its own descendants leave behind. So what falls to us is of one that is
+        dead, unless a trial has taken that from its process; then the session tells.
         """
         found = False
         for pid in children():

@@ -1,8 +1,8 @@
 """The parcel: what a search sends to its zygote, in one sealed memory file.
 
-It holds the `Work`, the pickled trainable and the pickled data. Large buffers (arrays, Arrow columns) lie beside the pickles, not
-in them (pickle protocol 5), and are mapped copy-on-write: nobody copies them, a runner may write to them, and neither the zygote
-nor another runner sees it.
+It holds the `Work`, the pickled trainable and the pickled data. Large buffers (arrays, Arrow columns) lie beside the pickles,
+not in them (pickle protocol 5), and are mapped copy-on-write: nobody copies them, a runner may write to them, and neither the
+zygote nor another runner sees it.
 
 A parcel travels from parent to child only, on a descriptor that the child inherits. It is the one thing that is ever unpickled.
 """

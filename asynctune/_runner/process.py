@@ -1,7 +1,7 @@
 """The runner: the process that runs a trial, from the fork (or the exec) to its last frame.
 
-Nothing here trusts the trainable to behave, and nothing is done after the trainable that need not be: the last frame is sent when
-all else is done, and the process is gone at once, so that its end follows its last words immediately.
+Nothing here trusts the trainable to behave, and nothing is done after the trainable that need not be: the last frame is sent
+when all else is done, and the process is gone at once, so that its end follows its last words immediately.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Runner:
         self._data = data
         self._reuse = reuse
 
-    def run(self) -> NoReturn:
-        """Run until there is nothing more to run, and leave the process."""
+    def run(self, order: RunTrial | None = None) -> NoReturn:
+        """Run `order`, and whatever comes, until there is nothing more to run; and leave the process."""
         while True:
-            order = self._next_order()
-            last = self._launch(order)
+            last = self._launch(order if order is not None else self._next_order())
+            order = None
             if not self._reuse:
                 self._leave(last)
             self._flush()

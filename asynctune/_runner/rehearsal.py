@@ -1,5 +1,5 @@
-"""Each kind of message once through the converter, before the first fork: the code for it is made on first use, and a runner that
-finds it made already starts the sooner.
+"""Each kind of message once through the converter, before the first fork: the code for it is made on first use, and a runner
+that finds it made already starts the sooner.
 """
 
 from __future__ import annotations

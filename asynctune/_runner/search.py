@@ -1,7 +1,7 @@
 """A search's zygote: loads the search's data and trainable, is judged, and from then on makes runners.
 
-Clean, it forks them with everything loaded. Not clean, it says why and what it had loaded, and ends; the next one is told to load
-only that much. It has one Python thread, the one that the runners' lives are tied to.
+Clean, it forks them with everything loaded. Not clean, it says why and what it had loaded, and ends; the next one is told to
+load only that much. It has one Python thread, the one that the runners' lives are tied to.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class Server:
         if self._spawn is not None:
             _become_interpreter(channel, self._spawn, reuse=self._reuse)
         line = Line(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel))
-        Runner(line, self._parcel, loaded=self._loaded, data=self._data, reuse=self._reuse).run()
+        Runner(line, self._parcel, loaded=self._loaded, data=self._data, reuse=self._reuse).run(order.order)
 
     def _reap(self) -> None:
         ended = self._kin.reap()

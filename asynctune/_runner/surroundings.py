@@ -1,7 +1,7 @@
 """What a trial finds around it: luck that is its own, threads that fit its share of the cores, the GPUs that were given to it.
 
-All of it is set after the fork and before anything of the trainable runs. Libraries that were loaded before the fork have read the
-environment already; those are told by their own calls.
+All of it is set after the fork and before anything of the trainable runs. Libraries that were loaded before the fork have read
+the environment already; those are told by their own calls.
 """
 
 from __future__ import annotations

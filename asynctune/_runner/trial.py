@@ -135,7 +135,8 @@ class TrialFace:
 
     @contextmanager
     def checkpoint(self, step: int | None = None) -> Iterator[Path]:
-        """`with trial.checkpoint() as directory:` fill the directory; it is kept as a whole, or, if the block raises, not at all.
+        """`with trial.checkpoint() as directory:` fill the directory; it is kept as a whole, or, if the block raises, not at
+        all.
 
         Args:
             step: of the report that is to follow and commits it; the next one, if None.

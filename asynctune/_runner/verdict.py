@@ -1,8 +1,9 @@
 """May this process be forked? The static facts decide; the canary is the net.
 
-A process must never be forked when it has run a TensorFlow operation, has a second Python thread, or has a native thread that does
-not expect it: the child would wait for ever for a lock that nobody holds. Small operations in the child do not show it, so we do
-not try and see: we look at what is known to make it unsafe, and only then let a canary run the operations that are known to hang.
+A process must never be forked when it has run a TensorFlow operation, has a second Python thread, or has a native thread that
+does not expect it: the child would wait for ever for a lock that nobody holds. Small operations in the child do not show it, so
+we do not try and see: we look at what is known to make it unsafe, and only then let a canary run the operations that are known
+to hang.
 """
 
 from __future__ import annotations

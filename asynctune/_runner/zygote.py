@@ -1,7 +1,7 @@
 """The root zygote: imports the installed libraries that it was told to, once, and forks a zygote for each search.
 
-It never runs the user's own code, so it stays fit to be forked for every search that comes. It belongs to the guard: when that is
-gone it does the last rites itself.
+It never runs the user's own code, so it stays fit to be forked for every search that comes. It belongs to the guard: when that
+is gone it does the last rites itself.
 """
 
 from __future__ import annotations

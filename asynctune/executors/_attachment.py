@@ -329,13 +329,19 @@ class LocalAttachment(Attachment):
 
     def _launch(self, order: RunTrial) -> None:
         try:
-            body = encode(order, ToRunner)
-            runner = self._idle_runner() or self._new_runner()
+            runner = self._idle_runner()
+            if runner is not None:
+                runner.run(order, encode(order, ToRunner))
+            elif self._plan.mode is Mode.SPAWN:
+                runner = self._new_runner(None)
+                runner.run(order, encode(order, ToRunner))
+            else:
+                runner = self._new_runner(order)
+                runner.run(order, None)
         except (OSError, WireError) as error:
             self._loop.call_soon(self._listener.ended, self._refused(order, str(error)))
             return
         self._launches[order.trial, order.launch] = runner
-        runner.run(order, body)
 
     def _idle_runner(self) -> Runner | None:
         while self._idle:
@@ -344,13 +350,18 @@ class LocalAttachment(Attachment):
                 return runner
         return None
 
-    def _new_runner(self) -> Runner:
+    def _new_runner(self, order: RunTrial | None) -> Runner:
         assert self._control is not None  # noqa: S101
-        ours, theirs = socket.socketpair()
         number, self._next_runner = self._next_runner, self._next_runner + 1
-        gpus = self._gpus[number] = self._host.gpus.take(self._recipe.resources.gpu)
-        shown = self._host.gpus.shown(gpus)
-        self._control.send(encode(StartRunner(runner=number, gpus=shown), ToSearch), (theirs.detach(),))
+        gpus = self._host.gpus.take(self._recipe.resources.gpu)
+        try:
+            body = encode(StartRunner(runner=number, gpus=self._host.gpus.shown(gpus), order=order), ToSearch)
+            ours, theirs = socket.socketpair()
+        except BaseException:
+            self._host.gpus.give_back(gpus)
+            raise
+        self._gpus[number] = gpus
+        self._control.send(body, (theirs.detach(),))
         loads = self._plan.mode is not Mode.SHARED
         runner = Runner(self._loop, self, number, self._recipe.directory, reuse=self._plan.reuse, loads=loads)
         runner.post = Post(self._loop, ours, runner)
@@ -360,7 +371,7 @@ class LocalAttachment(Attachment):
     def _try_to_spawn(self) -> None:
         # The first interpreter shows whether the trainable can be loaded at all, before any trial is started.
         try:
-            self._new_runner()
+            self._new_runner(None)
         except OSError as error:
             self.fail(str(error))
 

@@ -50,7 +50,9 @@ class Post:
         self._frames = Frames()
         self._unsent: deque[tuple[bytes, Sequence[int]]] = deque()
         self._open = True
-        loop.add_reader(sock, self._readable)
+        # By number: a loop that is asked about a socket object makes a text of it first.
+        self._descriptor = sock.fileno()
+        loop.add_reader(self._descriptor, self._readable)
 
     def __repr__(self) -> str:
         return f"<Post {'open' if self._open else 'closed'}, {len(self._unsent)} frames unsent>"
@@ -76,9 +78,9 @@ class Post:
         """Close the socket; nothing is heard after that."""
         if self._open:
             self._open = False
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._descriptor)
             if self._unsent:
-                self._loop.remove_writer(self._sock)
+                self._loop.remove_writer(self._descriptor)
             self._sock.close()
         while self._unsent:
             _close_all(self._unsent.popleft()[1])
@@ -113,7 +115,7 @@ class Post:
             _close_all(descriptors)
             return
         if not self._unsent:
-            self._loop.add_writer(self._sock, self._writable)
+            self._loop.add_writer(self._descriptor, self._writable)
         self._unsent.append((data, descriptors))
 
     def _writable(self) -> None:
@@ -123,7 +125,7 @@ class Post:
                 self._unsent[0] = rest
                 return
             self._unsent.popleft()
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._descriptor)
 
     def _try_send(self, data: bytes, descriptors: Sequence[int]) -> tuple[bytes, Sequence[int]] | None:
         """What is left to send, or None."""

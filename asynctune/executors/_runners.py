@@ -1,9 +1,9 @@
 """One runner as the search sees it: its channel, what it runs, how it ends.
 
-The law of its end: a last frame and then the end of the channel end the launch as the last frame says. The exit report does so too,
-if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel lost": the
-exit report follows within a moment, or the runner is killed. A runner is not trusted: what it sends about another launch is dropped, and what is
-no message ends it.
+The law of its end: a last frame and then the end of the channel end the launch as the last frame says. The exit report does so
+too, if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel
+lost": the exit report follows within a moment, or the runner is killed. A runner is not trusted: what it sends about another
+launch is dropped, and what is no message ends it.
 """
 
 from __future__ import annotations
@@ -110,10 +110,11 @@ class Runner:
         """Whether it can be given a trial."""
         return self.order is None and not self._doomed
 
-    def run(self, order: RunTrial, body: bytes) -> None:
-        """Give it a trial; `body` is the order, encoded."""
+    def run(self, order: RunTrial, body: bytes | None) -> None:
+        """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
         self.order, self._last = order, None
-        self.post.send(body)
+        if body is not None:
+            self.post.send(body)
 
     def send(self, message: ToRunner) -> None:
         """Pass a message on."""

@@ -30,15 +30,16 @@ _MOST_LOSSES = 3
 class LocalExecutor(Executor):
     """Runs each trial in a process of its own, on this machine. Linux only.
 
-    What a trial writes to stdout and stderr goes to `logs/<trial>/<launch>.log` in the search's directory. A log that grows over
-    16 MiB is cut to its beginning and its newest part.
+    What a trial writes to stdout and stderr goes to `logs/<trial>/<launch>.log` in the search's directory. A log that grows
+    over 16 MiB is cut to its beginning and its newest part.
 
     Args:
         max_workers: how many trials run at once; the number of cores, if None.
-        isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until one
-            fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its modules.
-        start_method: "fork" forks runners from a process that has imported everything. "spawn" starts a new interpreter for each
-            runner, which then imports everything itself: seconds, where a fork takes milliseconds.
+        isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until
+            one fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its
+            modules.
+        start_method: "fork" forks runners from a process that has imported everything. "spawn" starts a new interpreter for
+            each runner, which then imports everything itself: seconds, where a fork takes milliseconds.
         preload: installed modules to import once, for all searches. Each search finds out by itself what it needs: this only
             saves later searches the time.
         nice: added to the runners' nice value, so that they stand back behind the service.

@@ -13,7 +13,7 @@ from asynctune._runner.trial import Trial
 __all__ = ["ReportCallback"]
 
 
-class ReportCallback(keras.callbacks.Callback):  # type: ignore[misc] -- Keras carries no types
+class ReportCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras carries no types
     """Reports each epoch; see `asynctune.keras.ReportCallback`."""
 
     def __init__(self, trial: Trial, *, checkpoint: bool) -> None:

@@ -1,8 +1,8 @@
 """What an oracle is: the algorithm that proposes values.
 
 An oracle runs off the event loop, one call at a time, in the order of the journal. So its answers are a function of the
-journal, and a search that is opened again stands where it stood: the recorded calls are made again and the recorded answers win.
-Luck must come from `seeds.derive(seed, ask, ...)`, never from a generator that remembers.
+journal, and a search that is opened again stands where it stood: the recorded calls are made again and the recorded answers
+win. Luck must come from `seeds.derive(seed, ask, ...)`, never from a generator that remembers.
 """
 
 from __future__ import annotations

@@ -64,7 +64,6 @@ from asynctune.objective import Objective
 from asynctune.records import (
     CONTINUE,
     PAUSE,
-    STOP,
     CheckpointKey,
     CheckpointPolicy,
     Choice,
@@ -98,7 +97,7 @@ class Fickle(Scheduler):
 
     def _say(self, *about: int | str) -> Verdicts:
         rng = generator(self.luck, *about)
-        one: list[Verdict] = [CONTINUE, PAUSE, STOP, Stop("luck")]
+        one: list[Verdict] = [CONTINUE, PAUSE, PAUSE, Stop("luck")]
         kind = rng.randrange(8)
         if kind < 4:
             return None
@@ -159,7 +158,7 @@ class Walk(RuleBasedStateMachine):
 
     driven: Driven
 
-    @initialize(data=st.data(), luck=st.integers(0, 2**32), kind=st.sampled_from([FIFO, Fickle, Choosy]))
+    @initialize(data=st.data(), luck=st.integers(0, 2**32), kind=st.sampled_from([Choosy, Choosy, Fickle, Fickle, FIFO]))
     def open_it(self, data: st.DataObject, luck: int, kind: Any) -> None:
         stoppers: list[Stopper] = data.draw(st.sampled_from([[], [], [MaxSteps(3)], [TimeBudget(40)]]))
         space = data.draw(st.sampled_from([{"x": Int(0, 99)}, {"x": Int(0, 99)}, {}]))
@@ -253,16 +252,22 @@ class Walk(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------- what the engine has to say
 
-    @rule(seconds=st.sampled_from([0.1, 4.0, 11.0]))
-    def time_passes(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([0.1, 4.0, 11.0]), ticks=st.booleans(), early=st.booleans())
+    def time_passes(self, seconds: float, ticks: bool, early: bool) -> None:
         self.driven.at += seconds
+        if ticks:
+            if math.isfinite(self.wake) and not early:
+                self.driven.at = max(self.at, self.wake)
+            self.wake = math.inf
+            self.tell(Ticked(at=self.at))
 
-    @rule(early=st.booleans())
-    def tick(self, early: bool) -> None:
-        if math.isfinite(self.wake) and not early:
-            self.driven.at = max(self.at, self.wake)
-        self.wake = math.inf
-        self.tell(Ticked(at=self.at))
+    @precondition(lambda self: self.requested or self.asks)
+    @rule(luck=st.floats(0, 1, exclude_max=True))
+    def go_on(self, luck: float) -> None:
+        while self.requested or (self.asks and not self.machine.over):
+            self.serve(luck, launches=False)
+            if self.held or self.running:
+                return
 
     @precondition(lambda self: self.requested)
     @rule(data=st.data())
@@ -282,9 +287,15 @@ class Walk(RuleBasedStateMachine):
         self.tell(Suggested(at=self.at, ask=number, suggestion=answers[kind]))
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), metrics=METRICS, ahead=st.sampled_from([1, 1, 1, 1, 2, 3, 0, -1]), checkpoint=st.booleans())
-    def report(self, data: st.DataObject, metrics: Mapping[str, float], ahead: int, checkpoint: bool) -> None:
+    @rule(data=st.data(), metrics=st.lists(METRICS, min_size=1, max_size=3))
+    def report(self, data: st.DataObject, metrics: list[Mapping[str, float]]) -> None:
         launch = self.launch(data)
+        for each in metrics:
+            self.report_one(data, launch, each)
+
+    def report_one(self, data: st.DataObject, launch: Running, metrics: Mapping[str, float]) -> None:
+        ahead = data.draw(st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, 0, -1]), label="step from the last one")
+        checkpoint = data.draw(st.booleans(), label="with a checkpoint")
         order = launch.order
         step = max(launch.step, order.step if data.draw(st.booleans(), label="restored") else 0) + ahead
         key = CheckpointKey(order.trial, step, order.launch) if checkpoint else None
@@ -326,10 +337,57 @@ class Walk(RuleBasedStateMachine):
         said = failure(retry=how == "raise", fatal=how == "fatal", error_type="FatalError" if how == "fatal" else "ValueError")
         return TrialRaised(trial=trial, launch=launch, failure=said)
 
-    @rule(trial=st.integers(-1, 8), launch=st.integers(0, 4), how=ENDINGS, step=st.integers(-1, 5))
-    def old_words(self, trial: int, launch: int, how: str, step: int) -> None:
+    # ----------------------------------------------------------------------- what the user wants, and what is out of order
+
+    @rule(data=st.data(), how=st.sampled_from("stop_trial pause resume enqueue resize end_all open_again old_words".split()))
+    def meddle(self, data: st.DataObject, how: str) -> None:
+        getattr(self, how)(data)
+
+    def stop_trial(self, data: st.DataObject) -> None:
+        trial = data.draw(st.integers(-1, 8), label="trial")
+        known = self.machine.book.trials.get(trial)
+        refused = known is None or known.state.ended
+        self.tell(StopTrialAsked(at=self.at, trial=trial, reason="user"))
+        assert (self.driven.decision.refused is not None) == refused
+
+    def pause(self, data: st.DataObject) -> None:
+        self.tell(PauseAsked(at=self.at))
+
+    def resume(self, data: st.DataObject) -> None:
+        self.tell(ResumeAsked(at=self.at))
+
+    def enqueue(self, data: st.DataObject) -> None:
+        inside = data.draw(st.booleans(), label="inside the space")
+        refused = not inside or self.machine.ending is not None
+        self.tell(Enqueued(at=self.at, values=self.values() if inside else {"nonesuch": 1}))
+        assert (self.driven.decision.refused is not None) == refused
+
+    def resize(self, data: st.DataObject) -> None:
+        self.tell(WorkersSet(at=self.at, slots=data.draw(SLOTS, label="slots")))
+
+    def end_all(self, data: st.DataObject) -> None:
+        how: Any = data.draw(st.sampled_from([Closed, StopAsked, ExecutorFailed, OracleFailed]), label="how")
+        said = "message" if how in (ExecutorFailed, OracleFailed) else "reason"
+        self.tell(how(at=self.at, **{said: "enough"}))
+
+    def open_again(self, data: st.DataObject) -> None:
+        """As after a crash, if it was not over: everything that ran or was granted is gone, and the asks are still there."""
+        self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
+        self.running.clear()
+        changes = {
+            "max_trials": data.draw(MAX_TRIALS),
+            "failure": data.draw(POLICIES),
+            "slots": data.draw(SLOTS),
+            "oracle": data.draw(st.sampled_from(["A({})", "A({})", "B({})"])),
+        }
+        note(f"opened again: {changes}")
+        self.obey(self.driven.open(**changes))
+
+    def old_words(self, data: st.DataObject) -> None:
+        trial, launch = data.draw(st.integers(-1, 8)), data.draw(st.integers(0, 4))
         if (trial, launch) in self.running:
             return
+        step, how = data.draw(st.integers(-1, 5)), data.draw(ENDINGS)
         message = MetricsReported(trial=trial, launch=launch, step=step, metrics={"loss": 0.0}, clock=0.0)
         declared = ParametersDeclared(trial=trial, launch=launch, parameters={"old": Boolean()}, values={"old": True})
         before = portrait(self.machine)
@@ -342,43 +400,6 @@ class Walk(RuleBasedStateMachine):
             assert self.tell(stimulus) == []
             assert self.driven.decision.void
         assert portrait(self.machine) == before
-
-    # --------------------------------------------------------------------------------------------- what the user wants
-
-    @rule(trial=st.integers(-1, 8))
-    def stop_trial(self, trial: int) -> None:
-        known = self.machine.book.trials.get(trial)
-        refused = known is None or known.state.ended
-        self.tell(StopTrialAsked(at=self.at, trial=trial, reason="user"))
-        assert (self.driven.decision.refused is not None) == refused
-
-    @rule(pause=st.booleans())
-    def pause_or_resume(self, pause: bool) -> None:
-        self.tell(PauseAsked(at=self.at) if pause else ResumeAsked(at=self.at))
-
-    @rule(inside=st.booleans())
-    def enqueue(self, inside: bool) -> None:
-        refused = not inside or self.machine.ending is not None
-        self.tell(Enqueued(at=self.at, values=self.values() if inside else {"nonesuch": 1}))
-        assert (self.driven.decision.refused is not None) == refused
-
-    @rule(slots=SLOTS)
-    def resize(self, slots: int) -> None:
-        self.tell(WorkersSet(at=self.at, slots=slots))
-
-    @rule(how=st.sampled_from([Closed, StopAsked, ExecutorFailed, OracleFailed, None, None, None, None]))
-    def end_all(self, how: Any) -> None:
-        if how is not None:
-            said = "message" if how in (ExecutorFailed, OracleFailed) else "reason"
-            self.tell(how(at=self.at, **{said: "enough"}))
-
-    @rule(max_trials=MAX_TRIALS, policy=POLICIES, slots=SLOTS, oracle=st.sampled_from(["A({})", "A({})", "B({})"]))
-    def open_again(self, max_trials: int | None, policy: FailurePolicy, slots: int, oracle: str) -> None:
-        """As after a crash, if it was not over: everything that ran or was granted is gone, and the asks are still there."""
-        self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
-        self.running.clear()
-        note(f"opened again: {max_trials=} {policy=} {slots=} {oracle=}")
-        self.obey(self.driven.open(max_trials=max_trials, failure=policy, slots=slots, oracle=oracle))
 
     # -------------------------------------------------------------------------------------------- and then to the end
 
@@ -397,9 +418,9 @@ class Walk(RuleBasedStateMachine):
             self.serve(rng.random())
         raise AssertionError(f"it does not end: {portrait(self.machine)}")
 
-    def serve(self, luck: float) -> None:
+    def serve(self, luck: float, *, launches: bool = True) -> None:
         waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [("slot", None)] * self.requested
-        waits += [("launch", key) for key in self.running]
+        waits += [("launch", key) for key in self.running if launches]
         assert waits, f"nothing is outstanding, and it is not over: {portrait(self.machine)}"
         kind, which = waits[int(luck * len(waits))]
         if kind == "ask":

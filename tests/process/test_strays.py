@@ -17,7 +17,7 @@ import pytest
 from asynctune.errors import ExecutorError
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import Died, Lost, TrialReturned
-from tests.process.conftest import Attach, Search, alive, descendants, until
+from tests.process.conftest import PATIENCE, Attach, alive, descendants, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def leave_helpers(trial: Any) -> None:
         command = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
         pids.append(subprocess.Popen(command, start_new_session=session).pid)
     # And one whose parent is gone: a daemon.
-    shell = f"setsid {sys.executable} -c 'import time; time.sleep(600)' & echo $!"
+    shell = f"setsid {sys.executable} -c 'import time; time.sleep(600)' >/dev/null 2>&1 & echo $!"
     pids.append(int(subprocess.run(shell, shell=True, stdout=subprocess.PIPE, check=True).stdout))
     path = trial.directory / "pids"
     path.write_text(" ".join(map(str, pids)))
@@ -195,7 +195,7 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
         *(sys.executable, "-c", SERVICE, str(tmp_path), service), cwd=ROOT, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await process.stdout.readline() == b"ready\n"
+    assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
     family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)} | set(helpers(tmp_path))
     # What the service itself has forked is its own affair, and ours to clean up.
     own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
