@@ -286,4 +286,3 @@ async def _persist(wait: Callable[[], Awaitable[object]]) -> None:
         except asyncio.CancelledError:
             continue
         return
-

@@ -53,8 +53,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def machine() -> str:
     """The machine in one line."""
     load = os.getloadavg()[0]
-    python, sqlite = platform.python_version(), sqlite3.sqlite_version
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {python}, SQLite {sqlite}, load {load:.2f}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return f"{os.cpu_count()} cores, {system}, load {load:.2f}"
 
 
 def show(pairs: Sequence[Pair]) -> int:
@@ -67,6 +67,6 @@ def show(pairs: Sequence[Pair]) -> int:
         ours, floor, ratio = (statistics.median(values) for values in (pair.ours, pair.floor, pair.ratios))
         sign = "<=" if pair.less else ">="
         spread = f"{ratio:.2f} ({min(pair.ratios):.2f} to {max(pair.ratios):.2f})"
-        verdict = "" if pair.holds else " MISSED"
-        print(f"| {pair.name} | {ours:,.4g} {pair.unit} | {floor:,.4g} {pair.unit} | {spread} | {sign} {pair.target:g}{verdict} |")
+        target = f"{sign} {pair.target:g}" + ("" if pair.holds else " MISSED")
+        print(f"| {pair.name} | {ours:,.4g} {pair.unit} | {floor:,.4g} {pair.unit} | {spread} | {target} |")
     return 0 if all(pair.holds for pair in pairs) else 1

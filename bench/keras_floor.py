@@ -1,4 +1,5 @@
-"""The floor of `keras_digits`: import TensorFlow once, then fork a child for each trial, and wait. Nothing is written or said."""
+"""The floor of `keras_digits`: import TensorFlow once, then fork a child for each trial, and wait. Nothing is written or
+said."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ __all__ = ["MARK", "Snapshot", "marked", "nothing_left", "snapshot"]
 
 # In the environment of this process, and so of every process that is started from it and of their children, whatever becomes of
 # their parents.
-MARK = f"ASYNCTUNE_TESTS={uuid.uuid4()}"
-os.environ.update([MARK.split("=")])
+_NAME, _VALUE = "ASYNCTUNE_TESTS", str(uuid.uuid4())
+MARK = f"{_NAME}={_VALUE}"
+os.environ[_NAME] = _VALUE
 
 
 def marked(mark: str = MARK) -> set[int]:

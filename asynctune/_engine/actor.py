@@ -114,12 +114,11 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
     """
     calls, fresh, divergences = list(history.calls), list[Answered](), list[Divergence]()
     if caller.keeps_state and not history.adopt:
-        stated = [i for i, c in enumerate(calls) if isinstance(c, Ask) and _state(history, c) is not None]
-        if stated:
-            last = calls[stated[-1]]
-            assert isinstance(last, Ask)
-            caller.restore(copy.deepcopy(dict(_state(history, last) or {})))
-            calls = calls[stated[-1] + 1 :]
+        for last, state in reversed([(i, _state(history, call)) for i, call in enumerate(calls)]):
+            if state is not None:
+                caller.restore(copy.deepcopy(dict(state)))
+                calls = calls[last + 1 :]
+                break
     for call in calls:
         if not isinstance(call, Ask):
             caller.tell(call)
@@ -133,8 +132,8 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
     return fresh, divergences
 
 
-def _state(history: History, ask: Ask) -> Mapping[str, Any] | None:
-    answered = history.answers.get(ask.number)
+def _state(history: History, call: OracleCall) -> Mapping[str, Any] | None:
+    answered = history.answers.get(call.number) if isinstance(call, Ask) else None
     return answered.state if answered is not None else None
 
 

@@ -164,7 +164,7 @@ class Decider:
                 journal.append(records, trials)
             except JournalError as error:
                 wait = _WAITS[min(tries, len(_WAITS) - 1)]
-                _logger.error("%s. Nothing goes on until it can; trying again in %g s", error, wait)
+                _logger.warning("%s. Nothing goes on until it can; trying again in %g s", error, wait)
                 tries += 1
                 if self._giving_up.wait(wait):
                     raise
@@ -178,6 +178,3 @@ class Decider:
             store.delete(instruction.key)
         except OSError as error:  # it is swept when the search is opened again
             _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)
-
-
-

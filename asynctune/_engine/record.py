@@ -48,6 +48,4 @@ def chain(previous: bytes, payload: bytes) -> bytes:
 
 def event_of(record: Record) -> Event:
     """The public view of a record."""
-    return Event(
-        seq=record.seq, at=record.stimulus.at, cause=type(record.stimulus).__name__, happened=tuple(record.happened)
-    )
+    return Event(seq=record.seq, at=record.stimulus.at, cause=type(record.stimulus).__name__, happened=tuple(record.happened))

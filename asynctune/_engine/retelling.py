@@ -1,4 +1,5 @@
-"""The trials of a search from its records alone, for those who only look: no machine, no plugin, nothing that could disagree."""
+"""The trials of a search from its records alone, for those who only look: no machine, no plugin, nothing that could
+disagree."""
 
 from __future__ import annotations
 

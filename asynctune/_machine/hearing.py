@@ -72,7 +72,6 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
     refused = _refusal(launch, message)
     if refused is not None:
         search.halt(trial, refused, Failure(kind=FailureKind.REFUSED, message=refused))
-        answer(search, launch, message)
         return
     is_new = message.step > trial.mark
     judged = is_new and value is not None
@@ -94,7 +93,6 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
         _objective_missing(search, trial, message.metrics)
     if is_new:
         _judge(search, trial, judged=judged)
-    answer(search, launch, message)
 
 
 def _refusal(launch: Launch, message: MetricsReported) -> str | None:
@@ -118,8 +116,11 @@ def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
         search.obey(search.consult.reported(view, report))
 
 
-def answer(search: Situation, launch: Launch, message: MetricsReported) -> None:
-    """Answer a report: to go on, if the launch was not told to stop."""
+def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> None:
+    """Answer a report, when all that follows from it is decided: to go on, if the launch was not told to stop."""
+    launch = search.book.trials[message.trial].launch
+    if isinstance(message, ParametersDeclared) or launch is None:
+        return
     what = What.GO if launch.halted is None else What.STOP
     said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
     search.do.append(AnswerReport(said))

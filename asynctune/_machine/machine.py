@@ -42,7 +42,6 @@ from asynctune._machine.stimuli import (
 )
 from asynctune.errors import SpaceError, WireError
 from asynctune.events import Happening, SearchOpened
-from asynctune.messages import MetricsReported
 from asynctune.records import State
 from asynctune.space import Space
 from asynctune.wire import decode, encode
@@ -106,6 +105,8 @@ class Machine(Situation):
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)
         settling.settle(self)
+        if isinstance(stimulus, Heard):
+            hearing.answer(self, stimulus.message)
         return Decision(self.do, tuple(self.happened), tuple(self.consult.answers))
 
     def check(self) -> None:
@@ -145,9 +146,8 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
                 return True
             if isinstance(stimulus, LaunchEnded) or (trial.state is State.RUNNING and trial.launch.failure is None):
                 return False
-            if isinstance(said, MetricsReported):
-                # It was sent before the verdict was heard: nothing that it says counts, but it waits for an answer.
-                hearing.answer(search, trial.launch, said)
+            # It was sent before the verdict was heard: nothing that it says counts, but it may wait for an answer.
+            hearing.answer(search, stimulus.message)
             return True
         case Suggested(ask=number):
             return number not in search.asks.in_flight

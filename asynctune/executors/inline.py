@@ -199,28 +199,33 @@ class InlineExecutor(Executor):
 
     @property
     def is_open(self) -> bool:
+        """See `Executor.is_open`."""
         return self._open
 
     async def open(self) -> None:
+        """See `Executor.open`."""
         self._open = True
 
     async def attach(self, recipe: Recipe, listener: Listener) -> Attachment:
+        """See `Executor.attach`."""
         if not self._open:
             raise ExecutorError("the executor is not open")
         trainable = find(recipe.trainable) if isinstance(recipe.trainable, str) else recipe.trainable
         if not is_async(trainable):
-            message = f"InlineExecutor runs async functions, and {name_of(trainable)} is not one: it would block your event loop"
+            message = f"InlineExecutor runs async functions, and {name_of(trainable)} is not one: it would block your loop"
             raise TrainableError(f"{message}. Make it `async def`, or use LocalExecutor.")
         attachment = _InlineAttachment(recipe, listener, trainable)
         self._attachments.append(attachment)
         return attachment
 
     def close(self) -> None:
+        """See `Executor.close`."""
         self._open = False
         for attachment in self._attachments:
             attachment.close()
 
     async def wait_closed(self) -> None:
+        """See `Executor.wait_closed`."""
         for attachment in self._attachments:
             await attachment.wait_closed()
         self._attachments.clear()

@@ -173,7 +173,7 @@ def test_waiting_gives_the_slot_back_until_something_happens() -> None:
     assert started(driven) == [0]
     assert driven.suggest(x=2) == []
     assert driven.grant() == [ReleaseSlot()]
-    assert driven.report(0, 2, loss=1.0) == [AnswerReport(answer(0, 1, 2)), RequestSlots(1)]
+    assert driven.report(0, 2, loss=1.0) == [RequestSlots(1), AnswerReport(answer(0, 1, 2))]
 
 
 @pytest.mark.parametrize("choice", ["NEW", "WAIT"])

@@ -363,6 +363,13 @@ def test_the_time_budget_is_search_time_over_all_openings() -> None:
     ]
 
 
+def test_a_report_that_ends_the_search_is_answered_with_stop() -> None:
+    driven = Driven(stop=lambda: (TimeBudget(30),))
+    driven.start()
+    driven.at = 31.0
+    assert driven.report(0, 1, loss=1.0)[-1] == AnswerReport(answer(0, 1, 1, "time budget of 30 s"))
+
+
 @frozen
 class Enough:
     """Ends the search when so many trials are COMPLETED."""

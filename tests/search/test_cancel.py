@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Awaitable, Coroutine, Generator
@@ -109,10 +110,8 @@ def run_cancelling_turn(when: int, storage: Path) -> bool:
 
     async def main() -> None:
         asyncio.get_running_loop().set_task_factory(factory)
-        try:
+        with contextlib.suppress(asyncio.CancelledError, at.errors.SearchError):
             (await asyncio.create_task(small(steps, storage, trials=2))).close()
-        except (asyncio.CancelledError, at.errors.SearchError):
-            pass
 
     asyncio.run(main())
     return any(counted.reached for counted in reached)

@@ -27,6 +27,10 @@ async def search(trainable: Any, **options: Any) -> at.Result:
     return await at.search(trainable, **given)
 
 
+def outcomes(result: at.Result) -> dict[int, Any]:
+    return {trial.id: (trial.values, trial.score) for trial in result.trials.values()}
+
+
 async def test_a_search_finds_the_best_and_leaves_nothing() -> None:
     before = snapshot()
     with await search(descend) as result:
@@ -39,7 +43,7 @@ async def test_a_search_finds_the_best_and_leaves_nothing() -> None:
 
 async def test_the_same_seed_gives_the_same_trials_with_any_number_of_workers() -> None:
     one, many = [await search(descend, executor=at.InlineExecutor(workers)) for workers in (1, 5)]
-    assert {t.id: (t.values, t.score) for t in one.trials.values()} == {t.id: (t.values, t.score) for t in many.trials.values()}
+    assert outcomes(one) == outcomes(many)
 
 
 async def test_a_number_a_dict_and_a_list_are_results() -> None:
@@ -69,16 +73,14 @@ async def test_a_finished_search_is_not_run_again(tmp_path: Path) -> None:
         raise AssertionError("it ran again")
 
     second = await search(never, storage=tmp_path)
-    assert {t.id: (t.values, t.score) for t in second.trials.values()} == {
-        t.id: (t.values, t.score) for t in first.trials.values()
-    }
+    assert outcomes(second) == outcomes(first)
 
 
 async def test_more_trials_go_on_where_the_search_ended(tmp_path: Path) -> None:
     whole = await search(descend, max_trials=9)
     await search(descend, storage=tmp_path, max_trials=4)
     more = await search(descend, storage=tmp_path, max_trials=9)
-    assert {t.id: (t.values, t.score) for t in more.trials.values()} == {t.id: (t.values, t.score) for t in whole.trials.values()}
+    assert outcomes(more) == outcomes(whole)
 
 
 async def test_leaving_early_sets_aside_what_runs_and_it_can_be_resumed(tmp_path: Path) -> None:

@@ -84,7 +84,10 @@ def test_killed_ten_times_it_finishes(tmp_path: Path) -> None:
     gone(mark, 1.0)
     records = read_records(storage)
     reported = {
-        (h.trial, h.launch, h.step) for r in records for h in r.happened if type(h).__name__ == "Reported"  # type: ignore[union-attr]
+        (h.trial, h.launch, h.step)
+        for r in records
+        for h in r.happened
+        if type(h).__name__ == "Reported"  # type: ignore[union-attr]
     }
     lines = [line.split() for line in said.read_text().splitlines()]
     acknowledged = {(int(trial), int(launch), int(step)) for what, trial, launch, step in lines if what == "acknowledged"}

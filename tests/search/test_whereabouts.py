@@ -82,18 +82,19 @@ def test_in_a_notebook(tmp_path: Path) -> None:
         "print(sorted(t.state.value for t in result.trials.values()), [len(t.reports) for t in result.trials.values()])",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=150, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=150, kernel_name="python3", resources=where).execute()
     assert WANTED in "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
 
 
 def test_a_module_that_runs_tensorflow_when_it_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere.py").write_text("import tensorflow as tf\nONE = tf.random.normal((64, 64)) @ tf.ones((64, 64))\n" + TRAIN)
+    operation = "import tensorflow as tf\nONE = tf.random.normal((64, 64)) @ tf.ones((64, 64))\n"
+    (tmp_path / "elsewhere.py").write_text(operation + TRAIN)
     (tmp_path / "script.py").write_text("train = 'elsewhere:train'\n" + RUN)
     assert WANTED in runs([sys.executable, "script.py"], tmp_path)
 
 
 def test_a_script_that_holds_a_tensor(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(
-        "import tensorflow as tf\nONE = tf.ones((64, 64))\n" + TRAIN.replace("import keras, numpy", "import keras, numpy; ONE @ ONE") + RUN
-    )
+    train = TRAIN.replace("import keras, numpy", "import keras, numpy; ONE @ ONE")
+    (tmp_path / "script.py").write_text("import tensorflow as tf\nONE = tf.ones((64, 64))\n" + train + RUN)
     assert WANTED in runs([sys.executable, "script.py"], tmp_path)
