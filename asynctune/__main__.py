@@ -47,10 +47,10 @@ def _show(directory: Path) -> str:
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
     if held is not None:
         status = f"running in {held}"
-    elif said.ended is not None:
-        status = f"ended: {said.ended.splitlines()[0]}"
-    else:
+    elif said.ended is None:
         status = "interrupted; start it again to go on"
+    else:
+        status = f"ended: {said.ended.reason.splitlines()[0]}" + ("; start it again to go on" if said.ended.error else "")
     head = f"{directory}: {len(said.trials)} trials ({listed}), {status}"
     return f"{head}\n{table(said.trials, said.settings.objective, live=held is not None)}\n"
 

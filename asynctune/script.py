@@ -48,9 +48,8 @@ def run(trainable: Any, space: Any = None, *, display: bool = True, **options: U
         again = f"Run it again to go on from {storage}." if storage else "Give storage= a directory to be able to go on."
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(f"\nThe search was interrupted. {again}\n")
-        if terminated:
-            raise SystemExit(128 + terminated[0]) from None
-        raise
+    # Raised out here, it comes without the traceback of a loop that was only waiting.
+    raise SystemExit(128 + terminated[0]) if terminated else KeyboardInterrupt
 
 
 async def _shown(search: Search, terminated: list[int], *, display: bool, objective: Any) -> Result:
@@ -62,9 +61,13 @@ async def _shown(search: Search, terminated: list[int], *, display: bool, object
             followed = asyncio.create_task(console.follow(search.events()))
             try:
                 result = await search.result()
-                await followed
-            finally:
+            except asyncio.CancelledError:
                 followed.cancel()
+                raise
+            except Exception:
+                await followed  # what came before the error is worth reading
+                raise
+            await followed
         console.summary(result.reason)
         return result
 

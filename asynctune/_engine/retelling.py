@@ -23,17 +23,18 @@ class Retold:
     Args:
         settings: of the last opening; None when nothing is recorded.
         trials: as they stood at the last record.
-        ended: why the search ended, if it did and was not opened again.
+        ended: how the search ended, if it did and was not opened again.
     """
 
     settings: Settings | None
     trials: list[TrialView]
-    ended: str | None
+    ended: SearchEnded | None
 
 
 def retold(records: Iterable[Record]) -> Retold:
     """Apply what happened, and nothing else."""
-    settings, ended = None, None
+    settings: Settings | None = None
+    ended: SearchEnded | None = None
     trials = dict[TrialId, Trial]()
     for record in records:
         at = record.stimulus.at
@@ -43,8 +44,8 @@ def retold(records: Iterable[Record]) -> Retold:
             match happening:
                 case SearchOpened():
                     ended = None
-                case SearchEnded(reason=reason):
-                    ended = reason
+                case SearchEnded():
+                    ended = happening
                 case TrialAdded(trial=number, values=values):
                     trials[number] = Trial(number, 0, values, at)
                 case ParametersUsed(trial=number, values=values):

@@ -179,6 +179,7 @@ async def main():
         search = Search()
         search.attachment = await executor.attach(recipe(helpful, Path(sys.argv[1])), search)
         if sys.argv[2] == "fork" and os.fork() == 0:
+            os.close(1)
             time.sleep(600)
         search.start(0, {"end": "wait"})
         await search.report_of(0)

@@ -1,0 +1,119 @@
+"""Scripts: what `run()` prints, how it takes Ctrl-C and SIGTERM, and what `asynctune show` says of a search."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asynctune as at
+from asynctune.__main__ import main
+from asynctune.errors import ConfigurationError
+from tests.search.test_kill import gone
+from tests.search.trainables import steps
+
+pytestmark = pytest.mark.process
+
+SCRIPT = """
+import sys, time
+import asynctune as at
+
+def train(trial):
+    x = trial.hp.Float("x", 0.0, 1.0)
+    for step in range(1, 4):
+        trial.report(step=step, loss=x + 1 / step)
+    if sys.argv[1] == "wait" and trial.id > 1:
+        with open(sys.argv[4], "w") as fifo:
+            fifo.write("waiting")
+        while True:
+            time.sleep(1)
+
+at.run(
+    train, objective=at.Objective("loss", "min"), max_trials=4, seed=1, limits=at.Limits(grace=float(sys.argv[3])),
+    storage=sys.argv[2], executor=at.LocalExecutor(2),
+)
+"""
+
+
+def start(tmp_path: Path, how: str, grace: float = 0.2) -> tuple[subprocess.Popen[str], str]:
+    mark = f"SCRIPT={tmp_path}"
+    os.mkfifo(tmp_path / "fifo")
+    command = [sys.executable, "-c", SCRIPT, how, str(tmp_path / "search"), str(grace), str(tmp_path / "fifo")]
+    environment = {**os.environ, "SCRIPT": str(tmp_path)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True), mark
+
+
+def until_two_trials_wait(tmp_path: Path) -> None:
+    heard = ""
+    while heard != "waiting" * 2:
+        heard += (tmp_path / "fifo").read_text()
+
+
+def test_it_prints_a_line_for_each_trial_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process, mark = start(tmp_path, "run")
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    gone(mark, 1.0)
+    assert printed.count("loss") >= 5
+    assert "best so far" in printed
+    assert "every trial has ended" in printed
+    table = printed[printed.index("trial  state") :].splitlines()
+    assert len(table) >= 5
+
+    assert main(["show", str(tmp_path / "search")]) == 0
+    shown = capsys.readouterr().out
+    assert "4 trials (4 completed), ended: every trial has ended" in shown
+    assert table[1] in shown
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], signum: int, code: int
+) -> None:
+    process, mark = start(tmp_path, "wait")
+    until_two_trials_wait(tmp_path)
+    assert main(["show", str(tmp_path / "search")]) == 0
+    assert f"running in process {process.pid}" in capsys.readouterr().out
+    os.killpg(process.pid, signum)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode in (code, -signum)
+    assert f"Run it again to go on from {tmp_path / 'search'}" in said
+    gone(mark, 1.0)
+    assert main(["show", str(tmp_path / "search")]) == 0
+    assert "start it again to go on" in capsys.readouterr().out
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
+    process, mark = start(tmp_path, "wait", grace=3600)
+    until_two_trials_wait(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    gone(mark, 1.0)
+
+
+def test_a_closed_output_does_not_end_the_search(tmp_path: Path) -> None:
+    process, mark = start(tmp_path, "run")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    process.communicate(timeout=60)
+    gone(mark, 1.0)
+    assert main(["show", str(tmp_path / "search")]) == 0
+
+
+def test_show_says_that_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(tmp_path)]) == 1
+    assert "there is no search" in capsys.readouterr().err
+
+
+async def test_run_inside_a_loop_says_what_to_write() -> None:
+    with pytest.raises(ConfigurationError, match="await asynctune.search"):
+        at.run(steps, objective=at.Objective("loss", "min"), max_trials=1)
