@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 
 import asynctune as at
+from asynctune.events import Finished, Started
 from bench.common import Pair, in_turns, show
 
 _FORKS = """
@@ -42,35 +44,38 @@ def nothing(trial: at.Trial) -> float:
     return 0.0
 
 
-async def searched(executor: at.Executor, trials: int) -> float:
-    """Trials a second of a whole search, durable in a directory; start-up left out by an executor that is shared."""
-    with tempfile.TemporaryDirectory() as directory:
-        first, last = 0.0, 0.0
-        search = at.Search(
-            nothing, {"x": at.Float(0, 1)}, objective=at.Objective("y", "min"), max_trials=trials, executor=executor,
-            storage=directory, seed=0,
-        )  # fmt: skip
-        async with search:
-            async for event in search.events():
-                for happening in event.happened:
-                    name = type(happening).__name__
-                    if name == "Started" and not first:
-                        first = event.at
-                    elif name == "Finished":
-                        last = event.at
-            result = await search.result()
-        if sum(trial.score == 0.0 for trial in result.trials.values()) != trials:
-            raise RuntimeError(f"not every trial was completed: {result}")
-        return trials / (last - first)
+async def searched(executor: at.Executor, trials: int, directory: str) -> float:
+    """Trials a second of a whole search, durable in a new directory; start-up left out by an executor that is shared."""
+    first, last = 0.0, 0.0
+    search = at.Search(
+        nothing,
+        {"x": at.Float(0, 1)},
+        objective=at.Objective("y", "min"),
+        max_trials=trials,
+        executor=executor,
+        storage=tempfile.mkdtemp(dir=directory),
+        seed=0,
+    )
+    async with search:
+        async for event in search.events():
+            for happening in event.happened:
+                if not first and isinstance(happening, Started):
+                    first = event.at
+                elif isinstance(happening, Finished):
+                    last = event.at
+        result = await search.result()
+    if sum(trial.score == 0.0 for trial in result.trials.values()) != trials:
+        raise RuntimeError(f"not every trial was completed: {result}")
+    return trials / (last - first)
 
 
-def ours(isolation: str, workers: int, trials: int, preload: list[str]) -> float:
+def ours(isolation: str, workers: int, trials: int, preload: list[str], directory: str) -> float:
     """Trials a second."""
 
     async def main() -> float:
         async with at.LocalExecutor(workers, isolation=isolation, preload=preload) as executor:  # type: ignore[arg-type]
-            await searched(executor, 2 * workers)  # what is used for the first time is not what we measure
-            return await searched(executor, trials)
+            await searched(executor, 2 * workers, directory)  # what is used for the first time is not what we measure
+            return await searched(executor, trials, directory)
 
     return asyncio.run(main())
 
@@ -133,21 +138,23 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--tensorflow", action="store_true", help="also with TensorFlow in the zygote")
     given = parser.parse_args()
-    n = given.trials
+    # One directory for all turns, removed at the end: a file system that has just deleted thousands of files is slow to make
+    # new ones, which has nothing to do with what is measured here.
+    with tempfile.TemporaryDirectory() as directory:
+        return show(measured(given.turns, given.trials, directory, tensorflow=given.tensorflow))
+
+
+def measured(turns: int, trials: int, directory: str, *, tensorflow: bool) -> list[Pair]:
+    """Each rate beside its floor."""
     pairs = []
-    for name, preload, count, target in (
-        ("fresh, 2 workers", [], n, 0.45),
-        *([("fresh, 2 workers, TensorFlow in the zygote", ["tensorflow"], n // 4, 0.6)] if given.tensorflow else []),
-    ):
-        mine, floor = in_turns(
-            given.turns,
-            lambda p=preload, c=count: ours("trial", 2, c, p),  # type: ignore[misc]
-            lambda p=preload, c=count: forks(c, p),  # type: ignore[misc]
-        )
+    kinds = [("fresh, 2 workers", list[str](), trials, 0.45)]
+    if tensorflow:
+        kinds.append(("fresh, 2 workers, TensorFlow in the zygote", ["tensorflow"], trials // 4, 0.6))
+    for name, preload, count, target in kinds:
+        mine, floor = in_turns(turns, partial(ours, "trial", 2, count, preload, directory), partial(forks, count, preload))
         pairs.append(Pair(name, "/s", mine, floor, target))
-    mine, floor = in_turns(given.turns, lambda: ours("worker", 8, 3 * n, []), lambda: round_trips(20 * n))
-    pairs.append(Pair("reused, 8 workers", "/s", mine, floor, 0.08))
-    return show(pairs)
+    mine, floor = in_turns(turns, partial(ours, "worker", 8, 3 * trials, [], directory), partial(round_trips, 20 * trials))
+    return [*pairs, Pair("reused, 8 workers", "/s", mine, floor, 0.08)]
 
 
 if __name__ == "__main__":

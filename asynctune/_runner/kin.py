@@ -75,7 +75,8 @@ class Kin:
         ended = []
         with contextlib.suppress(ChildProcessError):
             while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                kill_family(info.si_pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(info.si_pid, signal.SIGKILL)
                 os.waitpid(info.si_pid, 0)
                 name = self._names.pop(info.si_pid, None)
                 if name is not None:

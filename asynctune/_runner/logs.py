@@ -19,7 +19,7 @@ _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 def log_name(trial: TrialId, launch: LaunchNumber) -> str:
     """Where the log of a launch is, relative to the search's directory."""
-    return f"logs/{trial}/{launch}.log"
+    return f"logs/{trial}-{launch}.log"
 
 
 def open_log(path: str) -> int:

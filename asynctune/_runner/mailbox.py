@@ -53,6 +53,6 @@ class Mailbox:
         """The next descriptor, in the order in which they were sent; the caller's to close."""
         return self._descriptors.popleft()
 
-    def send(self, body: bytes) -> None:
-        """Send a frame, waiting until it is taken."""
-        self._control.sendall(frame(body))
+    def send(self, *bodies: bytes) -> None:
+        """Send these, each as a frame, waiting until they are taken."""
+        self._control.sendall(b"".join(map(frame, bodies)))

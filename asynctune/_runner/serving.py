@@ -29,7 +29,8 @@ from asynctune.wire import decode, encode
 
 __all__ = ["Server", "settle"]
 
-_LOOK_AT_LOGS = 1.0
+_LOOK_AT_LOGS = 1.0  # seconds
+_TOGETHER = 0.02  # seconds that the report of a good end may wait
 _SPAWNED = (
     "import importlib, sys, typing; sys.path.insert(0, sys.argv[1]); import asynctune; del sys.path[0]; "
     "from asynctune._runner.spawned import spawned; spawned(*map(int, sys.argv[2:5]))"
@@ -87,6 +88,8 @@ class Server:
         self._spawn = spawn
         self._kin = Kin()
         self._pid = os.getpid()
+        self._reports: list[bytes] = []
+        self._due: float | None = None
 
     def serve(self) -> NoReturn:
         """Serve until the executor is gone. Runners end with this process; what they leave falls to the root."""
@@ -95,11 +98,14 @@ class Server:
         poll.register(self._kin.fileno(), select.POLLIN)
         look = time.monotonic() + _LOOK_AT_LOGS
         while True:
-            for descriptor, _ in poll.poll(_LOOK_AT_LOGS * 1000 if self._kin else None):
+            wait = _TOGETHER if self._due is not None else _LOOK_AT_LOGS if self._kin else None
+            for descriptor, _ in poll.poll(wait * 1000 if wait is not None else None):
                 if descriptor == self._mailbox.fileno():
                     self._obey()
                 else:
                     self._reap()
+            if self._due is not None and time.monotonic() >= self._due:
+                self._report()
             if time.monotonic() > look:
                 look = time.monotonic() + _LOOK_AT_LOGS
                 for pid in self._kin.pids:
@@ -153,10 +159,23 @@ class Server:
 
     def _reap(self) -> None:
         ended = self._kin.reap()
-        self._kin.kill_strays()
         for each in ended:
             message = RunnerEnded(runner=each.name, exit_code=each.exit_code, signal=each.signal)
-            self._mailbox.send(encode(message, FromSearch))
+            self._reports.append(encode(message, FromSearch))
+        if any(each.exit_code != 0 for each in ended):
+            self._report()
+        elif self._due is None:
+            # A runner that ended well has said all that matters, and its channel's end says the rest. So its report may wait for
+            # others, and one look for strays, one message and one waking of the executor serve them all.
+            self._due = time.monotonic() + _TOGETHER
+
+    def _report(self) -> None:
+        """Kill what the ended runners have left behind, and say that they ended."""
+        self._due = None
+        self._kin.kill_strays()
+        if self._reports:
+            self._mailbox.send(*self._reports)
+            self._reports = []
 
 
 def _become_interpreter(channel: int, parcel: int, *, reuse: bool) -> NoReturn:

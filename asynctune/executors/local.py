@@ -30,7 +30,7 @@ _MOST_LOSSES = 3
 class LocalExecutor(Executor):
     """Runs each trial in a process of its own, on this machine. Linux only.
 
-    What a trial writes to stdout and stderr goes to `logs/<trial>/<launch>.log` in the search's directory. A log that grows
+    What a trial writes to stdout and stderr goes to `logs/<trial>-<launch>.log` in the search's directory. A log that grows
     over 16 MiB is cut to its beginning and its newest part.
 
     Args:

@@ -1,4 +1,4 @@
-"""What we test with, you test with: contracts for plugins, and rehearsals that drive one by hand.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, and whole simulated searches.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
+    from asynctune.testing.simulation import Behaviour, SimulatedSearch
 
-__all__ = ["OracleContract", "OracleRehearsal", "SchedulerContract", "SchedulerRehearsal"]
+__all__ = [
+    "Behaviour",
+    "OracleContract",
+    "OracleRehearsal",
+    "SchedulerContract",
+    "SchedulerRehearsal",
+    "SimulatedSearch",
+]
 
 _HOME: Final = {
+    "Behaviour": "simulation",
     "OracleContract": "contracts",
     "OracleRehearsal": "rehearsal",
     "SchedulerContract": "contracts",
     "SchedulerRehearsal": "rehearsal",
+    "SimulatedSearch": "simulation",
 }
 
 

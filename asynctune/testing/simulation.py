@@ -10,18 +10,20 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
 from asynctune._engine.actor import Answered, Caller, History, replay
-from asynctune._engine.opening import check_settings, fold
+from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.pool import Pool
 from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import (
     AnswerReport,
     Ask,
+    DeleteCheckpoint,
     EndSearch,
     Instruction,
     ReleaseSlot,
@@ -33,11 +35,24 @@ from asynctune._machine.instructions import (
     WakeAt,
 )
 from asynctune._machine.machine import Machine
-from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, SlotGranted, Stimulus, Suggested, Ticked
+from asynctune._machine.stimuli import (
+    Heard,
+    LaunchEnded,
+    Opened,
+    Settings,
+    SlotGranted,
+    Stimulus,
+    Suggested,
+    Ticked,
+    WorkersSet,
+)
+from asynctune._runner.failures import failure_of
+from asynctune.errors import FailedTrialError, FatalError, SpaceError
 from asynctune.messages import (
     Answer,
     Died,
     Ending,
+    FromRunner,
     MetricsReported,
     ParametersDeclared,
     RunTrial,
@@ -53,6 +68,7 @@ from asynctune.records import (
     CheckpointPolicy,
     Failure,
     FailurePolicy,
+    LaunchNumber,
     Limits,
     Metrics,
     Resources,
@@ -63,39 +79,45 @@ from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import HyperParameters, Space
 from asynctune.stoppers import Stopper
+from asynctune.wire import decode, encode
 
 __all__ = ["Behaviour", "SimulatedSearch"]
+
+_Key: TypeAlias = tuple[TrialId, LaunchNumber]
 
 
 @frozen(kw_only=True)
 class Behaviour:
-    """What a simulated launch does.
+    """What a simulated launch does once it runs.
 
     Args:
         reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
         ending: metrics to return, None to return nothing, a `Failure` to raise, or a `Died` to die of.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
-        asks: the parameters that it names before its first report, as `trial.hp` would.
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
     ending: Metrics | Failure | Died | None = None
     lasts: float = 0.0
     checkpoints: bool = False
-    asks: Callable[[HyperParameters], object] | None = None
 
 
-Script: TypeAlias = Callable[[RunTrial], Behaviour]
+Script: TypeAlias = Callable[[RunTrial, HyperParameters], Behaviour]
+Command: TypeAlias = tuple[float, Callable[[float], Stimulus]]
 
 
 @define
 class _Launch:
     order: RunTrial
     behaviour: Behaviour
+    hp: HyperParameters
     step: int
-    told_to_stop: bool = False
     over: bool = False
+
+    @property
+    def key(self) -> _Key:
+        return self.order.trial, self.order.launch
 
 
 @define(kw_only=True)
@@ -103,10 +125,12 @@ class SimulatedSearch:
     """A search whose trials behave as `script` says.
 
     Args:
-        script: what a launch does, from its order.
+        script: what a launch does, from its order and its hyperparameters, which it may ask for values as a trial does. It may
+            raise `FailedTrialError` and `FatalError` as a trial does, too.
         oracle, scheduler, stoppers: used as they are, not copied.
         space: declared, or None.
         workers: how many trials run at once.
+        commands: what the user says and when: (search time, what makes the stimulus from that time).
         ask_takes, start_takes, leave_takes: virtual seconds that an answer of the oracle, a start, and an end on request take.
         check: assert the machine's invariants after every stimulus.
         records: those of an earlier run, to be opened again.
@@ -124,6 +148,7 @@ class SimulatedSearch:
     failure: FailurePolicy = field(factory=FailurePolicy)
     limits: Limits = field(factory=Limits)
     checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
+    commands: Sequence[Command] = ()
     ask_takes: float = 0.0
     start_takes: float = 0.0
     leave_takes: float = 0.0
@@ -138,9 +163,11 @@ class SimulatedSearch:
     _now: float = field(init=False, default=0.0)
     _due: list[tuple[float, int, Callable[[], None]]] = field(init=False, factory=list)
     _order: itertools.count[int] = field(init=False, factory=itertools.count)
+    _timer: object = field(init=False, default=None)
     _held: list[int] = field(init=False, factory=list)
-    _slots: dict[tuple[int, int], int] = field(init=False, factory=dict)
-    _launches: dict[tuple[int, int], _Launch] = field(init=False, factory=dict)
+    _slots: dict[_Key, int] = field(init=False, factory=dict)
+    _launches: dict[_Key, _Launch] = field(init=False, factory=dict)
+    _stored: set[CheckpointKey] = field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         self.machine = Machine(self.scheduler, self.stoppers)
@@ -155,6 +182,7 @@ class SimulatedSearch:
         while self._due and self.end is None and (until is None or len(self.records) < until):
             self._now, _, act = heapq.heappop(self._due)
             act()
+        self._caller.close()
         return self
 
     @property
@@ -188,10 +216,13 @@ class SimulatedSearch:
         folded = fold(self.machine, self.records)
         if folded.seq:
             check_settings(self.machine.settings, self.settings(), adopt=False)
-        self._now = folded.at
+        self._now, self._stored = folded.at, referenced(self.machine)
         self.oracle.set_search(objective=self.objective, seed=self.seed)
         fresh, diverged = replay(self._caller, History(folded.calls, folded.answers))
         self.divergences += [*self.machine.consult.divergences, *diverged]
+        for at, make in self.commands:
+            if at >= self._now:
+                self._later(at - self._now, partial(self._command, make))
         self._hear(Opened(at=self._now, wall=0.0, version="simulated", settings=self.settings()))
         for answer in fresh:
             self._suggest(answer)
@@ -205,6 +236,12 @@ class SimulatedSearch:
             self.records.append(record)
         for instruction in decision.instructions:
             self._act(instruction)
+
+    def _command(self, make: Callable[[float], Stimulus]) -> None:
+        stimulus = make(self._now)
+        if isinstance(stimulus, WorkersSet):
+            self._pool.resize(stimulus.slots)
+        self._hear(stimulus)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self._now + seconds, next(self._order), act))
@@ -225,10 +262,12 @@ class SimulatedSearch:
                 self._start(order)
             case AnswerReport(answer):
                 self._answer(answer)
-            case StopLaunch(trial, launch, _, grace):
-                self._later(min(grace, self.leave_takes), lambda: self._leave((trial, launch)))
+            case StopLaunch():
+                self._stop(instruction)
             case WakeAt(at):
-                self._later(max(0.0, at - self._now), lambda: self._hear(Ticked(at=self._now)))
+                self._wake_at(at)
+            case DeleteCheckpoint(key):
+                self._stored.remove(key)
             case EndSearch():
                 self.end = instruction
                 self._pool.withdraw(self)
@@ -244,28 +283,36 @@ class SimulatedSearch:
         self._held.append(slot)
         self._later(0.0, lambda: self._hear(SlotGranted(at=self._now)))
 
+    def _wake_at(self, at: float) -> None:
+        timer = self._timer = object()
+
+        def ring() -> None:
+            if self._timer is timer:  # there is one timer; a later order sets it anew
+                self._hear(Ticked(at=self._now))
+
+        self._later(max(0.0, at - self._now), ring)
+
     def _start(self, order: RunTrial) -> None:
-        key = (order.trial, order.launch)
-        self._slots[key] = self._held.pop()
-        launch = _Launch(order, self.script(order), order.step)
-        self._launches[key] = launch
-        if launch.behaviour.asks is not None:
-            self._later(self.start_takes, lambda: self._declare(launch))
-        self._later(self.start_takes, lambda: self._go_on(launch, 0))
-
-    def _declare(self, launch: _Launch) -> None:
-        order = launch.order
+        assert order.restore is None or order.restore in self._stored, f"{order.restore} was deleted, and is needed"
         hp = HyperParameters(order.space, order.values, order.fill)
-        assert launch.behaviour.asks is not None
-        launch.behaviour.asks(hp)
-        parameters, values = hp.drain()
-        message = ParametersDeclared(trial=order.trial, launch=order.launch, parameters=parameters, values=values)
-        self._hear(Heard(at=self._now, message=message))
+        try:
+            behaviour = self.script(order, hp)
+        except (FailedTrialError, FatalError, SpaceError) as error:
+            behaviour = Behaviour(ending=failure_of(error, None))
+        launch = _Launch(order, behaviour, hp, order.step)
+        self._slots[launch.key], self._launches[launch.key] = self._held.pop(), launch
+        self._later(self.start_takes, lambda: self._begin(launch))
 
-    def _go_on(self, launch: _Launch, done: int) -> None:
-        if launch.over:
-            return
-        reports = launch.behaviour.reports
+    def _begin(self, launch: _Launch) -> None:
+        parameters, values = launch.hp.drain()
+        if values and not launch.over:
+            trial, number = launch.key
+            message = ParametersDeclared(trial=trial, launch=number, parameters=parameters, values=values)
+            self._say(message)
+        self._go_on(launch)
+
+    def _go_on(self, launch: _Launch) -> None:
+        reports, done = launch.behaviour.reports, launch.step - launch.order.step
         if done == len(reports):
             self._later(launch.behaviour.lasts, lambda: self._finish(launch))
         else:
@@ -275,40 +322,47 @@ class SimulatedSearch:
         if launch.over:
             return
         launch.step += 1
-        order, step = launch.order, launch.step
-        key = CheckpointKey(order.trial, step, order.launch) if launch.behaviour.checkpoints else None
-        message = MetricsReported(
-            trial=order.trial, launch=order.launch, step=step, metrics=metrics, clock=self._now, checkpoint=key
-        )
-        self._hear(Heard(at=self._now, message=message))
+        (trial, number), step, key = launch.key, launch.step, None
+        if launch.behaviour.checkpoints:
+            key = CheckpointKey(trial, step, number)
+            self._stored.add(key)
+        self._say(MetricsReported(trial=trial, launch=number, step=step, metrics=metrics, clock=self._now, checkpoint=key))
+
+    def _say(self, message: ParametersDeclared | MetricsReported) -> None:
+        self._hear(Heard(at=self._now, message=decode(encode(message, FromRunner), FromRunner)))
 
     def _answer(self, answer: Answer) -> None:
-        launch = self._launches.get((answer.trial, answer.launch))
-        if launch is None:
-            return
+        launch = self._launches[answer.trial, answer.launch]
         if answer.what is What.GO:
-            self._go_on(launch, launch.step - launch.order.step)
+            self._go_on(launch)
         else:
-            self._later(self.leave_takes, lambda: self._leave((answer.trial, answer.launch)))
+            self._later(self.leave_takes, lambda: self._leave(launch, TrialLeft(trial=answer.trial, launch=answer.launch)))
 
-    def _leave(self, key: tuple[int, int]) -> None:
-        if key in self._launches:
-            self._over(TrialLeft(trial=key[0], launch=key[1]))
+    def _stop(self, instruction: StopLaunch) -> None:
+        trial, number = key = instruction.trial, instruction.launch
+        left: Ending = TrialLeft(trial=trial, launch=number)
+        ending = left if self.leave_takes <= instruction.grace else Died(trial=trial, launch=number, signal=9)
+        launch = self._launches[key]
+        self._later(min(instruction.grace, self.leave_takes), lambda: self._leave(launch, ending))
+
+    def _leave(self, launch: _Launch, ending: Ending) -> None:
+        if not launch.over:
+            self._over(launch, ending)
 
     def _finish(self, launch: _Launch) -> None:
         if launch.over:
             return
-        order, ending = launch.order, launch.behaviour.ending
+        (trial, number), ending = launch.key, launch.behaviour.ending
         if isinstance(ending, Died):
-            self._over(Died(trial=order.trial, launch=order.launch, exit_code=ending.exit_code, signal=ending.signal))
+            self._over(launch, Died(trial=trial, launch=number, exit_code=ending.exit_code, signal=ending.signal))
         elif isinstance(ending, Failure):
-            self._over(TrialRaised(trial=order.trial, launch=order.launch, failure=ending))
+            self._over(launch, TrialRaised(trial=trial, launch=number, failure=ending))
         else:
-            self._over(TrialReturned(trial=order.trial, launch=order.launch, metrics=ending))
+            self._over(launch, TrialReturned(trial=trial, launch=number, metrics=ending))
 
-    def _over(self, ending: Ending) -> None:
-        key = (ending.trial, ending.launch)
-        self._launches.pop(key).over = True
+    def _over(self, launch: _Launch, ending: Ending) -> None:
+        launch.over = True
+        del self._launches[launch.key]
         # As the loop does it: the end is heard, and in the same breath what the freed slot is granted to.
-        self._hear(LaunchEnded(at=self._now, ending=ending))
-        self._pool.release(self._slots.pop(key))
+        self._hear(LaunchEnded(at=self._now, ending=decode(encode(ending, Ending), Ending)))
+        self._pool.release(self._slots.pop(launch.key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -73,12 +74,12 @@ async def until(condition: Callable[[], Any]) -> None:
 @pytest.fixture(autouse=True)
 def _census() -> Iterator[None]:
     """Whatever a test does: afterwards no process, descriptor or thread is left of it."""
-    before, processes, threads = descriptors(), descendants(), set(psutil.Process().threads())
+    before, processes, threads = descriptors(), descendants(), threading.active_count()
     yield
     assert descendants() - processes == set()
     left = {number: target for number, target in descriptors().items() if number not in before}
     assert left == {}
-    assert len(psutil.Process().threads()) <= len(threads)
+    assert threading.active_count() == threads
 
 
 class Search:

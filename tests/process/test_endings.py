@@ -117,7 +117,7 @@ async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> 
             assert ending.failure.exit_code == code, name
             assert len(ending.failure.message) < 11_000
             assert len(ending.failure.traceback or "") < 70_000
-            assert ending.failure.log == f"logs/{number}/1.log"
+            assert ending.failure.log == f"logs/{number}-1.log"
             assert isinstance(await innocent, TrialReturned)
 
 
@@ -195,7 +195,7 @@ async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach
 
     async with attach(local, train) as search:
         await search.metrics()
-        log = (tmp_path / "logs/0/1.log").read_text()
+        log = (tmp_path / "logs/0-1.log").read_text()
 
     for part in ("print", "stderr, no newline", "os.write", "puts", "a shell", "the log"):
         assert f"from {part}" in log
@@ -219,7 +219,7 @@ async def test_a_flooded_log_is_cut(local: LocalExecutor, attach: Attach, tmp_pa
     async with attach(local, train) as search:
         await search.metrics()
 
-    log = tmp_path / "logs/0/1.log"
+    log = tmp_path / "logs/0-1.log"
     text = log.read_text()
     assert log.stat().st_size < cap
     assert text.startswith("the first line\n")

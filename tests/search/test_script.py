@@ -115,5 +115,5 @@ def test_show_says_that_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureF
 
 
 async def test_run_inside_a_loop_says_what_to_write() -> None:
-    with pytest.raises(ConfigurationError, match="await asynctune.search"):
+    with pytest.raises(ConfigurationError, match=r"await asynctune\.search"):
         at.run(steps, objective=at.Objective("loss", "min"), max_trials=1)

@@ -1,0 +1,110 @@
+"""Frames: what was sent comes out, however it was cut; anything else is one error."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asynctune._runner.framing import CAP, Frames, Line, frame
+from asynctune._runner.orders import FromSearch, Hello
+from asynctune.errors import WireError
+from asynctune.messages import FromRunner
+from asynctune.wire import decode
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20), st.lists(st.integers(1, 50), max_size=200))
+def test_cut_anywhere(bodies: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(map(frame, bodies))
+    frames, out = Frames(), []
+    for cut in cuts:
+        out += frames.feed(stream[:cut])
+        stream = stream[cut:]
+    out += frames.feed(stream)
+
+    assert out == bodies
+    assert not frames.torn
+
+
+@given(st.binary(min_size=1, max_size=100))
+def test_cut_short(body: bytes) -> None:
+    frames = Frames()
+
+    assert frames.feed(frame(body)[:-1]) == []
+    assert frames.torn
+    assert frames.feed(frame(body)[-1:]) == [body]
+
+
+@given(st.binary(max_size=300), st.lists(st.integers(1, 50), max_size=10))
+def test_anything_else_is_one_error(stream: bytes, cuts: list[int]) -> None:
+    frames = Frames()
+    try:
+        for cut in [*cuts, len(stream)]:
+            for body in frames.feed(stream[:cut]):
+                for kind in (FromRunner, FromSearch, Hello):
+                    with pytest.raises(WireError):
+                        decode(body, kind)
+            stream = stream[cut:]
+    except WireError:
+        return
+
+
+@pytest.mark.parametrize("length", [CAP + 1, 2**32 - 1])
+def test_a_length_over_the_cap_is_refused_at_once(length: int) -> None:
+    with pytest.raises(WireError, match="over the limit"):
+        Frames().feed(struct.pack(">I", length))
+
+
+def test_the_cap_itself_passes() -> None:
+    body = bytes(CAP)
+
+    assert Frames().feed(frame(body)) == [body]
+    with pytest.raises(WireError, match="over the limit"):
+        frame(body + b"x")
+
+
+def test_a_line() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line, other = Line(ours), Line(theirs)
+        assert line.receive_nowait() is None
+        other.send(b"one", b"", b"three")
+        assert [line.receive(), line.receive(), line.receive_nowait(), line.receive_nowait()] == [b"one", b"", b"three", None]
+        with pytest.raises(WireError):
+            line.send(b"fine", bytes(CAP + 1))
+        assert other.receive_nowait() is None
+        theirs.close()
+        with pytest.raises(EOFError):
+            line.receive()
+        with pytest.raises(EOFError):
+            line.receive_nowait()
+        with pytest.raises(OSError):
+            line.send(b"too late")
+
+
+def test_a_line_that_was_reset() -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        line = Line(ours)
+        line.send(b"unread")
+        theirs.close()
+        with pytest.raises(EOFError):
+            line.receive()
+
+
+def test_a_line_does_not_write_into_a_file(tmp_path: object) -> None:
+    # The trial has closed every descriptor, and a file of its own has got our number.
+    import os
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line = Line(ours)
+        with open(f"{tmp_path}/data", "wb") as file:
+            os.dup2(file.fileno(), ours.fileno())
+        with pytest.raises(OSError):
+            line.send(b"not for you")
+        with open(f"{tmp_path}/data", "rb") as file:
+            assert file.read() == b""
