@@ -66,7 +66,7 @@ def ask(search: Situation) -> None:
     if stock < wanted:
         # Several at a time, where that is allowed: their answers then share a wake-up and a commit.
         wanted = slots.held + min(ahead, 4 * slots.size)
-    if search.declined:
+    if search.declined == "WAIT":
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
         wanted = 0 if search.book.live else search.waiting.fresh_count + 1
     while stock < wanted and can_ask(search):

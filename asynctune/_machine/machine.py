@@ -100,7 +100,7 @@ class Machine(Situation):
             self.dropped += 1
             return Decision(self.do, void=True)
         if type(stimulus) is not SlotGranted:
-            self.declined = False  # whatever has happened may change the scheduler's mind
+            self.declined = None  # whatever has happened may change the scheduler's mind
         self.at = stimulus.at
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)

@@ -62,10 +62,10 @@ def _chosen(search: Situation) -> TrialId | None:
     choice = search.consult.choose(search.book.search_view(search.at, search.settings.objective))
     if choice == "NEW":
         new = search.waiting.new()
-        search.declined = new is None and not search.asks.in_flight and not asking.can_ask(search)
+        search.declined = "NEW" if new is None else None
         return new
     if choice == "WAIT":
-        search.declined = True
+        search.declined = "WAIT"
         return None
     if search.waiting.take(choice):
         return choice
@@ -73,7 +73,7 @@ def _chosen(search: Situation) -> TrialId | None:
     if trial is None or trial.state is not State.PENDING:
         who = search.consult.scheduler_name
         raise PluginError(f"{who}.choose_trial_to_run chose trial {choice}, which is not PENDING: nothing can be run for it")
-    search.declined = True  # its process is still on its way out; when that is gone, the scheduler is asked again
+    search.declined = "WAIT"  # its process is still on its way out; when that is gone, the scheduler is asked again
     return None
 
 
@@ -108,9 +108,11 @@ def _wanted(search: Situation) -> float:
     """How many slots there is work for."""
     if search.user_paused:
         return 0
-    if search.declined:
+    if search.declined == "WAIT":
         return search.waiting.owed_count
-    ready = len(search.waiting) + len(search.asks.in_flight)
+    # Where only a new trial is wanted, those that were set aside are no work.
+    waiting = search.waiting.owed_count + search.waiting.fresh_count if search.declined == "NEW" else len(search.waiting)
+    ready = waiting + len(search.asks.in_flight)
     if not asking.can_ask(search):
         return ready
     most = search.settings.max_trials
@@ -120,7 +122,7 @@ def _wanted(search: Situation) -> float:
 def _end_if_done(search: Situation) -> None:
     if search.book.live or search.asks.in_flight or asking.can_ask(search):
         return
-    if search.waiting and (search.user_paused or not search.declined):
+    if search.waiting and (search.user_paused or search.declined is None):
         return
     for trial in search.waiting.everyone():
         search.stop(search.book.trials[trial], "not promoted")

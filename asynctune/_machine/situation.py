@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from asynctune._machine.asks import Asks
 from asynctune._machine.book import Book
@@ -36,7 +37,8 @@ class Situation:
         opened: how often the search was opened; `dropped`: how many messages of dead launches were; `enqueued`: how many trials
             the user added.
         user_paused: the user wants nothing new to start.
-        declined: the scheduler chose to leave a free slot unused, and nothing has happened since that could change its mind.
+        declined: what the scheduler chose when it left a free slot unused ("NEW" where there was no new trial, or "WAIT"), as
+            long as nothing has happened that could change its mind.
         objective_seen: some report or result carried the objective.
         ending: why the search is ending, once it is; `over`: it has ended.
         woken: the search time for which a tick was ordered.
@@ -58,7 +60,7 @@ class Situation:
         self.dropped = 0
         self.enqueued = 0
         self.user_paused = False
-        self.declined = False
+        self.declined: Literal["NEW", "WAIT"] | None = None
         self.objective_seen = False
         self.ending: SearchEnded | None = None
         self.over = False

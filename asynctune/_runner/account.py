@@ -6,20 +6,19 @@ It stands between the trial that your function is handed and the line to the sea
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.metrics import as_metrics, as_step
-from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
+from asynctune._runner.quick import pack, unpack
+from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, What
 from asynctune.records import CheckpointKey, Metrics
 from asynctune.space.hyperparameters import HyperParameters
-from asynctune.wire import decode, encode
 
 __all__ = ["Account", "StopTrial", "only_stops"]
 
 
-class StopTrial(BaseException):  # noqa: N818 -- not an error: it leaves the function of a trial that was told to stop
+class StopTrial(BaseException):
     """Raised inside `report()` and `checkpoint()` when the trial is to stop. Let it pass."""
 
 
@@ -80,10 +79,9 @@ class Account:
             WireError: for more than 8 MiB of metrics. Nothing was sent.
         """
         clock = time.monotonic()
-        self.listen()
         self.obey()
         message = self._message(metrics, step, named, clock)
-        bodies = [sendable(encode(each, FromRunner)) for each in (*self.declared(), message)]
+        bodies = [sendable(pack(each)) for each in (*self.declared(), message)]
         try:
             self.line.send(*bodies)
         except OSError as error:
@@ -93,10 +91,9 @@ class Account:
         return message.step
 
     def _message(self, metrics: Any, step: Any, named: Metrics, clock: float) -> MetricsReported:
-        twice = sorted(metrics.keys() & named.keys()) if isinstance(metrics, Mapping) else []
-        if twice:
-            raise TypeError(f"metric {twice[0]!r} was given twice to report()")
-        numbers = as_metrics(metrics) | as_metrics(named)
+        numbers = as_metrics(named) if metrics is None else as_metrics(metrics) | as_metrics(named)
+        if metrics is not None and len(numbers) < len(metrics) + len(named):
+            raise TypeError(f"metric {min(metrics.keys() & named.keys())!r} was given twice to report()")
         if not numbers:
             raise TypeError("report() takes at least one metric, such as report(loss=0.5)")
         number = as_step(step, self.step)
@@ -142,7 +139,7 @@ class Account:
             raise StopTrial(self.stop)
 
     def _hear(self, body: bytes) -> Answer | None:
-        message: Any = decode(body, ToRunner)
+        message = unpack(body)
         if (message.trial, message.launch) != (self.order.trial, self.order.launch):
             return None
         if isinstance(message, Halt):

@@ -1,4 +1,4 @@
-"""The trial as an async function is handed it. Apart from `trial`, so that a runner which does not need asyncio does not import it."""
+"""The trial as an async function is handed it. Apart from `trial`: who needs no asyncio does not pay for importing it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asynctune._runner.account import Account
-from asynctune._runner.trial import NO_METRICS, TrialFace
+from asynctune._runner.trial import TrialFace
 
 __all__ = ["AsyncTrial", "run_async"]
 
@@ -19,7 +19,7 @@ class AsyncTrial(TrialFace):
         super().__init__(account, directory, data)
         self._one_report = asyncio.Lock()
 
-    async def report(self, metrics: Mapping[str, float] = NO_METRICS, /, *, step: int | None = None, **named: float) -> None:
+    async def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and await the answer. Takes, raises and does what `Trial.report` does."""
         async with self._one_report:
             account = self._account

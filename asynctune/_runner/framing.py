@@ -78,20 +78,27 @@ class Line:
 
     We keep a socket object and not a bare descriptor: if a trial closes every descriptor and opens a file that gets our number,
     `send` refuses to write into that file.
+
+    Args:
+        channel: the descriptor of a connected stream socket; this object's from now on. It can also come later.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
-        self._channel = channel
+    _channel: socket.SocketType
+
+    def __init__(self, channel: int | None = None) -> None:
         self._frames = Frames()
         self._ready: deque[bytes] = deque()
+        if channel is not None:
+            self.connect(channel)
+
+    def connect(self, channel: int) -> None:
+        """Use the socket of this descriptor."""
+        # The plain type: what `socket.socket` adds to it costs a fresh fork dearly, and is not needed here.
+        self._channel = socket.SocketType(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel)
 
     def fileno(self) -> int:
         """For those who wait in an event loop."""
         return self._channel.fileno()
-
-    def keep_to_oneself(self) -> None:
-        """Not open in what this process executes."""
-        self._channel.set_inheritable(False)
 
     def send(self, *bodies: bytes) -> None:
         """Send these, waiting until they are taken.

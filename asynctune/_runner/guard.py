@@ -4,7 +4,7 @@ It is started by exec and forks the root zygote before anything is imported. Fro
 process that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does
 the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants.
 
-It imports the standard library and two small modules of ours, runs no code but this, and so has nothing to fail with.
+It imports the standard library and three small modules of ours, runs no code but this, and so has nothing to fail with.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import signal
 import socket
 import time
 
+from asynctune._runner.forking import keep_hooks_aside
 from asynctune._runner.linux import adopt_orphans, children, die_with_parent, kill_family
 
 __all__ = ["guard", "last_rites"]
@@ -44,6 +45,7 @@ def guard(parent: int, lifeline: int, control: int) -> None:
         die_with_parent(me)
         os.close(watched)
         os.close(lifeline)
+        keep_hooks_aside()
         # Imported here, after the fork and before anything else: the guard itself never pays for it.
         importlib.import_module("asynctune._runner.zygote").root(me, socket.socket(fileno=control))
         os._exit(0)

@@ -10,12 +10,12 @@ __all__ = ["adopt_orphans", "children", "die_with_parent", "flush_c_stdio", "kil
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_SIGKILL = int(signal.SIGKILL)
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# Called with small non-negative integers and None only, which need no types declared; and declared types would cost each fork.
+_libc = ctypes.CDLL(None)
 _prctl = _libc.prctl
-_prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong]
 _fflush = _libc.fflush
-_fflush.argtypes = [ctypes.c_void_p]
 
 
 def adopt_orphans() -> None:
@@ -25,7 +25,7 @@ def adopt_orphans() -> None:
 
 def die_with_parent(parent: int) -> None:
     """Be killed when the thread that forked this process ends. Leaves at once if `parent` has ended already."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
 

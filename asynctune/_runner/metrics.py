@@ -9,14 +9,14 @@ from typing import Any
 
 __all__ = ["as_metrics", "as_number", "as_step", "is_number"]
 
-_NOT_NUMBERS = (bool, str, bytes, bytearray, complex)
+_NOT_NUMBERS = (bool, str, bytes, bytearray, complex, type)
 
 
 def is_number(value: Any) -> bool:
     """Whether `as_number` takes it."""
-    if isinstance(value, int | float):
-        return not isinstance(value, bool)
-    if value is None or isinstance(value, _NOT_NUMBERS) or isinstance(value, type) or type(value).__name__ == "bool_":
+    if isinstance(value, (int, float)):
+        return type(value) is not bool
+    if value is None or isinstance(value, _NOT_NUMBERS) or type(value).__name__ == "bool_":
         return False
     # NumPy scalars and arrays, tensors: of no dimension, and neither of bools nor of strings. NumPy 2 says `bool`, 1 `bool_`.
     shape = getattr(value, "shape", None)
@@ -51,13 +51,13 @@ def as_metrics(metrics: Any) -> dict[str, float]:
     Raises:
         TypeError, ValueError: naming the metric.
     """
-    if not isinstance(metrics, Mapping):
+    if type(metrics) is not dict and not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must be a dict of names to numbers, not {type(metrics).__name__} {_short(metrics)}")
     converted = {}
     for name, value in metrics.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"the name of a metric must be a string, not {_short(name)}")
-        converted[name] = as_number(name, value)
+        converted[name] = value if type(value) is float else as_number(name, value)
     return converted
 
 
@@ -71,14 +71,16 @@ def as_step(step: Any, last: int) -> int:
         return last + 1
     try:
         if isinstance(step, bool):
-            raise TypeError  # noqa: TRY301 -- a bool is an index too, and not a step
+            raise TypeError
         number = operator.index(step)
     except TypeError:
         if not (isinstance(step, float) and math.isfinite(step) and step.is_integer()):
             raise TypeError(f"step must be an integer, not {type(step).__name__} {_short(step)}") from None
         number = int(step)
     if number <= last:
-        raise ValueError(f"step must be above {last}, the last one; it is {number}. Steps start at 1 and increase within a launch")
+        raise ValueError(
+            f"step must be above {last}, the last one; it is {number}. Steps start at 1 and increase within a launch"
+        )
     return number
 
 

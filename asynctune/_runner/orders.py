@@ -143,11 +143,17 @@ class RootReady:
 
 @frozen(kw_only=True)
 class SearchEnded:
-    """A search's zygote is gone, and with it everything that it and its runners had started."""
+    """A search's zygote is gone, and with it everything that it and its runners had started.
+
+    Args:
+        exit_code, signal: how it ended; exactly one of the two is given, unless it was never started.
+        refused: why it was never started.
+    """
 
     search: int
-    exit_code: int | None
-    signal: int | None
+    exit_code: int | None = None
+    signal: int | None = None
+    refused: str | None = None
 
 
 # ------------------------------------------------------------------------------------------------------------ search

@@ -100,7 +100,8 @@ class Parcel:
     def load(self, name: str) -> Any:
         """The object that was pickled under this name; its arrays lie in the mapping."""
         count = len(self._index[name])
-        return pickle.loads(self._section(name, 0), buffers=[self._section(name, index) for index in range(1, count)])
+        buffers = [self._section(name, index) for index in range(1, count)]
+        return pickle.loads(self._section(name, 0), buffers=buffers)  # noqa: S301 -- our parent's, see above
 
     def _section(self, name: str, index: int) -> memoryview:
         start, length = self._index[name][index]

@@ -22,6 +22,7 @@ from asynctune._runner.loading import Loaded, load_data, load_trainable
 from asynctune._runner.logs import log_name, redirect_output
 from asynctune._runner.orders import Broken, Hello, Ready
 from asynctune._runner.parcel import Parcel
+from asynctune._runner.quick import pack
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
 from asynctune.errors import WireError
@@ -33,25 +34,26 @@ __all__ = ["Runner"]
 
 
 class Runner:
-    """Runs trials that arrive on `line`: one, or, where runners are reused, one after the other.
+    """Runs trials: one, or, where runners are reused, one after the other. Made in the zygote, once for all its forks.
 
     Args:
-        line: to the search.
         parcel: what the search sent.
         loaded: the trainable, if the zygote has loaded it.
         data: the search's data, if the zygote has loaded it.
         reuse: whether to wait for another trial when one has ended.
     """
 
-    def __init__(
-        self, line: Line, parcel: Parcel, *, loaded: Loaded | None, data: Mapping[str, Any] | None, reuse: bool
-    ) -> None:
-        self._line = line
+    def __init__(self, parcel: Parcel, *, loaded: Loaded | None, data: Mapping[str, Any] | None, reuse: bool) -> None:
+        self._line = Line()
         self._parcel = parcel
         self._work = parcel.work
         self._loaded = loaded
         self._data = data
         self._reuse = reuse
+
+    def connect(self, channel: int) -> None:
+        """Use the socket of this descriptor."""
+        self._line.connect(channel)
 
     def run(self, order: RunTrial | None = None) -> NoReturn:
         """Run `order`, and whatever comes, until there is nothing more to run; and leave the process."""
@@ -104,7 +106,7 @@ class Runner:
             else:
                 last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
         try:
-            return [sendable(encode(message, FromRunner)) for message in (*account.declared(), last)]
+            return [sendable(pack(message)) for message in (*account.declared(), last)]
         except WireError as error:
             failure = Failure(kind=FailureKind.INVALID_RESULT, message=f"its result cannot be sent: {error}", log=log)
             return [encode(TrialRaised(trial=order.trial, launch=order.launch, failure=failure), FromRunner)]
@@ -139,6 +141,8 @@ class Runner:
 
     def _flush(self) -> None:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BaseException):  # the trial may have replaced or closed it
+            try:
                 stream.flush()
+            except BaseException:  # noqa: BLE001, S112 -- the trial may have replaced or closed it
+                continue
         flush_c_stdio()

@@ -66,8 +66,8 @@ def rehearse() -> None:
 def _report(order: RunTrial) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        account = Account(order, Line(ours))
+        account = Account(order, Line(ours.detach()))
         account.hp.Int("i", 1, 9)
         step = account.report({"loss": 0.5}, None, {})
-        Line(theirs).send(encode(Answer(trial=0, launch=1, step=step, what=What.GO), ToRunner))
+        Line(theirs.detach()).send(encode(Answer(trial=0, launch=1, step=step, what=What.GO), ToRunner))
         account.wait_for_answer()

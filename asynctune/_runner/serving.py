@@ -6,8 +6,6 @@ import atexit
 import gc
 import os
 import select
-import signal
-import socket
 import sys
 import time
 import weakref
@@ -15,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asynctune._runner.framing import Line
+from asynctune._runner.forking import register_hooks
 from asynctune._runner.kin import Kin, forget_signals
 from asynctune._runner.linux import adopt_orphans, die_with_parent, flush_c_stdio
 from asynctune._runner.loading import Loaded
@@ -80,10 +78,8 @@ class Server:
         spawn: int | None,
     ) -> None:
         self._mailbox = mailbox
-        self._parcel = parcel
         self._work = parcel.work
-        self._loaded = loaded
-        self._data = data
+        self._runner = Runner(parcel, loaded=loaded, data=data, reuse=reuse)
         self._reuse = reuse
         self._spawn = spawn
         self._kin = Kin()
@@ -146,6 +142,7 @@ class Server:
         die_with_parent(self._pid)
         adopt_orphans()
         forget_signals()
+        register_hooks()
         # Our own descriptors are closed. What the user's modules opened when they were imported stays open, as it is theirs.
         for descriptor in (self._mailbox.fileno(), *self._kin.descriptors):
             os.close(descriptor)
@@ -154,8 +151,8 @@ class Server:
         show_gpus(order.gpus)
         if self._spawn is not None:
             _become_interpreter(channel, self._spawn, reuse=self._reuse)
-        line = Line(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel))
-        Runner(line, self._parcel, loaded=self._loaded, data=self._data, reuse=self._reuse).run(order.order)
+        self._runner.connect(channel)
+        self._runner.run(order.order)
 
     def _reap(self) -> None:
         ended = self._kin.reap()
@@ -165,8 +162,8 @@ class Server:
         if any(each.exit_code != 0 for each in ended):
             self._report()
         elif self._due is None:
-            # A runner that ended well has said all that matters, and its channel's end says the rest. So its report may wait for
-            # others, and one look for strays, one message and one waking of the executor serve them all.
+            # A runner that ended well has said all that matters, and its channel's end says the rest. So its report may wait
+            # for others, and one look for strays, one message and one waking of the executor serve them all.
             self._due = time.monotonic() + _TOGETHER
 
     def _report(self) -> None:
@@ -183,4 +180,5 @@ def _become_interpreter(channel: int, parcel: int, *, reuse: bool) -> NoReturn:
         os.set_inheritable(descriptor, True)
     start = sys.orig_argv[: sys.orig_argv.index("-c")]
     package = str(Path(__file__).parents[2])
-    os.execv(sys.executable, [*start, "-c", _SPAWNED, package, str(channel), str(parcel), str(int(reuse))])
+    numbers = [str(channel), str(parcel), str(int(reuse))]
+    os.execv(sys.executable, [*start, "-c", _SPAWNED, package, *numbers])  # noqa: S606 -- ourselves

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import signal
-import socket
 import sys
 
-from asynctune._runner.framing import Line
 from asynctune._runner.loading import stand_where_the_search_stands
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.process import Runner
@@ -29,10 +28,10 @@ def spawned(channel: int, parcel: int, reuse: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
-    line = Line(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, channel))
-    line.keep_to_oneself()
+    os.set_inheritable(channel, False)
     received = Parcel(parcel)
     stand_where_the_search_stands(received.work)
-    runner = Runner(line, received, loaded=None, data=None, reuse=bool(reuse))
+    runner = Runner(received, loaded=None, data=None, reuse=bool(reuse))
+    runner.connect(channel)
     runner.load()
     runner.run()

@@ -77,7 +77,7 @@ def show_gpus(gpus: str | None) -> None:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the generators that are global, in the libraries that are loaded: those made before a fork are the same in each child."""
+    """Seed the generators that are global in the libraries that are loaded: each fork would find them as they were."""
     random.seed(seed)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:

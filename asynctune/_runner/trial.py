@@ -10,8 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from asynctune._runner.account import Account
 from asynctune._runner.metrics import as_step
@@ -19,9 +18,7 @@ from asynctune.checkpoints import CheckpointStore, DirectoryStore
 from asynctune.records import CheckpointKey, LaunchNumber, Resources, TrialId, Values
 from asynctune.space.hyperparameters import HyperParameters
 
-__all__ = ["NO_METRICS", "Trial", "TrialFace", "nested"]
-
-NO_METRICS: Final[Mapping[str, float]] = MappingProxyType({})
+__all__ = ["Trial", "TrialFace", "nested"]
 
 
 class TrialFace:
@@ -161,7 +158,7 @@ class TrialFace:
 class Trial(TrialFace):
     """A trial, as a function is handed it."""
 
-    def report(self, metrics: Mapping[str, float] = NO_METRICS, /, *, step: int | None = None, **named: float) -> None:
+    def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and wait for the answer: returns to go on, leaves your function when the trial is to stop.
 
         Args:

@@ -101,7 +101,8 @@ class _Root:
         try:
             pid = os.fork()
         except OSError as error:
-            self._say_ended(Ended(order.search, error.errno or 1, None))
+            refused = SearchEnded(search=order.search, refused=f"could not be forked: {error}")
+            self._mailbox.send(encode(refused, FromRoot))
         else:
             if pid == 0:
                 try:
@@ -125,9 +126,6 @@ class _Root:
         self._leaving += self._kin.reap()
         if not self._kin.kill_strays():
             for ended in self._leaving:
-                self._say_ended(ended)
+                message = SearchEnded(search=ended.name, exit_code=ended.exit_code, signal=ended.signal)
+                self._mailbox.send(encode(message, FromRoot))
             self._leaving.clear()
-
-    def _say_ended(self, ended: Ended) -> None:
-        message = SearchEnded(search=ended.name, exit_code=ended.exit_code, signal=ended.signal)
-        self._mailbox.send(encode(message, FromRoot))

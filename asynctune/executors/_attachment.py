@@ -29,29 +29,18 @@ from asynctune._runner.orders import (
     RunnerEnded,
     SearchEnded,
     Serving,
-    Signal,
-    StartRunner,
-    ToSearch,
     Unclean,
 )
 from asynctune.errors import ExecutorError, TrainableError, WireError
 from asynctune.executors._family import Family
+from asynctune.executors._fleet import Fleet
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
-from asynctune.executors._runners import Runner, tail_of
+from asynctune.executors._runners import tail_of
 from asynctune.executors.base import Attachment, Listener, Recipe
-from asynctune.messages import (
-    Ending,
-    Lost,
-    MetricsReported,
-    ParametersDeclared,
-    RunTrial,
-    ToRunner,
-    TrialLeft,
-    TrialRaised,
-)
+from asynctune.messages import Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
-from asynctune.wire import decode, encode
+from asynctune.wire import decode
 
 __all__ = ["Host", "LocalAttachment", "how"]
 
@@ -107,21 +96,15 @@ class LocalAttachment(Attachment):
         #: The number of the zygote that we speak to; those of `_living` have not been seen to end yet.
         self._search: int | None = None
         self._living: set[int] = set()
-        #: By number, until they are reaped. By (trial, launch), while they run it. Those that wait for a trial.
-        self._runners: dict[int, Runner] = {}
-        self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
-        self._idle: list[Runner] = []
-        self._gpus: dict[int, tuple[int, ...]] = {}
+        self._fleet = Fleet(loop, self, listener, recipe, host.gpus)
         #: Orders that came while there was no zygote.
         self._waiting: deque[RunTrial] = deque()
-        self._next_runner = 0
         self._losses = 0
-        self._priced = False
         self.ready: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
 
     def __repr__(self) -> str:
-        return f"<LocalAttachment {self._state.value}, {len(self._launches)} launches, {len(self._runners)} processes>"
+        return f"<LocalAttachment {self._state.value}, {self._fleet!r}>"
 
     # ------------------------------------------------------------------------------------------------- the search's calls
 
@@ -132,19 +115,15 @@ class LocalAttachment(Attachment):
         elif self._state is _State.LOADING:
             self._waiting.append(order)
         else:
-            self._loop.call_soon(self._listener.ended, self._lost(order, "the executor was closed"))
+            self._loop.call_soon(self._listener.ended, _lost(order, "the executor was closed"))
 
     def send(self, message: ToRunner) -> None:
         """See `Attachment.send`."""
-        runner = self._launches.get((message.trial, message.launch))
-        if runner is not None:
-            runner.send(message)
+        self._fleet.send(message)
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """See `Attachment.halt`."""
-        runner = self._launches.get((trial, launch))
-        if runner is not None:
-            runner.halt(reason, grace)
+        self._fleet.halt(trial, launch, reason=reason, grace=grace)
         for order in self._waiting:
             if (order.trial, order.launch) == (trial, launch):
                 self._waiting.remove(order)
@@ -160,8 +139,7 @@ class LocalAttachment(Attachment):
             for search in self._living:
                 self._host.family.send(Detach(search=search))
         self._hang_up()
-        for runner in self._runners.values():
-            runner.post.close()
+        self._waiting.extend(self._fleet.abandon())
         if self._parcel >= 0:
             os.close(self._parcel)
             self._parcel = -1
@@ -189,34 +167,39 @@ class LocalAttachment(Attachment):
         if family is None or self._parcel < 0 or self._search is not None or self._state is not _State.LOADING:
             return
         try:
-            ours, theirs = socket.socketpair()
+            parcel = os.dup(self._parcel)
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError:
+                os.close(parcel)
+                raise
         except OSError as error:
-            self.fail(f"no socket for a zygote: {error}")
+            self.fail(f"no descriptors for a zygote: {error}")
             return
         number = self._search = self._host.next_search()
         self._living.add(number)
         self._control = Post(self._loop, ours, self)
-        family.send(Attach(search=number, plan=self._plan), (theirs.detach(), os.dup(self._parcel)))
+        family.send(Attach(search=number, plan=self._plan), (theirs.detach(), parcel))
 
     def heard(self, body: bytes) -> None:
         """The zygote spoke."""
         try:
             message: Any = decode(body, FromSearch)
-        except WireError as error:
+            if isinstance(message, RunnerEnded):
+                self._runner_ended(message)
+            elif isinstance(message, ForkFailed):
+                self._fleet.fork_failed(message)
+        except (WireError, KeyError) as error:
             self._distrust(error)
             return
-        if isinstance(message, RunnerEnded):
-            self._runner_ended(message)
-        elif isinstance(message, ForkFailed):
-            self._forget(message.runner).refused(message.reason)
-        elif isinstance(message, Serving):
+        if isinstance(message, Serving):
             if self._plan.mode is Mode.SPAWN:
                 self._try_to_spawn()
             else:
                 self._serve()
         elif isinstance(message, Unclean):
             self._replan(message)
-        else:
+        elif isinstance(message, Broken):
             self._broken(message)
 
     def hung_up(self, error: WireError | None) -> None:
@@ -224,8 +207,8 @@ class LocalAttachment(Attachment):
         if error is not None:
             self._distrust(error)
 
-    def _distrust(self, error: WireError) -> None:
-        _log.error("the zygote of a search sent what is no message, and is replaced: %s", error)
+    def _distrust(self, error: Exception) -> None:
+        _log.error("the zygote of a search sent what makes no sense, and is replaced: %r", error)
         if self._host.family is not None and self._search is not None:
             self._host.family.send(Detach(search=self._search))
 
@@ -249,8 +232,8 @@ class LocalAttachment(Attachment):
             _log.info("the trainable cannot be loaded once for all trials (%s): each trial loads it itself", reasons)
         else:
             self._plan = evolve(self._plan, mode=Mode.SPAWN, reuse=True)
-            text = "no process can be forked for this search (%s): its trials run in new interpreters, which are reused, so a trial"
-            _log.warning(text + " can find what an earlier one left in its modules", reasons)
+            text = "no process can be forked for this search (%s): its trials run in new interpreters, which are reused"
+            _log.warning(text + ", so a trial can find what an earlier one left in its modules", reasons)
         self._hang_up()
         self.begin()
 
@@ -269,10 +252,12 @@ class LocalAttachment(Attachment):
         if self._state is _State.CLOSED:
             self._leave()
         elif message.search == self._search:
-            reason = f"the search's zygote {how(message.exit_code, message.signal)}"
+            reason = f"the search's zygote {message.refused or how(message.exit_code, message.signal)}"
             self._lose(reason)
             if self.ready.done():
                 self.begin()
+            elif message.refused is not None:
+                self.fail(reason)
             else:
                 tail = tail_of(self._recipe.directory / "logs" / "zygote.log")
                 self._broken(Broken(message=f"{reason}. Its last output: {tail or 'none'}", traceback=""))
@@ -292,8 +277,7 @@ class LocalAttachment(Attachment):
         self._hang_up()
         if self._state is _State.SERVING:
             self._state = _State.LOADING
-        for number in list(self._runners):
-            self._forget(number).lost(reason)
+        self._fleet.lost(reason)
         self._losses += 1
         if self._losses > _MOST_LOSSES and self._state is _State.LOADING:
             self.fail(f"{reason}, {self._losses} times with no trial ended in between")
@@ -306,7 +290,7 @@ class LocalAttachment(Attachment):
             self.ready.set_exception(error)
             return
         while self._waiting:
-            self._listener.ended(self._lost(self._waiting.popleft(), reason))
+            self._listener.ended(_lost(self._waiting.popleft(), reason))
         self._listener.failed(error)
 
     def _hang_up(self) -> None:
@@ -320,114 +304,56 @@ class LocalAttachment(Attachment):
             return
         self.gone.set_result(None)
         self._host.left(self)
-        orders = [*(runner.order for runner in self._runners.values() if runner.order is not None), *self._waiting]
-        self._waiting.clear()
-        for order in orders:
-            self._listener.ended(self._lost(order, "the executor was closed"))
+        while self._waiting:
+            self._listener.ended(_lost(self._waiting.popleft(), "the executor was closed"))
 
     # ------------------------------------------------------------------------------------------------------- the runners
 
     def _launch(self, order: RunTrial) -> None:
         try:
-            runner = self._idle_runner()
-            if runner is not None:
-                runner.run(order, encode(order, ToRunner))
-            elif self._plan.mode is Mode.SPAWN:
-                runner = self._new_runner(None)
-                runner.run(order, encode(order, ToRunner))
-            else:
-                runner = self._new_runner(order)
-                runner.run(order, None)
+            self._fleet.launch(order, self._plan)
         except (OSError, WireError) as error:
-            self._loop.call_soon(self._listener.ended, self._refused(order, str(error)))
-            return
-        self._launches[order.trial, order.launch] = runner
-
-    def _idle_runner(self) -> Runner | None:
-        while self._idle:
-            runner = self._idle.pop()
-            if runner.idle:
-                return runner
-        return None
-
-    def _new_runner(self, order: RunTrial | None) -> Runner:
-        assert self._control is not None  # noqa: S101
-        number, self._next_runner = self._next_runner, self._next_runner + 1
-        gpus = self._host.gpus.take(self._recipe.resources.gpu)
-        try:
-            body = encode(StartRunner(runner=number, gpus=self._host.gpus.shown(gpus), order=order), ToSearch)
-            ours, theirs = socket.socketpair()
-        except BaseException:
-            self._host.gpus.give_back(gpus)
-            raise
-        self._gpus[number] = gpus
-        self._control.send(body, (theirs.detach(),))
-        loads = self._plan.mode is not Mode.SHARED
-        runner = Runner(self._loop, self, number, self._recipe.directory, reuse=self._plan.reuse, loads=loads)
-        runner.post = Post(self._loop, ours, runner)
-        self._runners[number] = runner
-        return runner
+            failure = Failure(kind=FailureKind.REFUSED, message=f"no process could be started for it: {error}")
+            refused = TrialRaised(trial=order.trial, launch=order.launch, failure=failure)
+            self._loop.call_soon(self._listener.ended, refused)
 
     def _try_to_spawn(self) -> None:
         # The first interpreter shows whether the trainable can be loaded at all, before any trial is started.
         try:
-            self._new_runner(None)
+            self._fleet.probe(self._plan)
         except OSError as error:
             self.fail(str(error))
 
     def _runner_ended(self, message: RunnerEnded) -> None:
-        runner = self._forget(message.runner)
-        unused = runner.order is None and self._state is _State.LOADING
-        runner.ended(message)
-        if unused and not self.ready.done():
+        self._fleet.ended(message)
+        if self._state is _State.LOADING and not self.ready.done():
             self._broken(Broken(message=f"the first interpreter {how(message.exit_code, message.signal)}", traceback=""))
 
-    def _forget(self, number: int) -> Runner:
-        self._host.gpus.give_back(self._gpus.pop(number))
-        return self._runners.pop(number)
-
-    def signal(self, runner: Runner, signum: int) -> None:
-        """See `Owner`. Signals go through the zygote: only it knows that a pid was not reaped yet."""
+    def order(self, body: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        """See `Keeper`."""
         if self._control is not None:
-            self._control.send(encode(Signal(runner=runner.number, signum=signum), ToSearch))
+            self._control.send(body, descriptors)
+        else:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
-    def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
-        """See `Owner`."""
-        self._listener.heard(message)
-
-    def loaded(self, runner: Runner, hello: Ready | Broken) -> None:
-        """See `Owner`."""
+    def probed(self, hello: Ready | Broken) -> None:
+        """See `Keeper`."""
         if isinstance(hello, Broken):
-            if runner.order is None:
-                self._broken(hello)
-            return
-        if not self._priced:
-            self._priced = True
-            level = logging.WARNING if hello.seconds > 1 else logging.INFO
-            what = "new interpreter" if self._plan.mode is Mode.SPAWN else "trial"
-            _log.log(level, "loading the trainable costs each %s %.2f s", what, hello.seconds)
-        if runner.order is None:
-            self._idle.append(runner)
-            if self._state is _State.LOADING:
-                self._serve()
+            self._broken(hello)
+        elif self._state is _State.LOADING:
+            self._serve()
 
-    def finished(self, runner: Runner, ending: Ending) -> None:
-        """See `Owner`."""
-        del self._launches[ending.trial, ending.launch]
-        if runner.idle:
-            self._idle.append(runner)
+    def over(self, ending: Ending) -> None:
+        """See `Keeper`."""
         if not isinstance(ending, Lost):
             self._losses = 0
             self._host.ended_well()
-        if self._state is not _State.CLOSED:
-            self._listener.ended(ending)
+        self._listener.ended(ending)
 
-    def _lost(self, order: RunTrial, reason: str) -> Lost:
-        return Lost(trial=order.trial, launch=order.launch, reason=reason)
 
-    def _refused(self, order: RunTrial, reason: str) -> TrialRaised:
-        failure = Failure(kind=FailureKind.REFUSED, message=f"no process could be started for it: {reason}")
-        return TrialRaised(trial=order.trial, launch=order.launch, failure=failure)
+def _lost(order: RunTrial, reason: str) -> Lost:
+    return Lost(trial=order.trial, launch=order.launch, reason=reason)
 
 
 def how(exit_code: int | None, signum: int | None) -> str:

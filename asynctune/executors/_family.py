@@ -60,7 +60,7 @@ class Family:
         self._watch = os.pidfd_open(self._guard.pid)
         loop.add_reader(self._watch, self._ended)
         self._root = Post(loop, control, self)
-        path = tuple(os.path.abspath(entry) for entry in sys.path)
+        path = tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
         self.send(Prepare(preload=preload, sys_path=path))
 
     def __repr__(self) -> str:
@@ -86,8 +86,12 @@ class Family:
 
     def heard(self, body: bytes) -> None:
         """The root spoke."""
-        message: Any = decode(body, FromRoot)
-        self._said(message)
+        try:
+            message: Any = decode(body, FromRoot)
+        except WireError:  # of the root's making or not: it is of no use any more, and its end will be seen
+            self.close()
+        else:
+            self._said(message)
 
     def hung_up(self, error: WireError | None) -> None:
         """The root is gone, or talks nonsense; without it the rest is of no use."""

@@ -213,6 +213,14 @@ class Runner:
         if self.order is not None:
             self._finish(self._raised(FailureKind.REFUSED, f"no process could be started for it: {reason}"))
 
+    def abandon(self) -> None:
+        """Nobody is interested in it any more."""
+        self._doomed = True
+        self.post.close()
+        for timer in (self._silence, self._deadline):
+            if timer is not None:
+                timer.cancel()
+
     def _drain(self) -> None:
         self._doomed = True
         self.post.drain()

@@ -129,7 +129,9 @@ class LocalExecutor(Executor):
         return await self._rooted
 
     async def _give_up_forking(self, ready: RootReady) -> None:
-        text = "no process can be forked, as preload=%s left the first one unfit (%s): trials run in new interpreters, which are"
+        text = (
+            "no process can be forked, as preload=%s left the first one unfit (%s): trials run in new interpreters, which are"
+        )
         _log.warning(text + " reused and import everything themselves", list(self._preload), "; ".join(ready.reasons))
         assert self._loop is not None and self.family is not None  # noqa: S101, PT018
         self._preload, self._plan = (), Plan(mode=Mode.SPAWN, reuse=True)

@@ -14,21 +14,28 @@ from asynctune.messages import Died, RunTrial
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
 from asynctune.records import (
+    PAUSE,
     CheckpointPolicy,
     Failure,
     FailureKind,
     FailurePolicy,
     Metrics,
     Report,
+    State,
     Suggestion,
     TrialId,
     TrialView,
+    Verdicts,
+)
+from asynctune.records import (
+    Choice as Pick,
 )
 from asynctune.schedulers import ASHA, FIFO, MedianStopping, Scheduler
 from asynctune.seeds import derive, generator
 from asynctune.space import Boolean, Choice, Float, HyperParameters, Int, Space
 from asynctune.stoppers import MaxSteps, Stopper
 from asynctune.testing import Behaviour, SimulatedSearch
+from asynctune.views import SearchView
 
 __all__ = ["Story", "outcome", "story"]
 
@@ -70,9 +77,23 @@ class Keeper(Climber):
         self.best = None if state["best"] is None else (state["best"][0], state["best"][1])
 
 
+class Promoter(Scheduler):
+    """Sets every trial aside at step 2, and takes the best of three on."""
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return PAUSE if report.step == 2 else None
+
+    def choose_trial_to_run(self, search: SearchView) -> Pick:
+        paused = [trial for trial in search.trials.values() if trial.state is State.PENDING and trial.step == 2]
+        if len(paused) < 3:
+            return "NEW"
+        return min(paused, key=lambda trial: (self.objective.loss(trial.reports[-1].metrics["loss"]), trial.id)).id
+
+
 ORACLES: Sequence[Callable[[], Oracle]] = (RandomSearch, GridSearch, lambda: GridSearch(points=3), Climber, Keeper)
 SCHEDULERS: Sequence[Callable[[], Scheduler]] = (
     FIFO,
+    Promoter,
     lambda: MedianStopping(min_samples=1),
     lambda: MedianStopping(grace=2, min_samples=2),
     lambda: ASHA(max_steps=6, factor=2),

@@ -176,6 +176,19 @@ def test_waiting_gives_the_slot_back_until_something_happens() -> None:
     assert driven.report(0, 2, loss=1.0) == [RequestSlots(1), AnswerReport(answer(0, 1, 2))]
 
 
+def test_a_slot_that_only_a_new_trial_could_use_is_not_given_back_and_asked_for_in_a_circle() -> None:
+    driven = Driven(chooses(lambda fresh, held: "NEW"), slots=3, max_trials=3)
+    driven.open()
+    driven.start(x=1)
+    pause(driven, 0)
+    driven.start(x=2)
+    driven.grant()  # for the third and last proposal
+    assert driven.machine.asks.in_flight == {3: 2}
+    while driven.machine.slots.requested:
+        assert driven.grant() == [ReleaseSlot()]
+    assert driven.machine.slots.held == 1
+
+
 @pytest.mark.parametrize("choice", ["NEW", "WAIT"])
 def test_when_nothing_is_chosen_and_nothing_else_can_come_all_that_wait_are_stopped(choice: str) -> None:
     driven = Driven(chooses(lambda fresh, held: choice if len(held) == 2 else "NEW"), max_trials=2)

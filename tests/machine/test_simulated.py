@@ -150,7 +150,8 @@ def test_all_kinds_of_things_happen() -> None:
             if isinstance(record.stimulus, Suggested):
                 seen[record.stimulus.suggestion.status.name] += 1
     wanted = (
-        "RandomSearch GridSearch Climber Keeper FIFO MedianStopping ASHA None TooManyFailuresError RUNNING EXHAUSTED IDLE "
-        "Started Reported Finished Stopped AttemptFailed GaveUp SpaceGrew ParametersUsed Judged EndTrial restored repeated"
+        "RandomSearch GridSearch Climber Keeper FIFO Promoter MedianStopping ASHA None TooManyFailuresError RUNNING EXHAUSTED "
+        "IDLE Started Reported Finished Stopped Paused AttemptFailed GaveUp SpaceGrew ParametersUsed Judged Chosen EndTrial "
+        "restored repeated"
     )
     assert {name: seen[name] for name in wanted.split() if seen[name] < 5} == {}

@@ -1,4 +1,4 @@
-"""Real processes. What all tests here share: a census of processes and descriptors, and a small search that drives an executor."""
+"""Real processes. What all tests here share: a census of processes and descriptors, and a search as small as can be."""
 
 from __future__ import annotations
 
@@ -207,7 +207,9 @@ def attach(tmp_path: Path) -> Attach:
     return attached
 
 
-def recipe(trainable: Any, directory: Path, data: Mapping[str, Any] | None = None, resources: Resources | None = None) -> Recipe:
+def recipe(
+    trainable: Any, directory: Path, data: Mapping[str, Any] | None = None, resources: Resources | None = None
+) -> Recipe:
     return Recipe(
         trainable=trainable,
         data=data or {},

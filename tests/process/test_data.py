@@ -68,7 +68,7 @@ def work() -> Work:
 
 
 def test_a_parcel_holds_what_was_packed() -> None:
-    data = {
+    data: dict[str, Any] = {
         "empty": np.zeros(0),
         "small": np.arange(3),
         "fortran": np.asfortranarray(np.ones((700, 5))),

@@ -59,6 +59,11 @@ def abort() -> None:
     os.abort()
 
 
+def close_and_exit() -> None:
+    os.closerange(0, 256)
+    os._exit(5)
+
+
 def raised(error: BaseException) -> Callable[[], NoReturn]:
     def do() -> NoReturn:
         raise error
@@ -68,11 +73,11 @@ def raised(error: BaseException) -> Callable[[], NoReturn]:
 
 RAISING: dict[str, tuple[Callable[[], object], FailureKind, str, int | None]] = {
     "value error": (raised(ValueError("bad x")), FailureKind.RAISED, "ValueError: bad x", None),
-    "two arguments": (lambda: raised(TwoArguments("a", threading.Lock()))(), FailureKind.RAISED, "TwoArguments: a", None),
+    "two arguments": (raised(TwoArguments("a", threading.Lock())), FailureKind.RAISED, "TwoArguments: a", None),
     "no text": (raised(Mute()), FailureKind.RAISED, "Mute: (no text: asking for it raised RuntimeError)", None),
-    "explosive": (lambda: raised(Explosive("boo"))(), FailureKind.RAISED, "Explosive: boo", None),
+    "explosive": (raised(Explosive("boo")), FailureKind.RAISED, "Explosive: boo", None),
     "recursion": (deep, FailureKind.RAISED, "RecursionError", None),
-    "ten megabytes": (lambda: raised(ValueError("x" * 10_000_000))(), FailureKind.RAISED, "characters left out", None),
+    "ten megabytes": (raised(ValueError("x" * 10_000_000)), FailureKind.RAISED, "characters left out", None),
     "surrogates": (raised(ValueError("a\udcffb")), FailureKind.RAISED, r"ValueError: a\udcffb", None),
     "base exception": (raised(BaseException("deep")), FailureKind.RAISED, "BaseException: deep", None),
     "group": (raised(ExceptionGroup("many", [ValueError("one"), TypeError("two")])), FailureKind.RAISED, "many", None),
@@ -95,7 +100,7 @@ DYING: dict[str, tuple[Callable[[], object], int | None, int | None]] = {
     "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), None, signal.SIGKILL),
     "terminated": (lambda: os.kill(os.getpid(), signal.SIGTERM), None, signal.SIGTERM),
     "closes everything": (lambda: os.closerange(0, 256), 0, None),
-    "closes everything and exits": (lambda: (os.closerange(0, 256), os._exit(5)), 5, None),
+    "closes everything and exits": (close_and_exit, 5, None),
 }
 
 
@@ -233,15 +238,14 @@ async def test_a_trial_runs_what_it_registered_for_its_end(local: LocalExecutor,
         import tempfile
 
         atexit.register(lambda: (tmp_path / "left").write_text("bye"))
-        train.kept = tempfile.TemporaryDirectory(dir=tmp_path)  # type: ignore[attr-defined]
-        (tmp_path / "made").write_text(train.kept.name)  # type: ignore[attr-defined]
+        train.kept = tempfile.TemporaryDirectory(dir=tmp_path, prefix="temporary-")  # type: ignore[attr-defined]
         return 1.0
 
     async with attach(local, train) as search:
         await search.metrics()
 
     assert (tmp_path / "left").read_text() == "bye"
-    assert not Path((tmp_path / "made").read_text()).exists()
+    assert not any(name.startswith("temporary-") for name in os.listdir(tmp_path))
 
 
 async def test_a_thread_that_is_left_over_does_not_keep_the_trial(local: LocalExecutor, attach: Attach) -> None:
@@ -261,7 +265,7 @@ async def test_many_at_once(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, train) as search:
         endings = await asyncio.gather(*(search.start(number) for number in range(100)))
 
-    assert [ending.metrics["loss"] for ending in endings if isinstance(ending, TrialReturned)] == list(range(100))
+    assert [ending.metrics for ending in endings if isinstance(ending, TrialReturned)] == [{"loss": n} for n in range(100)]
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])

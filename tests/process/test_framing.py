@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -66,45 +68,49 @@ def test_the_cap_itself_passes() -> None:
         frame(body + b"x")
 
 
-def test_a_line() -> None:
+def pair() -> tuple[Line, Line]:
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        line, other = Line(ours), Line(theirs)
-        assert line.receive_nowait() is None
-        other.send(b"one", b"", b"three")
-        assert [line.receive(), line.receive(), line.receive_nowait(), line.receive_nowait()] == [b"one", b"", b"three", None]
-        with pytest.raises(WireError):
-            line.send(b"fine", bytes(CAP + 1))
-        assert other.receive_nowait() is None
-        theirs.close()
-        with pytest.raises(EOFError):
-            line.receive()
-        with pytest.raises(EOFError):
-            line.receive_nowait()
-        with pytest.raises(OSError):
-            line.send(b"too late")
+    return Line(ours.detach()), Line(theirs.detach())
+
+
+def test_a_line() -> None:
+    line, other = pair()
+
+    assert line.receive_nowait() is None
+    other.send(b"one", b"", b"three")
+    assert [line.receive(), line.receive(), line.receive_nowait(), line.receive_nowait()] == [b"one", b"", b"three", None]
+    with pytest.raises(WireError):
+        line.send(b"fine", bytes(CAP + 1))
+    assert other.receive_nowait() is None
+    other._channel.close()
+    with pytest.raises(EOFError):
+        line.receive()
+    with pytest.raises(EOFError):
+        line.receive_nowait()
+    with pytest.raises(BrokenPipeError):
+        line.send(b"too late")
+    line._channel.close()
 
 
 def test_a_line_that_was_reset() -> None:
-    ours, theirs = socket.socketpair()
-    with ours:
-        line = Line(ours)
-        line.send(b"unread")
-        theirs.close()
-        with pytest.raises(EOFError):
-            line.receive()
+    line, other = pair()
+    line.send(b"unread")
+    other._channel.close()
+
+    with pytest.raises(EOFError):
+        line.receive()
+    line._channel.close()
 
 
-def test_a_line_does_not_write_into_a_file(tmp_path: object) -> None:
+def test_a_line_does_not_write_into_a_file(tmp_path: Path) -> None:
     # The trial has closed every descriptor, and a file of its own has got our number.
-    import os
+    line, other = pair()
+    file = os.open(tmp_path / "data", os.O_RDWR | os.O_CREAT)
+    os.dup2(file, line.fileno())
 
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        line = Line(ours)
-        with open(f"{tmp_path}/data", "wb") as file:
-            os.dup2(file.fileno(), ours.fileno())
-        with pytest.raises(OSError):
-            line.send(b"not for you")
-        with open(f"{tmp_path}/data", "rb") as file:
-            assert file.read() == b""
+    with pytest.raises(OSError, match="non-socket"):
+        line.send(b"not for you")
+    assert os.pread(file, 10, 0) == b""
+    os.close(file)
+    line._channel.close()
+    other._channel.close()

@@ -29,7 +29,7 @@ def train(trial: Any) -> dict[str, float]:
     if what == "wait":
         while not trial.should_stop:
             pass
-    return {"loss": random.random(), "pid": os.getpid(), "seen": left_over}  # noqa: S311
+    return {"loss": random.random(), "pid": os.getpid(), "seen": left_over}
 
 
 async def test_a_process_runs_one_trial_after_the_other(attach: Attach, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_a_process_runs_one_trial_after_the_other(attach: Attach, tmp_path
 
     assert len({each["pid"] for each in metrics}) == 1
     assert [each["seen"] for each in metrics] == [1, 2, 3, 4, 5]
-    assert [each["loss"] for each in metrics] == [random.Random(1000 + number).random() for number in range(5)]  # noqa: S311
+    assert [each["loss"] for each in metrics] == [random.Random(1000 + number).random() for number in range(5)]
     for number in range(5):
         assert (tmp_path / f"logs/{number}-1.log").read_text() == f"this is trial {number}\n"
 
@@ -73,7 +73,7 @@ async def test_an_idle_process_that_dies_is_replaced(attach: Attach) -> None:
     async with LocalExecutor(1, isolation="worker") as executor, attach(executor, train) as search:
         before = await search.metrics(0)
         os.kill(int(before["pid"]), 9)
-        await until(lambda: not search.attachment._runners)  # type: ignore[attr-defined]
+        await until(lambda: not len(search.attachment._fleet))  # type: ignore[attr-defined]
         after = await search.metrics(1)
 
     assert after["pid"] != before["pid"]

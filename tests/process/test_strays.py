@@ -153,7 +153,9 @@ async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Att
         assert search.failures == []
 
 
-async def test_a_zygote_that_is_killed_again_and_again_is_given_up(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
+async def test_a_zygote_that_is_killed_again_and_again_is_given_up(
+    local: LocalExecutor, attach: Attach, tmp_path: Path
+) -> None:
     def train(trial: Any) -> None:
         os.kill(os.getppid(), signal.SIGKILL)
         time.sleep(600)

@@ -44,11 +44,11 @@ class Callable:
         return self.value + 1
 
     @staticmethod
-    def static(trial: Any) -> float:
+    def static(trial: Any) -> float:  # noqa: ARG004
         return 9.0
 
 
-def two(trial: Any, value: float) -> float:
+def two(trial: Any, value: Any) -> Any:
     return value
 
 
@@ -247,10 +247,12 @@ def test_what_keeps_it_from_travelling_is_named() -> None:
     def train(trial: Any) -> None:
         helper()
 
-    with pytest.raises(TrainableError, match=r"because of the variable 'lock' around it in the variable 'helper' around it \(lock\)"):
+    with pytest.raises(
+        TrainableError, match=r"because of the variable 'lock' around it in the variable 'helper' around it \(lock\)"
+    ):
         pack_trainable(train)
-    with pytest.raises(TrainableError, match=r"argument 'lock' \(lock\)"):
-        pack_trainable(functools.partial(two, lock=lock))
+    with pytest.raises(TrainableError, match=r"argument 'value' \(lock\)"):
+        pack_trainable(functools.partial(two, value=lock))
 
 
 def test_a_global_that_keeps_it_from_travelling_is_named() -> None:

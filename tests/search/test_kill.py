@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from asynctune._engine.journal import read_records
-from asynctune._engine.retelling import Retold, retold
+from asynctune._engine.record import Record
+from asynctune._engine.retelling import retold
 from asynctune.errors import StorageError
-from asynctune.events import Started
-from asynctune.records import State
+from asynctune.events import Finished, Reported, Started, Stopped
 from tests.leftovers import marked
 
 pytestmark = pytest.mark.process
@@ -29,26 +29,23 @@ def train(trial):
     x = trial.hp.Float("x", 0.0, 1.0)
     for step in range(1, 6):
         time.sleep(0.02)
-        with open(sys.argv[2], "a") as file:
-            file.write(f"asked {trial.id} {trial.launch} {step}\\n")
         trial.report(step=step, loss=x + 1 / step)
         with open(sys.argv[2], "a") as file:
-            file.write(f"acknowledged {trial.id} {trial.launch} {step}\\n")
-    return None
+            file.write(f"{trial.id} {trial.launch} {step}\\n")
 
-result = at.run(
+at.run(
     train, objective=at.Objective("loss", "min"), max_trials=24, storage=sys.argv[1], display=False, seed=1,
-    executor=at.LocalExecutor(2), scheduler=at.schedulers.FIFO(),
+    executor=at.LocalExecutor(2),
 )
-print(sum(trial.state is at.State.COMPLETED for trial in result.trials.values()))
 """
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart.py"
 
 
-def story(directory: Path) -> Retold:
+def recorded(directory: Path) -> list[Record]:
     try:
-        return retold(read_records(directory))
+        return read_records(directory)
     except StorageError:
-        return Retold(None, [], None)
+        return []
 
 
 def gone(mark: str, within: float) -> None:
@@ -58,45 +55,60 @@ def gone(mark: str, within: float) -> None:
         time.sleep(0.01)  # what we wait for is the kernel, which sends no event to a process that is no parent
 
 
-def test_killed_ten_times_it_finishes(tmp_path: Path) -> None:
+def killed_and_started_again(command: list[str], directory: Path, storage: Path, between: tuple[float, float]) -> list[Record]:
+    """Start `command` ten times, kill it after a random time in seconds, then let it finish; what it recorded."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     luck = random.Random(seed)
-    storage, said = tmp_path / "search", tmp_path / "said"
-    said.touch()
-    mark = f"KILLED={tmp_path}"
-    environment = {**os.environ, **dict([mark.split("=", 1)])}
-    command = [sys.executable, "-c", SCRIPT, str(storage), str(said)]
-    completed: set[int] = set()
+    mark = f"KILLED={directory}"
+    environment = {**os.environ, "KILLED": str(directory)}
+    before: list[Record] = []
     for _ in range(10):
-        process = subprocess.Popen(command, env=environment)
+        process = subprocess.Popen(command, env=environment, cwd=directory, stdout=subprocess.DEVNULL)
         try:
-            process.wait(timeout=luck.uniform(0.2, 0.9))
+            process.wait(timeout=luck.uniform(*between))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         process.wait()
         gone(mark, 1.0)
-        now = {trial.id for trial in story(storage).trials if trial.state is State.COMPLETED}
-        assert completed <= now
-        completed = now
-    last = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60)
-    assert last.stdout.strip() == "24"
+        records = recorded(storage)
+        assert records[: len(before)] == before, "what was recorded has changed"
+        before = records
+    subprocess.run(command, env=environment, cwd=directory, check=True, stdout=subprocess.DEVNULL, timeout=300)
     gone(mark, 1.0)
-    records = read_records(storage)
-    reported = {
-        (h.trial, h.launch, h.step)
-        for r in records
-        for h in r.happened
-        if type(h).__name__ == "Reported"  # type: ignore[union-attr]
-    }
-    lines = [line.split() for line in said.read_text().splitlines()]
-    acknowledged = {(int(trial), int(launch), int(step)) for what, trial, launch, step in lines if what == "acknowledged"}
-    assert acknowledged <= reported
+    return recorded(storage)
+
+
+def nothing_ran_twice(records: list[Record], trials: int) -> None:
     ended: set[int] = set()
     for record in records:
         for happening in record.happened:
             if isinstance(happening, Started):
                 assert happening.trial not in ended, f"trial {happening.trial} ran again"
-            elif type(happening).__name__ == "Finished":
-                ended.add(happening.trial)  # type: ignore[union-attr]
+            elif isinstance(happening, Finished | Stopped):
+                ended.add(happening.trial)
+    assert ended == set(range(trials))
     assert all(trial.attempt == 1 for trial in retold(records).trials), "an interruption cost an attempt"
+
+
+def test_killed_ten_times_it_finishes(tmp_path: Path) -> None:
+    storage, said = tmp_path / "search", tmp_path / "said"
+    said.touch()
+    records = killed_and_started_again([sys.executable, "-c", SCRIPT, str(storage), str(said)], tmp_path, storage, (0.2, 0.9))
+    nothing_ran_twice(records, 24)
+    reported = {
+        (happening.trial, happening.launch, happening.step)
+        for record in records
+        for happening in record.happened
+        if isinstance(happening, Reported)
+    }
+    acknowledged = {tuple(map(int, line.split())) for line in said.read_text().splitlines()}
+    assert acknowledged <= reported
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_the_quickstart_killed_ten_times_finishes(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs Keras")
+    storage = tmp_path / "runs" / "quickstart"
+    nothing_ran_twice(killed_and_started_again([sys.executable, str(QUICKSTART)], tmp_path, storage, (2.0, 14.0)), 40)

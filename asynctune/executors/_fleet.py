@@ -1,0 +1,184 @@
+"""The runners of one search: which there are, what they run, who waits for more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import Protocol
+
+from asynctune._runner.framing import sendable
+from asynctune._runner.orders import Broken, ForkFailed, Mode, Plan, Ready, RunnerEnded, Signal, StartRunner, ToSearch
+from asynctune.errors import WireError
+from asynctune.executors._gpus import Gpus
+from asynctune.executors._post import Post
+from asynctune.executors._runners import Runner
+from asynctune.executors.base import Listener, Recipe
+from asynctune.messages import Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.records import LaunchNumber, TrialId
+from asynctune.wire import encode
+
+__all__ = ["Fleet", "Keeper"]
+
+_log = logging.getLogger("asynctune.executors")
+
+
+class Keeper(Protocol):
+    """Who holds a fleet, and the search's zygote that makes its runners."""
+
+    def order(self, body: bytes, descriptors: tuple[int, ...] = ()) -> None:
+        """Tell the zygote something; the descriptors travel beside it. Lost if there is no zygote."""
+
+    def probed(self, hello: Ready | Broken) -> None:
+        """The runner that was started without a trial has loaded the trainable, or could not."""
+
+    def over(self, ending: Ending) -> None:
+        """A launch is over."""
+
+
+class Fleet:
+    """The runners of one search.
+
+    Args:
+        loop: the running one.
+        keeper: passes orders to the zygote, hears how launches end.
+        listener: hears what trials say.
+        recipe: of the search.
+        gpus: of the machine.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, keeper: Keeper, listener: Listener, recipe: Recipe, gpus: Gpus) -> None:
+        self._loop = loop
+        self._keeper = keeper
+        self._listener = listener
+        self._recipe = recipe
+        self._gpus = gpus
+        #: By number, until they are reaped; with the GPUs that they were given.
+        self._runners: dict[int, tuple[Runner, tuple[int, ...]]] = {}
+        self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
+        #: Those that wait for a trial. One that is gone meanwhile is passed over.
+        self._idle: list[Runner] = []
+        self._next = 0
+        self._priced = False
+
+    def __repr__(self) -> str:
+        return f"<Fleet of {len(self._runners)} runners, {len(self._launches)} launches>"
+
+    def __len__(self) -> int:
+        return len(self._runners)
+
+    def launch(self, order: RunTrial, plan: Plan) -> None:
+        """Have a runner run this trial: one that waits, or a new one.
+
+        Raises:
+            OSError, WireError: no runner can be started for it. Then it never was, and nothing is left of it.
+        """
+        runner = self._take_idle()
+        if runner is None and plan.mode is not Mode.SPAWN:
+            # It is forked with its order in hand: what the zygote has read, the fork need not read again.
+            runner, body = self._new(plan, order), None
+        else:
+            body = sendable(encode(order, ToRunner))
+            runner = runner or self._new(plan, None)
+        self._launches[order.trial, order.launch] = runner
+        runner.run(order, body)
+
+    def probe(self, plan: Plan) -> None:
+        """Start a runner that waits for its first trial. Raises what `launch` does."""
+        self._new(plan, None)
+
+    def _take_idle(self) -> Runner | None:
+        while self._idle:
+            runner = self._idle.pop()
+            if runner.idle:
+                return runner
+        return None
+
+    def _new(self, plan: Plan, order: RunTrial | None) -> Runner:
+        number, self._next = self._next, self._next + 1
+        gpus = self._gpus.take(self._recipe.resources.gpu)
+        try:
+            body = sendable(encode(StartRunner(runner=number, gpus=self._gpus.shown(gpus), order=order), ToSearch))
+            ours, theirs = socket.socketpair()
+        except (OSError, WireError):
+            self._gpus.give_back(gpus)
+            raise
+        self._keeper.order(body, (theirs.detach(),))
+        loads = plan.mode is not Mode.SHARED
+        runner = Runner(self._loop, self, number, self._recipe.directory, reuse=plan.reuse, loads=loads)
+        runner.post = Post(self._loop, ours, runner)
+        self._runners[number] = runner, gpus
+        return runner
+
+    # --------------------------------------------------------------------------------------------- to running launches
+
+    def send(self, message: ToRunner) -> None:
+        """Pass a message to the launch that it names; dropped if it is over."""
+        runner = self._launches.get((message.trial, message.launch))
+        if runner is not None:
+            runner.send(message)
+
+    def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
+        """End a launch; nothing happens if it is over."""
+        runner = self._launches.get((trial, launch))
+        if runner is not None:
+            runner.halt(reason, grace)
+
+    # ------------------------------------------------------------------------------------------- from zygote and runners
+
+    def ended(self, message: RunnerEnded) -> None:
+        """A runner was reaped. Raises KeyError if there is none of this number."""
+        self._forget(message.runner).ended(message)
+
+    def fork_failed(self, message: ForkFailed) -> None:
+        """A runner was never started. Raises KeyError if there is none of this number."""
+        self._forget(message.runner).refused(message.reason)
+
+    def lost(self, reason: str) -> None:
+        """Every runner is gone, with the process that held them."""
+        for number in list(self._runners):
+            self._forget(number).lost(reason)
+
+    def abandon(self) -> list[RunTrial]:
+        """Hear nothing of any runner any more; what they ran."""
+        runners = [self._forget(number) for number in list(self._runners)]
+        for runner in runners:
+            runner.abandon()
+        self._launches.clear()
+        return [runner.order for runner in runners if runner.order is not None]
+
+    def _forget(self, number: int) -> Runner:
+        runner, gpus = self._runners.pop(number)
+        self._gpus.give_back(gpus)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(runner)
+        return runner
+
+    # ------------------------------------------------------------------------------------------------------- as `Owner`
+
+    def signal(self, runner: Runner, signum: int) -> None:
+        """See `Owner`. Signals go through the zygote: only it knows that a pid was not reaped yet."""
+        self._keeper.order(encode(Signal(runner=runner.number, signum=signum), ToSearch))
+
+    def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
+        """See `Owner`."""
+        self._listener.heard(message)
+
+    def loaded(self, runner: Runner, hello: Ready | Broken) -> None:
+        """See `Owner`."""
+        if isinstance(hello, Ready) and not self._priced:
+            self._priced = True
+            level = logging.WARNING if hello.seconds > 1 else logging.INFO
+            _log.log(level, "loading the trainable costs each process %.2f s", hello.seconds)
+        if runner.order is None:
+            if runner.idle:
+                self._idle.append(runner)
+            self._keeper.probed(hello)
+
+    def finished(self, runner: Runner, ending: Ending) -> None:
+        """See `Owner`."""
+        del self._launches[ending.trial, ending.launch]
+        if runner.idle:
+            self._idle.append(runner)
+        self._keeper.over(ending)
