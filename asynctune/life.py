@@ -11,9 +11,11 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
+from weakref import WeakSet
 
 from anyio import CancelScope
 
@@ -32,14 +34,16 @@ from asynctune._machine.consult import Divergence
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Settings, Stimulus
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import ConfigurationError, PluginError, ResumeError, SearchError
+from asynctune.errors import ConfigurationError, ExecutorError, PluginError, ResumeError, SearchError
 from asynctune.executors.base import Attachment, Executor, Recipe
+from asynctune.messages import Ending, MetricsReported, ParametersDeclared
 from asynctune.request import Request, new_seed
 from asynctune.results import Result
 
 __all__ = ["Life"]
 
 _logger = logging.getLogger("asynctune.search")
+_OWNED = WeakSet[Executor]()  # executors that a search has opened for itself, and will close
 _ACTOR_PATIENCE = 1.0  # seconds that an oracle which is being asked gets to come back, when the search is over
 
 
@@ -48,7 +52,8 @@ class Life:
 
     def __init__(self, request: Request, executor: Executor) -> None:
         self._request, self._executor = request, executor
-        self._owns_executor = not executor.is_open
+        self._owns_executor = False
+        self._ear = _Ear()
         self._memory = MemoryJournal()
         self.temporary = request.storage is None
         self.directory = request.storage or Path(tempfile.mkdtemp(prefix="asynctune-"))
@@ -128,25 +133,33 @@ class Life:
             await self._shut()
 
     async def _open(self) -> None:
+        if self._request.overwrite:
+            # What is there is removed once what takes its place is known to load.
+            await self._attach()
         self._decider = Decider(self._opening)
         opened = await asyncio.shield(self._decider.opened)
         recorded = opened.machine.settings if opened.folded.seq else None
         settings = self._settings(recorded)
-        self.divergences += opened.machine.consult.divergences
+        if recorded is not None and recorded.scheduler == settings.scheduler:
+            self._diverged(opened.machine.consult.divergences)
         self.publication.start(opened.folded.seq, [opened.machine.book.view(t) for t in opened.machine.book.trials.values()])
         clock = SearchClock(opened.folded.at)
-        coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish)
+        grace = self._request.limits.grace
+        coroutine = self._ear.coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish, grace)
         if recorded is None:
             # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
-            await self._attach(coroutine)
-        adopt = self._request.resume == "adopt" and recorded is not None and recorded.oracle != settings.oracle
-        history = History(opened.folded.calls, opened.folded.answers, adopt=adopt)
+            await self._attach()
+        history = History(
+            calls=opened.folded.calls,
+            answers=opened.folded.answers,
+            adopt=recorded is not None and recorded.oracle != settings.oracle,
+            objective=settings.objective,
+            seed=settings.seed,
+        )
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings)
         await coroutine.open(opening)
-        if coroutine.end is None and coroutine.error is None:
-            if recorded is not None:
-                await self._attach(coroutine)
-            self._request.oracle.set_search(objective=settings.objective, seed=settings.seed)
+        if coroutine.is_wanted:
+            await self._attach()
             self._actor = OracleActor(
                 self._request.oracle,
                 history,
@@ -154,12 +167,20 @@ class Life:
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,
             )
+            assert self._attachment is not None  # noqa: S101
             coroutine.go(self._attachment, self._actor, learns=settings.ahead == 0)
         self._coroutine = coroutine
         settled(self._ready)(None)
 
-    async def _attach(self, coroutine: OracleCoroutine) -> None:
-        if self._owns_executor:
+    async def _attach(self) -> None:
+        if self._attachment is not None:
+            return
+        if not self._executor.is_open or self._executor in _OWNED:
+            if self._executor in _OWNED:
+                message = "this executor was not entered, and belongs to the search that opened it"
+                raise ConfigurationError(f"{message}: to share it, write `async with {type(self._executor).__name__}(...)`")
+            _OWNED.add(self._executor)
+            self._owns_executor = True
             await self._executor.open()
         request = self._request
         recipe = Recipe(
@@ -170,7 +191,7 @@ class Life:
             resources=request.resources,
             limits=request.limits,
         )
-        self._attachment = await self._executor.attach(recipe, coroutine)
+        self._attachment = await self._executor.attach(recipe, self._ear)
 
     def _settings(self, recorded: Settings | None) -> Settings:
         seed = self._request.seed
@@ -185,10 +206,11 @@ class Life:
         store = DirectoryStore(self.directory / "checkpoints")
         if request.overwrite and request.storage is not None:
             remove_search(request.storage)
+        decider = self._decider
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage)
         try:
             machine = Machine(request.scheduler, request.stoppers)
-            folded = fold(machine, journal.records())
+            folded = fold(machine, _while_wanted(journal.records(), decider))
             self._check_found(machine if folded.seq else None)
             if isinstance(journal, DiskJournal) and not journal.tables_agree():
                 journal.rebuild(journal.records(), [machine.book.view(t) for t in machine.book.trials.values()])
@@ -228,35 +250,58 @@ class Life:
     # ---------------------------------------------------------------------------------------------------- shutting down
 
     async def _shut(self) -> None:
-        """Leave nothing. Cancellations are too late to change anything here, and only take waiting away."""
-        if self._attachment is not None:
-            self._attachment.close()
-            await _persist(self._attachment.wait_closed)
-        if self._coroutine is not None:
-            self._coroutine.release_all()
-        if self._owns_executor:
-            self._executor.close()
-            await _persist(self._executor.wait_closed)
-        if self._actor is not None:
-            await self._stop_actor(self._actor)
-        if self._decider is not None:
-            ended = self._decider.stop()
-            if not isinstance(self.error, PluginError) or self._decider.asking() is None:
-                await _persist(lambda: asyncio.shield(ended))
+        """Leave nothing. Cancellations are too late to change anything here, and only take waiting away.
+
+        Every part is let go of, whatever the others raise.
+        """
+        try:
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._stop_decider)
+                stack.push_async_callback(self._stop_actor)
+                stack.push_async_callback(self._close_executor)
+                stack.push_async_callback(self._close_attachment)
+        except BaseException as error:  # noqa: BLE001 -- an executor of somebody else's may raise anything
+            self.error = self.error or error
         self._conclude()
         self.publication.end()
         settled(self._ready)(None)
 
-    async def _stop_actor(self, actor: OracleActor) -> None:
-        ended = actor.stop()
+    async def _close_attachment(self) -> None:
+        if self._attachment is not None:
+            self._attachment.close()
+            await _persist(self._attachment.wait_closed)
+        if self._ear.coroutine is not None:
+            self._ear.coroutine.release_all()
+
+    async def _close_executor(self) -> None:
+        if self._owns_executor:
+            _OWNED.discard(self._executor)
+            self._executor.close()
+            await _persist(self._executor.wait_closed)
+
+    async def _stop_decider(self) -> None:
+        if self._decider is None:
+            return
+        ended = self._decider.stop()
+        failed = self._ear.coroutine is not None and isinstance(self._ear.coroutine.error, PluginError)
+        if not (failed and self._decider.asking() is not None):
+            await _persist(lambda: asyncio.shield(ended))
+            self._decider.join()
+
+    async def _stop_actor(self) -> None:
+        if self._actor is None:
+            return
+        ended = self._actor.stop()
 
         async def patiently() -> None:
             await asyncio.wait([ended], timeout=_ACTOR_PATIENCE)
 
         await _persist(patiently)
-        if not ended.done():
+        if ended.done():
+            self._actor.join()
+        else:
             name = type(self._request.oracle).__name__
-            _logger.warning("%s.populate_space has not returned; its thread is left behind until it does", name)
+            _logger.warning("%s has not returned; its thread is left behind until it does", name)
 
     def _conclude(self) -> None:
         end = self._coroutine.end if self._coroutine is not None else None
@@ -276,6 +321,38 @@ class Life:
             )
         elif self.temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class _Ear:
+    """Hears what the executor says before there is a coroutine to hear it, which can only be that it has failed."""
+
+    def __init__(self) -> None:
+        self.coroutine: OracleCoroutine | None = None
+        self.failure: ExecutorError | None = None
+
+    def heard(self, message: ParametersDeclared | MetricsReported) -> None:
+        """A trial spoke."""
+        if self.coroutine is not None:
+            self.coroutine.heard(message)
+
+    def ended(self, ending: Ending) -> None:
+        """A launch is over."""
+        if self.coroutine is not None:
+            self.coroutine.ended(ending)
+
+    def failed(self, error: ExecutorError) -> None:
+        """No launch can be started any more."""
+        self.failure = error
+        if self.coroutine is not None:
+            self.coroutine.failed(error)
+
+
+def _while_wanted(records: Iterable[Record], decider: Decider | None) -> Iterator[Record]:
+    """The records, until whoever opens the search has gone."""
+    for record in records:
+        if decider is not None and decider.is_giving_up:
+            raise SearchError("the search was left while it was opened")
+        yield record
 
 
 async def _persist(wait: Callable[[], Awaitable[object]]) -> None:

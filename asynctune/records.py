@@ -88,7 +88,7 @@ class Limits:
     """What a trial may take before it is ended from outside. None means no limit. Seconds.
 
     Args:
-        trial_time: running time of one attempt.
+        trial_time: how long one launch may last, from when it was given its slot.
         grace: time between telling a trial to stop and killing it.
     """
 

@@ -165,6 +165,10 @@ def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
     if not isinstance(given, kind):
         kinds = f"asynctune.{kind.__name__}"
         raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, not {given!r}")
+    return _copied(argument, given)
+
+
+def _copied(argument: str, given: Any) -> Any:
     try:
         return copy.deepcopy(given)
     except Exception as error:
@@ -175,7 +179,8 @@ def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
 def _stoppers(stop: Any) -> tuple[Stopper, ...]:
     if stop is None:
         return ()
-    return tuple(as_stopper(copy.deepcopy(s)) for s in (stop if isinstance(stop, list | tuple) else [stop]))
+    given = stop if isinstance(stop, list | tuple) else [stop]
+    return tuple(_copied("stop", as_stopper(each)) for each in given)
 
 
 def _count(argument: str, value: Any, *, least: int) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
+from asynctune._engine.pool import Pool
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
 from asynctune._machine.stimuli import Stimulus
@@ -208,12 +209,16 @@ class Search:
         Raises:
             ConfigurationError: they are not in the space.
         """
+        named = isinstance(values, Mapping) and all(isinstance(name, str) for name in values)
+        if not named or not all(value is None or isinstance(value, bool | int | float | str) for value in values.values()):
+            raise ConfigurationError(f'enqueue() takes a dict from names to values, such as {{"units": 64}}, not {values!r}')
         await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(values)))
 
     async def set_max_workers(self, count: int) -> None:
         """Change how many trials run at once, for every search on this executor. Running ones are not ended."""
-        self._executor.pool.resize(count)
-        await self._command(lambda at: stimuli.WorkersSet(at=at, slots=count))
+        size = Pool(count).size
+        await self._command(lambda at: stimuli.WorkersSet(at=at, slots=size))
+        self._executor.pool.resize(size)
 
     async def _command(self, make: Callable[[float], Stimulus]) -> None:
         await self._running().command(make)

@@ -21,8 +21,10 @@ from asynctune._engine.futures import settled
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune.errors import PluginError
+from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion
+from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
 
@@ -42,13 +44,16 @@ class Answered:
 
 @frozen
 class History:
-    """The calls that were made before, in order, and the answers that were recorded, by the number of their ask.
+    """The calls that were made before, in order, and the answers that were recorded, by the number of their ask; and what the
+    search is about.
 
     `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
     """
 
     calls: Sequence[OracleCall]
     answers: Mapping[int, Answered]
+    objective: Objective
+    seed: int
     adopt: bool = False
 
 
@@ -60,6 +65,7 @@ class Caller:
         self.name = type(oracle).__name__
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
         self._runner: asyncio.Runner | None = None
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
 
     def tell(self, call: TellReport | TellEnd) -> None:
         """Tell it what became of a trial."""
@@ -74,8 +80,19 @@ class Caller:
         if not isinstance(answer, Suggestion):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        state = self._call("get_state", self.oracle.get_state) if self.keeps_state else None
-        return Answered(call.number, answer, copy.deepcopy(state))
+        return Answered(call.number, answer, self._call("get_state", self._state) if self.keeps_state else None)
+
+    def _state(self) -> Mapping[str, Any] | None:
+        state = self.oracle.get_state()
+        if state is None:
+            return None
+        # Written and read, so that what cannot be stored, or comes back as something else, is this oracle's error and today's.
+        stored: Mapping[str, Any] = decode(encode(state, dict[str, Any]), dict[str, Any])
+        return stored
+
+    def begin(self, history: History) -> None:
+        """Tell it what the search is about."""
+        self._call("set_search", lambda: self.oracle.set_search(objective=history.objective, seed=history.seed))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it to a recorded state."""
@@ -93,16 +110,26 @@ class Caller:
             self._runner = asyncio.Runner()
 
         async def waited() -> Any:
-            return await answer
+            self._waiting = asyncio.get_running_loop(), asyncio.current_task()
+            try:
+                return await answer
+            finally:
+                self._waiting = None
 
         return self._runner.run(waited())
+
+    def cancel(self) -> None:
+        """Cancel the answer that is awaited, if one is. From any thread."""
+        waiting = self._waiting
+        if waiting is not None and waiting[1] is not None:
+            waiting[0].call_soon_threadsafe(waiting[1].cancel)
 
     def _call(self, hook: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
         except PluginError:
             raise
-        except Exception as error:
+        except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
             raise PluginError(f"{self.name}.{hook} raised {type(error).__name__}: {error}") from error
 
 
@@ -170,15 +197,22 @@ class OracleActor:
         self._calls.put(calls)
 
     def stop(self) -> asyncio.Future[None]:
-        """Make no more calls. The future is done when the thread is; a call that is being made is not cut short."""
+        """Make no more calls. The future is done when the thread is. An answer that is awaited is cancelled; a call that keeps
+        the thread cannot be cut short."""
         self._stopping.set()
+        self._caller.cancel()
         self._calls.put(None)
         return self._ended
+
+    def join(self) -> None:
+        """Wait for the thread, which has said its last word."""
+        self._thread.join()
 
     # --------------------------------------------------------------------------------------------- in the thread
 
     def _run(self) -> None:
         try:
+            self._caller.begin(self._history)
             fresh, divergences = replay(self._caller, self._history)
             if divergences:
                 self._say(self._diverged, divergences)
@@ -187,8 +221,9 @@ class OracleActor:
             while (calls := self._calls.get()) is not None and not self._stopping.is_set():
                 self._make(calls)
         except PluginError as error:
-            _logger.debug("the oracle failed", exc_info=True)
-            self._say(self._failed, error)
+            if not self._stopping.is_set():
+                _logger.debug("the oracle failed", exc_info=True)
+                self._say(self._failed, error)
         finally:
             self._caller.close()
             self._say(settled(self._ended), None)
@@ -196,6 +231,8 @@ class OracleActor:
     def _make(self, calls: Sequence[OracleCall]) -> None:
         answers, since = list[Answered](), time.monotonic()
         for call in calls:
+            if self._stopping.is_set():
+                return
             if isinstance(call, Ask):
                 answers.append(self._caller.ask(call))
             else:

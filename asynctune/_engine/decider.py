@@ -23,7 +23,7 @@ from asynctune._machine.instructions import DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
-from asynctune.errors import JournalError
+from asynctune.errors import JournalError, StorageError
 from asynctune.records import TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
@@ -98,6 +98,15 @@ class Decider:
         """Do not try again what cannot be committed: the search is being closed."""
         self._giving_up.set()
 
+    @property
+    def is_giving_up(self) -> bool:
+        """Whether whoever wanted this has gone."""
+        return self._giving_up.is_set()
+
+    def join(self) -> None:
+        """Wait for the thread, which has said its last word."""
+        self._thread.join()
+
     def stop(self) -> asyncio.Future[None]:
         """Close the journal and end the thread. The future is done when both are."""
         self._giving_up.set()
@@ -113,9 +122,12 @@ class Decider:
             self._say(failed(self.opened), error)
         else:
             self._say(settled(self.opened), opened)
-            self._work(opened)
-            opened.journal.close()
-        self._say(settled(self._ended), None)
+            try:
+                self._work(opened)
+            finally:
+                opened.journal.close()
+        finally:
+            self._say(settled(self._ended), None)
 
     def _work(self, opened: Opened) -> None:
         self.machine, self._seq = opened.machine, opened.folded.seq
@@ -176,5 +188,5 @@ class Decider:
     def _delete(store: CheckpointStore, instruction: DeleteCheckpoint) -> None:
         try:
             store.delete(instruction.key)
-        except OSError as error:  # it is swept when the search is opened again
+        except (OSError, StorageError) as error:  # it is swept when the search is opened again
             _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 __all__ = ["HEAD_NAME", "HeadMark", "read_head"]
 
-HEAD_NAME = "head"
+HEAD_NAME = "journal.head"
 _PLACE = struct.Struct(">Q16sI")
 
 

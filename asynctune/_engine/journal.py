@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
@@ -89,12 +90,15 @@ class DiskJournal:
             self._lock = SearchLock(directory)
         except OSError as error:
             raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-        try:
-            self._head = HeadMark(directory)
-            self._database = self._open(directory / _NAME)
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as stack:
+            stack.callback(self._lock.release)
+            try:
+                self._head = HeadMark(directory)
+                stack.callback(self._head.close)
+                self._database = self._open(directory / _NAME)
+            except OSError as error:
+                raise StorageError(f"{directory} cannot be used for a search: {error}") from error
+            stack.pop_all()
         self._closed = False
         self._seq, self._chain = 0, FIRST_CHAIN
 
@@ -106,6 +110,9 @@ class DiskJournal:
             database.execute("pragma synchronous = full")
             database.execute("pragma wal_autocheckpoint = 4000")
             self._create_or_check(database, path)
+        except sqlite3.OperationalError as error:
+            database.close()
+            raise JournalError(f"{path} cannot be opened now: {error}") from error
         except sqlite3.DatabaseError as error:
             database.close()
             raise JournalCorruptError(f"{path} is not a journal that can be read: {error}") from error
@@ -146,14 +153,18 @@ class DiskJournal:
 
     def rebuild(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         """Make the query tables again."""
-        self._database.execute("begin immediate")
         try:
-            tables.clear(self._database)
-            self._write_tables(records, trials)
-            self._database.execute("commit")
-        except BaseException:
-            self._database.execute("rollback")
-            raise
+            self._database.execute("begin immediate")
+            try:
+                tables.clear(self._database)
+                self._write_tables(records, trials)
+                self._database.execute("commit")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                raise
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.directory}: the query tables could not be written: {error}") from error
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         """Commit these records, and the rows that follow from them."""
@@ -207,10 +218,11 @@ def remove_search(directory: Path) -> None:
         return
     lock = SearchLock(directory)
     try:
+        # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened.
+        for name in (_NAME, f"{_NAME}-wal", f"{_NAME}-shm", HEAD_NAME):
+            (directory / name).unlink(missing_ok=True)
         for name in ("checkpoints", "logs", "trials"):
             shutil.rmtree(directory / name, ignore_errors=True)
-        for name in (HEAD_NAME, f"{_NAME}-wal", f"{_NAME}-shm", _NAME):
-            (directory / name).unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -265,6 +277,8 @@ def read_records(directory: Path, after: int = 0, limit: int | None = None) -> l
             if limit is not None and len(records) >= limit:
                 break
         return records
+    except sqlite3.OperationalError as error:
+        raise JournalError(f"{path} cannot be read now: {error}") from error
     except sqlite3.DatabaseError as error:
         raise JournalCorruptError(f"{path} cannot be read: {error}") from error
     finally:

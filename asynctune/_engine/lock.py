@@ -20,7 +20,7 @@ from asynctune.errors import SearchLockedError, StorageError
 
 __all__ = ["SearchLock", "holder"]
 
-_NAME = "lock"
+_NAME = "journal.lock"
 _held: dict[str, str] = {}
 _guard = threading.Lock()
 

@@ -62,14 +62,18 @@ class OracleCoroutine:
         decider: the engine thread, opened.
         pool: where slots come from.
         publish: called with what was committed, before it is acted on.
+        grace: seconds that closing waits for what cannot be committed.
     """
 
-    def __init__(self, clock: SearchClock, decider: Decider, pool: Pool, publish: Callable[[Committed], None]) -> None:
-        self._clock, self._decider, self._pool, self._publish = clock, decider, pool, publish
+    def __init__(
+        self, clock: SearchClock, decider: Decider, pool: Pool, publish: Callable[[Committed], None], grace: float
+    ) -> None:
+        self._clock, self._decider, self._pool, self._publish, self._grace = clock, decider, pool, publish, grace
         self._loop = asyncio.get_running_loop()
         self._inbox: list[Stimulus] = []
         self._deciding: float | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._giving_up: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._commands: dict[int, asyncio.Future[None]] = {}
         self._held: list[SlotId] = []
@@ -162,8 +166,10 @@ class OracleCoroutine:
         self._closing += 1
         if self._closing == 1 and not self._is_over:
             self.hear(Closed(at=self._clock.now(), reason=reason))
-        if now and self.attachment is not None:
+            self._giving_up = self._loop.call_later(self._grace, self._decider.give_up)
+        if now:
             self._decider.give_up()
+        if now and self.attachment is not None:
             for trial, launch in list(self._slots):
                 self.attachment.halt(trial, launch, reason=reason, grace=0.0)
 
@@ -172,6 +178,11 @@ class OracleCoroutine:
     @property
     def _is_over(self) -> bool:
         return self.end is not None or self.error is not None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is something to do, and nobody has closed the search."""
+        return not self._is_over and self._closing == 0
 
     async def open(self, stimulus: Opened) -> None:
         """Open the search: returns when that is committed, or has failed (`error` says how)."""
@@ -186,8 +197,9 @@ class OracleCoroutine:
             await self._waited(self._over)
         if self._timer is not None:
             self._timer.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        for timer in (self._watch, self._giving_up):
+            if timer is not None:
+                timer.cancel()
         self._pool.withdraw(self)
 
     async def _waited(self, future: asyncio.Future[None]) -> None:
@@ -222,6 +234,9 @@ class OracleCoroutine:
                 self._acknowledge(stimulus, refused)
         if self._waiting_instructions is not None:
             self._waiting_instructions += outcome.instructions
+            for instruction in outcome.instructions:
+                if isinstance(instruction, EndSearch):  # there is nothing to do, and so nothing to wait for
+                    self._ended(instruction)
         else:
             self._act(outcome.instructions)
         self._decide()

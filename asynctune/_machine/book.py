@@ -58,7 +58,8 @@ class Book:
             self.live[trial.id] = trial
         elif trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score):
             best = self.best.score if self.best is not None else None
-            if best is None or objective.better(trial.score, best):
+            tied = self.best is not None and trial.score == best and trial.id < self.best.id
+            if best is None or objective.better(trial.score, best) or tied:
                 self.best = trial
 
     def ended(self, trial: Trial) -> None:

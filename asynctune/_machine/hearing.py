@@ -155,8 +155,12 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
         _failed(search, trial, ending.failure)
     elif isinstance(ending, Died):
         _failed(search, trial, _death(ending))
+    elif isinstance(ending, Lost):
+        search.lose(trial, ending.reason)
     else:
-        search.lose(trial, ending.reason if isinstance(ending, Lost) else "it left by itself")
+        # A launch that leaves unasked is the trial's own doing; as a loss, which costs nothing, it could go on for ever.
+        text = "it left without a result, and nothing had told it to stop"
+        _failed(search, trial, Failure(kind=FailureKind.EXITED, message=text))
 
 
 def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:

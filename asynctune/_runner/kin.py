@@ -6,23 +6,20 @@ wants a runner killed asks the process that holds it in here.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # typeshed knows it by its public name only
 import contextlib
 import os
 import signal
+from typing import NamedTuple
 
-from attrs import frozen
+from asynctune._runner.linux import children, hear_of_children, kill_family
 
-from asynctune._runner.linux import children, kill_family
+__all__ = ["Ended", "Kin"]
 
-__all__ = ["Ended", "Kin", "forget_signals"]
-
-
-_SIGCHLD, _SIG_DFL = int(signal.SIGCHLD), int(signal.SIG_DFL)
+_SIGKILL = int(signal.SIGKILL)
+_HOW = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
-@frozen
-class Ended:
+class Ended(NamedTuple):
     """A known child that was reaped. Exactly one of `exit_code` and `signal` is given."""
 
     name: int
@@ -36,9 +33,7 @@ class Kin:
     def __init__(self) -> None:
         self._names: dict[int, int] = {}
         self._pids: dict[int, int] = {}
-        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.signal(signal.SIGCHLD, _nothing)
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._signals = hear_of_children()
 
     def __repr__(self) -> str:
         return f"<Kin {self._names}>"
@@ -48,12 +43,7 @@ class Kin:
 
     def fileno(self) -> int:
         """Readable when there is something to reap."""
-        return self._reader
-
-    @property
-    def descriptors(self) -> tuple[int, int]:
-        """Both ends of the pipe behind it, to be closed in a child."""
-        return self._reader, self._writer
+        return self._signals
 
     @property
     def pids(self) -> list[int]:
@@ -73,21 +63,29 @@ class Kin:
 
     def reap(self) -> list[Ended]:
         """The known children that have ended since; what was left of their groups is killed. Strays are reaped in passing."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._reader, 4096):
+        try:  # noqa: SIM105 -- on the path of every trial, and `suppress` is not free
+            os.read(self._signals, 4096)
+        except BlockingIOError:  # it is all read, and there may be something to reap all the same
+            pass
+        ended: list[Ended] = []
+        while True:
+            try:
+                info = os.waitid(os.P_ALL, 0, _HOW)
+            except ChildProcessError:
+                return ended
+            if info is None:
+                return ended
+            pid = info.si_pid
+            try:  # noqa: SIM105
+                os.killpg(pid, _SIGKILL)
+            except (ProcessLookupError, PermissionError):  # it led no group, or the group became another user's
                 pass
-        ended = []
-        with contextlib.suppress(ChildProcessError):
-            while (info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(info.si_pid, signal.SIGKILL)
-                os.waitpid(info.si_pid, 0)
-                name = self._names.pop(info.si_pid, None)
-                if name is not None:
-                    del self._pids[name]
-                    exited = info.si_code == os.CLD_EXITED
-                    ended.append(Ended(name, info.si_status if exited else None, None if exited else info.si_status))
-        return ended
+            os.waitpid(pid, 0)
+            name = self._names.pop(pid, None)
+            if name is not None:
+                del self._pids[name]
+                exited = info.si_code == os.CLD_EXITED
+                ended.append(Ended(name, info.si_status if exited else None, None if exited else info.si_status))
 
     def kill_strays(self) -> bool:
         """Kill every child that is not known; whether there was one. It will be reaped: ask again then.
@@ -103,14 +101,3 @@ class Kin:
                         kill_family(pid, signal.SIGKILL)
                         found = True
         return found
-
-
-def forget_signals() -> None:
-    """In a child of a process that has a `Kin`: signals are nobody's business but its own again."""
-    signal.set_wakeup_fd(-1)
-    # Not `signal.signal`, which makes members of enums: in a fresh fork that costs as much as a fork of an empty process.
-    _signal.signal(_SIGCHLD, _SIG_DFL)
-
-
-def _nothing(*_: object) -> None:
-    """The signal only has to wake us."""

@@ -22,13 +22,13 @@ from asynctune._runner.loading import Loaded, load_data, load_trainable
 from asynctune._runner.logs import log_name, redirect_output
 from asynctune._runner.orders import Broken, Hello, Ready
 from asynctune._runner.parcel import Parcel
-from asynctune._runner.quick import pack
+from asynctune._runner.quick import pack, unpack
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
 from asynctune.errors import WireError
-from asynctune.messages import FromRunner, RunTrial, ToRunner, TrialLeft, TrialRaised, TrialReturned
+from asynctune.messages import FromRunner, RunTrial, TrialLeft, TrialRaised, TrialReturned
 from asynctune.records import Failure, FailureKind
-from asynctune.wire import decode, encode
+from asynctune.wire import encode
 
 __all__ = ["Runner"]
 
@@ -82,7 +82,7 @@ class Runner:
         # An answer or a halt that comes now was meant for the launch before.
         while True:
             try:
-                message = decode(self._line.receive(), ToRunner)
+                message = unpack(self._line.receive())
             except (EOFError, OSError):
                 self._leave([])
             if isinstance(message, RunTrial):

@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from asynctune._runner.forking import register_hooks
-from asynctune._runner.kin import Kin, forget_signals
-from asynctune._runner.linux import adopt_orphans, die_with_parent, flush_c_stdio
+from asynctune._runner.kin import Kin
+from asynctune._runner.linux import adopt_orphans, die_with_parent, flush_c_stdio, hear_of_nothing
 from asynctune._runner.loading import Loaded
 from asynctune._runner.logs import cut_log
 from asynctune._runner.mailbox import Mailbox
-from asynctune._runner.orders import ForkFailed, FromSearch, RunnerEnded, Signal, StartRunner, ToSearch
+from asynctune._runner.orders import ForkFailed, FromSearch, StartRunner
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.process import Runner
+from asynctune._runner.quick import pack_ended, unpack_order
 from asynctune._runner.surroundings import show_gpus
-from asynctune.wire import decode, encode
+from asynctune.wire import encode
 
 __all__ = ["Server", "settle"]
 
@@ -113,7 +114,7 @@ class Server:
         except (EOFError, OSError):
             os._exit(0)
         for body in bodies:
-            order: StartRunner | Signal = decode(body, ToSearch)
+            order = unpack_order(body)
             if isinstance(order, StartRunner):
                 self._start(order)
             else:
@@ -141,11 +142,11 @@ class Server:
         os.setsid()
         die_with_parent(self._pid)
         adopt_orphans()
-        forget_signals()
+        hear_of_nothing()
         register_hooks()
         # Our own descriptors are closed. What the user's modules opened when they were imported stays open, as it is theirs.
-        for descriptor in (self._mailbox.fileno(), *self._kin.descriptors):
-            os.close(descriptor)
+        os.close(self._mailbox.fileno())
+        os.close(self._kin.fileno())
         if self._work.nice:
             os.nice(self._work.nice)
         show_gpus(order.gpus)
@@ -157,8 +158,7 @@ class Server:
     def _reap(self) -> None:
         ended = self._kin.reap()
         for each in ended:
-            message = RunnerEnded(runner=each.name, exit_code=each.exit_code, signal=each.signal)
-            self._reports.append(encode(message, FromSearch))
+            self._reports.append(pack_ended(each.name, each.exit_code, each.signal))
         if any(each.exit_code != 0 for each in ended):
             self._report()
         elif self._due is None:

@@ -16,9 +16,9 @@ import warnings
 from typing import NoReturn
 
 from asynctune._runner.guard import last_rites
-from asynctune._runner.kin import Ended, Kin, forget_signals
+from asynctune._runner.kin import Ended, Kin
 from asynctune._runner.libraries import import_all
-from asynctune._runner.linux import adopt_orphans, outlive_parent
+from asynctune._runner.linux import adopt_orphans, hear_of_nothing, outlive_parent
 from asynctune._runner.mailbox import Mailbox
 from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune._runner.rehearsal import rehearse
@@ -116,8 +116,8 @@ class _Root:
         os.close(parcel)
 
     def _become_search(self, order: Attach, control: int, parcel: int) -> NoReturn:
-        forget_signals()
-        for descriptor in (self._mailbox.fileno(), self._watched, *self._kin.descriptors):
+        hear_of_nothing()
+        for descriptor in (self._mailbox.fileno(), self._watched, self._kin.fileno()):
             os.close(descriptor)
         search_zygote(self._pid, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control), parcel, order.plan)
 

@@ -85,6 +85,7 @@ class _Launch:
         self._attachment = attachment
         self._desk = _Desk(attachment.listener)
         self._timer: asyncio.TimerHandle | None = None
+        self._cancelled = False
         self.task = asyncio.create_task(self._run(), name=f"asynctune-trial-{order.trial}")
         self.task.add_done_callback(self._done)
 
@@ -95,7 +96,12 @@ class _Launch:
         self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(grace, self.task.cancel)
+        self._timer = asyncio.get_running_loop().call_later(grace, self.cancel)
+
+    def cancel(self) -> None:
+        """Cancel the task."""
+        self._cancelled = True
+        self.task.cancel()
 
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
@@ -115,8 +121,12 @@ class _Launch:
                 step=outcome.step,
                 checkpoint=account.written,
             )
-        except (StopTrial, asyncio.CancelledError):
+        except StopTrial:
             return TrialLeft(trial=order.trial, launch=order.launch)
+        except asyncio.CancelledError as error:
+            if self._cancelled:
+                return TrialLeft(trial=order.trial, launch=order.launch)
+            return self._raised(failure_of(error, None))  # what it awaited was cancelled, by somebody else
         except InvalidResult as error:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
@@ -142,8 +152,9 @@ class _Launch:
 class _InlineAttachment(Attachment):
     """One search's tasks."""
 
-    def __init__(self, recipe: Recipe, listener: Listener, trainable: Any) -> None:
+    def __init__(self, executor: InlineExecutor, recipe: Recipe, listener: Listener, trainable: Any) -> None:
         self.recipe, self.listener, self.trainable = recipe, listener, trainable
+        self._executor = executor
         self.argument: Argument = argument_of(trainable)
         self.data = dict(recipe.data)
         self._launches: dict[tuple[TrialId, LaunchNumber], _Launch] = {}
@@ -170,13 +181,14 @@ class _InlineAttachment(Attachment):
 
     def close(self) -> None:
         self._closed = True
+        self._executor.attachments.pop(self, None)
         for launch in self._launches.values():
-            launch.task.cancel()
+            launch.cancel()
 
     async def wait_closed(self) -> None:
         while self._launches:
             for launch in self._launches.values():
-                launch.task.cancel()  # again: a trial may have swallowed the one before
+                launch.cancel()  # again: a trial may have swallowed the one before
             await asyncio.wait([launch.task for launch in self._launches.values()], timeout=1.0)
 
 
@@ -194,7 +206,8 @@ class InlineExecutor(Executor):
 
     def __init__(self, max_workers: int = 100) -> None:
         self.pool = Pool(max_workers)
-        self._attachments: list[_InlineAttachment] = []
+        self.attachments: dict[_InlineAttachment, None] = {}
+        self._closing: list[_InlineAttachment] = []
         self._open = False
 
     @property
@@ -203,7 +216,13 @@ class InlineExecutor(Executor):
         return self._open
 
     async def open(self) -> None:
-        """See `Executor.open`."""
+        """See `Executor.open`.
+
+        Raises:
+            ExecutorError: it is open.
+        """
+        if self._open:
+            raise ExecutorError("this InlineExecutor is open already")
         self._open = True
 
     async def attach(self, recipe: Recipe, listener: Listener) -> Attachment:
@@ -214,18 +233,20 @@ class InlineExecutor(Executor):
         if not is_async(trainable):
             message = f"InlineExecutor runs async functions, and {name_of(trainable)} is not one: it would block your loop"
             raise TrainableError(f"{message}. Make it `async def`, or use LocalExecutor.")
-        attachment = _InlineAttachment(recipe, listener, trainable)
-        self._attachments.append(attachment)
+        attachment = _InlineAttachment(self, recipe, listener, trainable)
+        self.attachments[attachment] = None
         return attachment
 
     def close(self) -> None:
         """See `Executor.close`."""
         self._open = False
-        for attachment in self._attachments:
+        self._closing += list(self.attachments)
+        for attachment in list(self.attachments):
             attachment.close()
+            attachment.listener.failed(ExecutorError("the executor was closed"))
 
     async def wait_closed(self) -> None:
         """See `Executor.wait_closed`."""
-        for attachment in self._attachments:
+        for attachment in self._closing:
             await attachment.wait_closed()
-        self._attachments.clear()
+        self._closing.clear()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Literal
 
 from asynctune._engine.pool import Pool
@@ -157,6 +157,13 @@ class LocalExecutor(Executor):
         if self._gone is not None:
             await asyncio.shield(self._gone)
 
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+        if self._gone is not None:
+            await _surely(self._gone)
+
     def _finish(self) -> None:
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(None)
@@ -239,10 +246,15 @@ class LocalExecutor(Executor):
 
 
 async def _surely(future: asyncio.Future[None]) -> None:
-    # What is awaited here takes milliseconds and must happen. Whoever cancels us again will be obeyed right after.
+    # What is awaited here takes milliseconds and must happen. Whoever cancels us meanwhile is obeyed right after.
+    cancelled: asyncio.CancelledError | None = None
     while not future.done():
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _check(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -217,8 +217,9 @@ class SimulatedSearch:
         if folded.seq:
             check_settings(self.machine.settings, self.settings(), adopt=False)
         self._now, self._stored = folded.at, referenced(self.machine)
-        self.oracle.set_search(objective=self.objective, seed=self.seed)
-        fresh, diverged = replay(self._caller, History(folded.calls, folded.answers))
+        history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
+        self._caller.begin(history)
+        fresh, diverged = replay(self._caller, history)
         self.divergences += [*self.machine.consult.divergences, *diverged]
         for at, make in self.commands:
             if at >= self._now:

@@ -1,0 +1,202 @@
+"""What goes wrong around a search: it ends, says so, and leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asynctune as at
+from asynctune.errors import ConfigurationError, ExecutorError, JournalError, PluginError, TrainableError
+from asynctune.events import Finished
+from tests.leftovers import nothing_left, snapshot
+from tests.search.test_inline import LOSS, descend, outcomes, search
+
+
+def refuse_writing(directory: Path) -> None:
+    """From now on, no record can be committed there."""
+    database = sqlite3.connect(directory / "journal.sqlite")
+    database.execute("create trigger full before insert on records begin select raise(abort, 'the disk is full'); end")
+    database.commit()
+    database.close()
+
+
+async def test_a_disk_that_is_full_when_the_search_is_opened_can_be_left(tmp_path: Path) -> None:
+    before = snapshot()
+    await search(descend, storage=tmp_path)
+    refuse_writing(tmp_path)
+    task = asyncio.create_task(search(descend, storage=tmp_path, max_trials=9, limits=at.Limits(grace=0.1)))
+    await asyncio.wait([task], timeout=0.3)
+    assert not task.done()  # it is tried again, for space may come
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    nothing_left(before)
+
+
+async def test_a_disk_that_is_full_in_the_middle_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    full = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.id >= 2:
+            await full.wait()
+        return float(trial.id)
+
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 5, "limits": at.Limits(grace=0.1), "seed": 0}
+    before = snapshot()
+    with pytest.raises(JournalError, match="disk is full"):  # noqa: PT012
+        async with at.Search(train, executor=at.InlineExecutor(1), storage=tmp_path, **options) as running:
+            finished = 0
+            async for event in running.events():
+                finished += sum(isinstance(happening, Finished) for happening in event.happened)
+                if finished == 2:
+                    break
+            refuse_writing(tmp_path)
+            full.set()
+            waiting = asyncio.create_task(running.result())
+            await asyncio.wait([waiting], timeout=0.2)
+            waiting.cancel()
+    nothing_left(before)
+    database = sqlite3.connect(tmp_path / "journal.sqlite")
+    database.execute("drop trigger full")
+    database.commit()
+    database.close()
+    result = await at.search(train, executor=at.InlineExecutor(1), storage=tmp_path, **options)
+    assert [trial.score for trial in result.trials.values()] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [result.trials[number].launches for number in (0, 1)] == [1, 1]
+
+
+async def test_a_checkpoint_that_cannot_be_deleted_is_left_for_the_next_opening(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        for step in range(1, 4):
+            with trial.checkpoint() as directory:
+                (directory / "state").write_text(str(step))
+            await trial.report(step=step, loss=1.0)
+            if step == 1:
+                # What the search wants to delete is not where it was, and something else is in its place.
+                place = tmp_path / "checkpoints" / str(trial.id)
+                place.rename(tmp_path / "elsewhere")
+                place.write_text("not a directory")
+        return 1.0
+
+    policy = at.FailurePolicy(max_consecutive_failed_trials=None)
+    await search(train, storage=tmp_path, max_trials=1, failure=policy)
+
+
+async def test_an_executor_that_is_closed_under_a_search_ends_it() -> None:
+    started = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async with at.InlineExecutor(2) as executor:
+        task = asyncio.create_task(search(train, executor=executor))
+        await started.wait()
+        executor.close()
+        with pytest.raises(ExecutorError, match="closed"):
+            await task
+
+
+async def test_an_executor_that_was_not_entered_is_not_shared() -> None:
+    executor = at.InlineExecutor(2)
+    results = await asyncio.gather(*(search(descend, executor=executor) for _ in range(2)), return_exceptions=True)
+    kinds = [type(result) for result in results]
+    assert sorted(kind.__name__ for kind in kinds) == ["ConfigurationError", "Result"]
+    assert any(isinstance(result, ConfigurationError) and "async with" in str(result) for result in results)
+
+
+async def test_overwrite_keeps_what_is_there_until_what_follows_can_be_loaded(tmp_path: Path) -> None:
+    first = await search(descend, storage=tmp_path)
+    with pytest.raises(TrainableError):
+        await search("no_such_module:train", storage=tmp_path, overwrite=True)
+    assert outcomes(await search(descend, storage=tmp_path)) == outcomes(first)
+
+
+async def test_a_trial_whose_own_wait_is_cancelled_has_failed() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        waiting = asyncio.get_running_loop().create_future()
+        waiting.cancel()
+        await waiting
+        return 1.0
+
+    result = await search(train, max_trials=2)
+    assert [trial.state for trial in result.trials.values()] == [at.State.FAILED] * 2
+    assert [trial.launches for trial in result.trials.values()] == [1, 1]
+
+
+class Broken(at.Oracle):
+    """An oracle that fails as it is told to."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def populate_space(self, trial_id: int, space: at.Space) -> Any:
+        if self.how == "exits":
+            raise SystemExit(3)
+        if self.how == "raises":
+            raise ValueError("bad luck")
+        if self.how == "answers nonsense":
+            return {"x": 1}
+        return at.Suggestion.run({})
+
+    def get_state(self) -> Mapping[Any, Any] | None:
+        return {"state of a number": {0: 1.5}, "state of a set": {"x": {1, 2}}}.get(self.how)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        raise AssertionError("there is none")
+
+
+@pytest.mark.parametrize("how", ["exits", "raises", "answers nonsense", "state of a number", "state of a set"])
+async def test_an_oracle_that_fails_ends_the_search_by_its_name(how: str, tmp_path: Path) -> None:
+    before = snapshot()
+    with pytest.raises(PluginError, match=r"Broken\."):
+        await search(descend, oracle=Broken(how), storage=tmp_path)
+    nothing_left(before)
+
+
+class Patient(at.Oracle):
+    """An oracle that asks somebody who does not answer."""
+
+    asked = False
+
+    async def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+        await asyncio.Event().wait()
+        return at.Suggestion.exhausted()
+
+
+async def test_an_oracle_that_waits_for_somebody_is_cancelled_with_the_search() -> None:
+    before = snapshot()
+    task = asyncio.create_task(search(descend, oracle=Patient()))
+    await asyncio.wait([task], timeout=0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    nothing_left(before)
+
+
+class Judge(at.Scheduler):
+    """A scheduler that fails as it is told to."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> Any:
+        if self.how == "raises":
+            raise ValueError("bad luck")
+        return "stop"
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"how": self.how}
+
+
+@pytest.mark.parametrize("how", ["raises", "answers nonsense"])
+async def test_a_scheduler_that_fails_ends_the_search_by_its_name_and_it_can_go_on(how: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"Judge\.on_trial_result"):
+        await search(descend, scheduler=Judge(how), storage=tmp_path)
+    result = await search(descend, storage=tmp_path, resume="adopt")
+    assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
