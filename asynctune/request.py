@@ -108,6 +108,10 @@ class Request:
             raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
         if self.resources.gpu > can.gpus:
             raise CapabilityError(f"Resources(gpu={self.resources.gpu:g}): {name} has {can.gpus} GPUs to give")
+        if self.resources.gpu and self.resources.gpu * executor.pool.size > can.gpus:
+            most = int(can.gpus / self.resources.gpu)
+            message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
+            raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
 
     def settings(self, *, slots: int, seed: int) -> Settings:
         """The request as data, for the journal."""

@@ -6,12 +6,13 @@ writing connection, used by one thread); `MemoryJournal` in a list, for `storage
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,7 @@ __all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "read_re
 SCHEMA_VERSION = 1
 _logger = logging.getLogger("asynctune.journal")
 _NAME = "journal.sqlite"
+_PATIENCE = 5.0  # seconds to wait for who else is at the database: a reader that recovers it, or a curious person's shell
 _RECORDS = f"""
 create table meta (key text primary key, value) strict, without rowid;
 create table records (seq integer primary key, chain blob not null, payload blob not null) strict;
@@ -85,50 +87,31 @@ class DiskJournal:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = SearchLock(directory)
-        except OSError as error:
-            raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-        with ExitStack() as stack:
-            stack.callback(self._lock.release)
+        self._seq, self._chain = 0, FIRST_CHAIN
+        with ExitStack() as held:
             try:
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                held.callback(SearchLock(directory).release)
                 self._head = HeadMark(directory)
-                stack.callback(self._head.close)
+                held.callback(self._head.close)
                 self._database = self._open(directory / _NAME)
+                held.callback(self._database.close)
             except OSError as error:
                 raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-            stack.pop_all()
-        self._closed = False
-        self._seq, self._chain = 0, FIRST_CHAIN
+            self._held = held.pop_all()
 
     def _open(self, path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-        database = sqlite3.connect(path, isolation_level=None, timeout=0)
-        try:
+        with _understood(path), ExitStack() as opened:
+            database = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
+            opened.callback(database.close)
+            if _version(database, path) == 0:
+                database.executescript(f"begin; {_RECORDS} pragma user_version = {SCHEMA_VERSION}; commit;")
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = full")
             database.execute("pragma wal_autocheckpoint = 4000")
-            self._create_or_check(database, path)
-        except sqlite3.OperationalError as error:
-            database.close()
-            raise JournalError(f"{path} cannot be opened now: {error}") from error
-        except sqlite3.DatabaseError as error:
-            database.close()
-            raise JournalCorruptError(f"{path} is not a journal that can be read: {error}") from error
-        except BaseException:
-            database.close()
-            raise
+            opened.pop_all()
         return database
-
-    @staticmethod
-    def _create_or_check(database: sqlite3.Connection, path: Path) -> None:
-        (version,) = database.execute("pragma user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            message = f"{path} was written by a newer asynctune (schema {version}, this one knows {SCHEMA_VERSION})"
-            raise JournalError(f"{message}: upgrade asynctune to open it")
-        if version == 0:
-            database.executescript(f"begin; {_RECORDS} pragma user_version = {SCHEMA_VERSION}; commit;")
 
     def records(self) -> Iterator[Record]:
         """All records, in order. When the last was read, the journal stands behind it, and can be appended to.
@@ -153,18 +136,9 @@ class DiskJournal:
 
     def rebuild(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         """Make the query tables again."""
-        try:
-            self._database.execute("begin immediate")
-            try:
-                tables.clear(self._database)
-                self._write_tables(records, trials)
-                self._database.execute("commit")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("rollback")
-                raise
-        except sqlite3.Error as error:
-            raise JournalError(f"{self.directory}: the query tables could not be written: {error}") from error
+        with _understood(self.directory / _NAME), self._transaction():
+            tables.clear(self._database)
+            self._write_tables(records, trials)
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         """Commit these records, and the rows that follow from them."""
@@ -173,26 +147,30 @@ class DiskJournal:
             payload = pack(record)
             hashed = chain(hashed, payload)
             rows.append((record.seq, hashed, payload))
-        before = self._chain
+        before, self._chain = self._chain, hashed
         try:
-            self._database.execute("begin immediate")
-            try:
-                self._chain = hashed
+            with self._transaction():
                 self._database.executemany("insert into records values (?, ?, ?)", rows)
                 self._write_tables(records, trials)
-                self._database.execute("commit")
-            except BaseException:
-                self._chain = before
-                if self._database.in_transaction:
-                    self._database.execute("rollback")
-                raise
         except sqlite3.Error as error:
+            self._chain = before
             raise JournalError(f"{self.directory}: record {records[0].seq} could not be written: {error}") from error
         self._seq = records[-1].seq
         try:
             self._head.write(self._seq, hashed)
         except OSError as error:  # the records are safe; only the proof that they are all there is one commit old
             _logger.warning("%s: the head mark could not be written: %s", self.directory, error)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("begin immediate")
+        try:
+            yield
+            self._database.execute("commit")
+        except BaseException:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            raise
 
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
@@ -201,11 +179,7 @@ class DiskJournal:
 
     def close(self) -> None:
         """Close the database and release the lock."""
-        if not self._closed:
-            self._closed = True
-            self._database.close()
-            self._head.close()
-            self._lock.release()
+        self._held.close()
 
 
 def remove_search(directory: Path) -> None:
@@ -214,15 +188,17 @@ def remove_search(directory: Path) -> None:
     Raises:
         SearchLockedError: somebody is writing it.
     """
-    if not (directory / _NAME).exists():
+    if not any((directory / name).exists() for name in (_NAME, HEAD_NAME)):
         return
     lock = SearchLock(directory)
     try:
-        # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened.
-        for name in (_NAME, f"{_NAME}-wal", f"{_NAME}-shm", HEAD_NAME):
+        # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened. The head
+        # mark last: with it, what was not removed to the end is never taken for a search that has lost nothing.
+        for name in (_NAME, f"{_NAME}-wal", f"{_NAME}-shm"):
             (directory / name).unlink(missing_ok=True)
         for name in ("checkpoints", "logs", "trials"):
             shutil.rmtree(directory / name, ignore_errors=True)
+        (directory / HEAD_NAME).unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -230,10 +206,10 @@ def remove_search(directory: Path) -> None:
 def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
     """(seq, payload, chain hash) of every record behind number `after`, each checked against the one before."""
     hashed, expected = FIRST_CHAIN, after + 1
-    if after:
-        row = database.execute("select chain from records where seq = ?", (after,)).fetchone()
-        hashed = bytes(row[0]) if row else FIRST_CHAIN
-    try:
+    with _understood(directory / _NAME):
+        if after:
+            row = database.execute("select chain from records where seq = ?", (after,)).fetchone()
+            hashed = bytes(row[0]) if row else FIRST_CHAIN
         rows = database.execute("select seq, chain, payload from records where seq > ? order by seq", (after,))
         for seq, stored, payload in rows:
             if seq != expected:
@@ -243,8 +219,27 @@ def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> 
                 raise JournalCorruptError(f"{directory}: record {seq} was changed since it was written")
             yield seq, payload, hashed
             expected += 1
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: what it cannot do just now (the disk is full, or locked), and what it cannot make sense of."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        damaged = "no such table" in str(error)  # one of ours, which only somebody else can have removed
+        raise (JournalCorruptError if damaged else JournalError)(f"{path} cannot be used: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise JournalCorruptError(f"{directory}: record {expected} cannot be read: {error}") from error
+        raise JournalCorruptError(f"{path} is not a journal that can be read: {error}") from error
+
+
+def _version(database: sqlite3.Connection, path: Path) -> int:
+    version: int
+    (version,) = database.execute("pragma user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        message = f"{path} was written by a newer asynctune (schema {version}, this one knows {SCHEMA_VERSION})"
+        raise JournalError(f"{message}: upgrade asynctune to open it")
+    return version
 
 
 def _unpacked(directory: Path, seq: int, payload: bytes) -> Record:
@@ -269,17 +264,16 @@ def read_records(directory: Path, after: int = 0, limit: int | None = None) -> l
     path = directory / _NAME
     if not path.is_file():
         raise StorageError(f"there is no search in {directory}")
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
-    try:
-        records = []
-        for seq, payload, _ in _verified(database, directory, after):
-            records.append(_unpacked(directory, seq, payload))
-            if limit is not None and len(records) >= limit:
-                break
-        return records
-    except sqlite3.OperationalError as error:
-        raise JournalError(f"{path} cannot be read now: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise JournalCorruptError(f"{path} cannot be read: {error}") from error
-    finally:
-        database.close()
+    with _understood(path), closing(_to_read(path)) as database:
+        _version(database, path)
+        verified = _verified(database, directory, after)
+        return [_unpacked(directory, seq, payload) for seq, payload, _ in itertools.islice(verified, limit)]
+
+
+def _to_read(path: Path) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-shm").exists():
+        # A reader shares memory with the writer through a file beside the database. It is not there, so nobody writes, and it
+        # cannot be made.
+        uri += "&immutable=1"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)

@@ -95,9 +95,9 @@ class Runner:
         try:
             redirect_output(f"{self._work.directory}/{log}")
             set_threads(order.resources.cpu)
-            seed_generators(order.seed)
             if self._loaded is None:
                 self.load()
+            seed_generators(order.seed)  # after whatever modules seed when they are imported
             assert self._loaded is not None  # noqa: S101
             last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory), log)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text

@@ -17,8 +17,9 @@ from asynctune._runner.metrics import as_step
 from asynctune.checkpoints import CheckpointStore, DirectoryStore
 from asynctune.records import CheckpointKey, LaunchNumber, Resources, TrialId, Values
 from asynctune.space.hyperparameters import HyperParameters
+from asynctune.space.space import Space
 
-__all__ = ["Trial", "TrialFace", "nested"]
+__all__ = ["Trial", "TrialFace"]
 
 
 class TrialFace:
@@ -82,7 +83,7 @@ class TrialFace:
     @property
     def config(self) -> dict[str, Any]:
         """The values as a nested dict: "layer/units" is `config["layer"]["units"]`."""
-        return nested(self.values)
+        return Space.nest(self.values)
 
     @property
     def directory(self) -> Path:
@@ -171,15 +172,3 @@ class Trial(TrialFace):
         """
         self._account.report(metrics, step, named)
         self._account.wait_for_answer()
-
-
-def nested(values: Values) -> dict[str, Any]:
-    """Flat names as a nested dict, cut at "/"."""
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        *groups, last = name.split("/")
-        place = result
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[last] = value
-    return result

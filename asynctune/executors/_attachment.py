@@ -148,6 +148,12 @@ class LocalAttachment(Attachment):
             self.ready.exception()  # if nobody waits for it, nobody has missed it
         self._leave()
 
+    def abandon(self, reason: str) -> None:
+        """The executor closes under the search."""
+        if self._state is not _State.CLOSED:
+            self.close()
+            self._listener.failed(ExecutorError(reason))
+
     async def wait_closed(self) -> None:
         """See `Attachment.wait_closed`."""
         await asyncio.shield(self.gone)

@@ -112,7 +112,7 @@ class Runner:
 
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
-        self.order, self._last = order, None
+        self.order, self._last, self._halted = order, None, False
         if body is not None:
             self.post.send(body)
 
@@ -172,7 +172,7 @@ class Runner:
 
     def _rest(self, last: Ending) -> None:
         # It is alive and waits for more; unless there was trouble, it gets more. Otherwise its end ends the launch.
-        if isinstance(last, TrialReturned | TrialLeft) and not self._halted:
+        if isinstance(last, TrialReturned | TrialLeft) and not self._terminated:
             self._finish(last)
         else:
             self._doomed = True
@@ -184,6 +184,8 @@ class Runner:
         if error is not None:
             self._condemn(f"its process sent what is no message ({error})")
         elif self._last is not None:
+            # It has said that it ends, and its report is on the way; one that only pretended to is ended.
+            self._silence = self._loop.call_later(_REPORT_WITHIN, self._owner.signal, self, signal.SIGKILL)
             self._finish(self._last)
         else:
             self._silence = self._loop.call_later(_REPORT_WITHIN, self._condemn, "its process closed its channel to the search")

@@ -29,21 +29,13 @@ class Capabilities:
     """What an executor can do. Features ask for these at the start of a search, never for a class.
 
     Args:
-        isolates: each trial runs in a process of its own.
         kills: a trial that does not listen can be ended.
-        parks: a paused trial can wait with its process alive.
         exploits: a trial can go on from the checkpoint of another one.
-        maps_data: `data=` is shared with every trial without a copy each.
-        shares_store: runners and the search see the same checkpoint store.
         gpus: how many GPUs there are to give.
     """
 
-    isolates: bool
     kills: bool
-    parks: bool = False
     exploits: bool = False
-    maps_data: bool = True
-    shares_store: bool = True
     gpus: int = 0
 
 

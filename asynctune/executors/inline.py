@@ -202,7 +202,7 @@ class InlineExecutor(Executor):
         ConfigurationError: for what is no positive integer.
     """
 
-    capabilities = Capabilities(isolates=False, kills=False)
+    capabilities = Capabilities(kills=False)
 
     def __init__(self, max_workers: int = 100) -> None:
         self.pool = Pool(max_workers)

@@ -34,7 +34,7 @@ class LocalExecutor(Executor):
     over 16 MiB is cut to its beginning and its newest part.
 
     Args:
-        max_workers: how many trials run at once; the number of cores, if None.
+        max_workers: how many trials run at once; the number of cores that this process may use, if None.
         isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until
             one fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its
             modules.
@@ -66,9 +66,9 @@ class LocalExecutor(Executor):
             raise ConfigurationError(text)
         if isinstance(nice, bool) or not isinstance(nice, int) or not 0 <= nice <= 19:
             raise ConfigurationError(f"LocalExecutor(nice=...) takes an integer from 0 to 19, not {nice!r}")
-        self.pool = Pool(max_workers if max_workers is not None else os.cpu_count() or 1)
+        self.pool = Pool(max_workers if max_workers is not None else len(os.sched_getaffinity(0)))
         self.gpus = Gpus()
-        self.capabilities = Capabilities(isolates=True, kills=True, parks=True, gpus=self.gpus.count)
+        self.capabilities = Capabilities(kills=True, gpus=self.gpus.count)
         self.family: Family | None = None
         self._preload = tuple(preload)
         self._nice = nice
@@ -146,7 +146,7 @@ class LocalExecutor(Executor):
             return
         self._closing = True
         for attachment in list(self._attachments):
-            attachment.close()
+            attachment.abandon("the executor was closed")
         if self.family is not None:
             self.family.close()
         else:

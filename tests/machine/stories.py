@@ -227,8 +227,11 @@ def story(seed: int, **changes: Any) -> Story:
 
 
 def outcome(search: SimulatedSearch) -> dict[TrialId, str]:
-    """What every trial came to; all that does not depend on how often and when it began."""
-    return {number: _told(view) for number, view in search.trials.items()}
+    """What every trial came to; all that does not depend on how often and when it began.
+
+    How many proposals were prepared for later, when a search ends before its time, is a question of when.
+    """
+    return {number: _told(view) for number, view in search.trials.items() if view.launches or view.state.ended}
 
 
 def _told(view: TrialView) -> str:

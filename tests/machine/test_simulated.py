@@ -95,8 +95,9 @@ def tell_the_rest(told: Story, records: Sequence[Record], cut: int) -> list[byte
     records = [unpack(pack(record)) for record in records]
     machine, caller = Machine(told.scheduler(), told.stoppers), Caller(told.oracle())
     folded = fold(machine, records[:cut])
-    caller.oracle.set_search(objective=told.objective, seed=told.luck)
-    fresh, divergences = replay(caller, History(folded.calls, folded.answers))
+    history = History(folded.calls, folded.answers, objective=told.objective, seed=told.luck)
+    caller.begin(history)
+    fresh, divergences = replay(caller, history)
     answers = {answer.ask: answer for answer in fresh}
     told_again = []
     for record in records[cut:]:

@@ -145,7 +145,8 @@ class Broken(at.Oracle):
         return at.Suggestion.run({})
 
     def get_state(self) -> Mapping[Any, Any] | None:
-        return {"state of a number": {0: 1.5}, "state of a set": {"x": {1, 2}}}.get(self.how)
+        states: dict[str, dict[Any, Any]] = {"state of a number": {0: 1.5}, "state of a set": {"x": {1, 2}}}
+        return states.get(self.how)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         raise AssertionError("there is none")

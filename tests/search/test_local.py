@@ -49,7 +49,7 @@ async def test_each_trial_has_a_process_of_its_own_and_workers_are_used_again() 
 
     pids = {}
     for isolation in ("trial", "worker"):
-        result = await search(train, executor=at.LocalExecutor(2, isolation=isolation))  # type: ignore[arg-type]
+        result = await search(train, executor=at.LocalExecutor(2, isolation=isolation))
         pids[isolation] = {trial.metrics["pid"] for trial in result.trials.values() if trial.metrics}
     assert len(pids["trial"]) == 6
     assert len(pids["worker"]) <= 2
@@ -246,7 +246,7 @@ async def test_early_stopping_reaches_into_the_process() -> None:
 
 async def test_a_grid_is_tried_to_the_end_also_when_trials_name_its_parameters() -> None:
     def train(trial: at.Trial) -> float:
-        return float(trial.hp.Int("a", 1, 3) + 10 * trial.hp.Choice("b", [1, 2]))  # type: ignore[operator]
+        return float(trial.hp.Int("a", 1, 3) + 10 * trial.hp.Choice("b", [1, 2]))
 
     result = await search(train, oracle=at.oracles.GridSearch(), max_trials=None)
     assert sorted(trial.score for trial in result.trials.values()) == [11, 12, 13, 21, 22, 23]  # type: ignore[type-var]
