@@ -36,7 +36,7 @@ def test_it_is_what_sorting_says(losses: list[float], parts: int) -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40))
 def test_for_two_parts_it_is_the_median(losses: list[float]) -> None:
-    from statistics import median  # noqa: PLC0415 -- only here
+    from statistics import median
 
     cutoff = Cutoff(2)
     for loss in losses:

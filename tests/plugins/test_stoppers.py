@@ -125,7 +125,7 @@ def test_which_question_a_stopper_answers() -> None:
 @pytest.mark.parametrize("stopper", [MaxSteps(3), TimeBudget(3), FunctionStopper(diverged)])
 def test_a_stopper_can_be_copied(stopper: Stopper) -> None:
     assert copy.deepcopy(stopper) == stopper
-    assert pickle.loads(pickle.dumps(stopper)) == stopper  # noqa: S301 -- our own
+    assert pickle.loads(pickle.dumps(stopper)) == stopper
 
 
 async def waits(trial: TrialView, report: Report) -> bool:

@@ -43,15 +43,11 @@ async def test_a_process_runs_one_trial_after_the_other(attach: Attach, tmp_path
         assert (tmp_path / f"logs/{number}-1.log").read_text() == f"this is trial {number}\n"
 
 
-@pytest.mark.parametrize(("what", "ending"), [("raise", TrialRaised), ("exit", Died), ("wait", TrialLeft)])
+@pytest.mark.parametrize(("what", "ending"), [("raise", TrialRaised), ("exit", Died)])
 async def test_a_process_with_trouble_is_not_used_again(attach: Attach, what: str, ending: type) -> None:
     async with LocalExecutor(1, isolation="worker") as executor, attach(executor, train) as search:
         before = await search.metrics(0)
-        over = search.start(1, {"what": what})
-        if what == "wait":
-            await search.report_of(1)
-            search.attachment.halt(1, 1, reason="enough", grace=10)
-        assert isinstance(await over, ending)
+        assert isinstance(await search.start(1, {"what": what}), ending)
         after = await search.metrics(2)
         await until(lambda: not alive(int(before["pid"])))
 
@@ -67,6 +63,19 @@ async def test_a_trial_that_was_stopped_leaves_a_process_that_is_used_again(atta
         after = await search.metrics(2)
 
     assert after["pid"] == before["pid"]
+
+
+async def test_a_trial_that_left_when_it_was_halted_leaves_a_process_that_is_used_again(attach: Attach) -> None:
+    async with LocalExecutor(1, isolation="worker") as executor, attach(executor, train) as search:
+        before = await search.metrics(0)
+        over = search.start(1, {"what": "wait"})
+        await search.report_of(1)
+        search.attachment.halt(1, 1, reason="enough", grace=10)
+        assert isinstance(await over, TrialLeft)
+        after = await search.metrics(2)
+
+    assert after["pid"] == before["pid"]
+    assert after["seen"] > before["seen"]
 
 
 async def test_an_idle_process_that_dies_is_replaced(attach: Attach) -> None:
