@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -355,6 +356,20 @@ async def test_generators_are_seeded(local: LocalExecutor, attach: Attach) -> No
     assert first["pid"] != again["pid"]
     assert first["loss"] == again["loss"] == random.Random(1000).random()
     assert first["loss"] != other["loss"]
+
+
+async def test_forks_of_a_trial_are_as_python_means_them(local: LocalExecutor, attach: Attach) -> None:
+    def train(trial: Any) -> float:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        luck = random.getstate()
+        pid = os.fork()
+        if pid == 0:
+            # A thread that did not come along is not there, and luck is not the parent's.
+            os._exit(threading.active_count() + 10 * (random.getstate() == luck))
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    async with attach(local, train) as search:
+        assert await search.metrics() == {"loss": 1.0}
 
 
 async def test_a_runner_stands_back(local: LocalExecutor, attach: Attach) -> None:
