@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -21,7 +22,8 @@ from asynctune.errors import SearchLockedError, StorageError
 __all__ = ["SearchLock", "holder"]
 
 _NAME = "journal.lock"
-_held: dict[str, str] = {}
+_FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
+_held: dict[str, SearchLock] = {}
 _guard = threading.Lock()
 
 
@@ -35,10 +37,10 @@ class SearchLock:
 
     def __init__(self, directory: Path) -> None:
         self._path = str(directory.resolve() / _NAME)
-        self._name = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
+        self.name = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
         with _guard:
             if self._path in _held:
-                raise SearchLockedError(_text(directory, _held[self._path]))
+                raise SearchLockedError(_text(directory, _held[self._path].name))
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,13 +52,14 @@ class SearchLock:
                 os.close(self._descriptor)
                 raise StorageError(f"{directory} cannot be locked: {error}. Use a local file system.") from error
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, self._name.encode(), 0)
-            _held[self._path] = self._name
+            os.pwrite(self._descriptor, self.name.encode(), 0)
+            _held[self._path] = self
 
     def release(self) -> None:
         """Let others write. May be called more than once."""
         with _guard:
-            if _held.pop(self._path, None) is not None:
+            if _held.get(self._path) is self:
+                del _held[self._path]
                 os.ftruncate(self._descriptor, 0)
                 os.close(self._descriptor)
 
@@ -66,19 +69,29 @@ def holder(directory: Path) -> str | None:
     path = str(directory.resolve() / _NAME)
     with _guard:
         if path in _held:
-            return _who(_held[path])
+            return _who(_held[path].name)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            # Asked, not tried: a lock taken for a moment would be in the way of whoever wants to write just then.
+            found = fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+            if _FLOCK.unpack(found)[0] == fcntl.F_UNLCK:
+                return None
             return _who(os.pread(descriptor, 4096, 0).decode(errors="replace"))
-        else:
-            return None
         finally:
             os.close(descriptor)
+
+
+def _forget() -> None:
+    """A forked child holds nothing, and whoever held the guard is not there."""
+    global _guard  # noqa: PLW0603 -- what a fork copies is global
+    _guard = threading.Lock()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def _who(name: str) -> str:

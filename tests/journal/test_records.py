@@ -72,7 +72,7 @@ from asynctune.records import (
     Stop,
     Suggestion,
 )
-from asynctune.space import Boolean, Choice, Fixed, Float, Int
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
 from tests.journal.written import records_of
 
 KEY = CheckpointKey(3, 10, 2)
@@ -87,7 +87,7 @@ FAILURE = Failure(
     retry=False,
     fatal=True,
 )
-SPACE = {
+SPACE: dict[str, Domain] = {
     "n": Int(1, 9, step=2),
     "rate": Float(1e-8, 1, sampling="log", default=0.1),
     "kind": Choice(["a", 1, 1.0, True, None], default=True),

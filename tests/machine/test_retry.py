@@ -307,11 +307,14 @@ def test_a_loss_costs_no_attempt_and_nobody_hears_of_it() -> None:
     assert driven.grant()[0] == StartLaunch(evolve(order, launch=2))
 
 
-def test_a_launch_that_leaves_without_being_told_is_lost() -> None:
-    driven = Driven()
+def test_a_launch_that_leaves_without_being_told_has_failed() -> None:
+    driven = Driven(failure=retries(1))
     driven.start()
     driven.left(0)
-    assert (driven.view(0).state, driven.view(0).attempt) == (State.PENDING, 1)
+    view = driven.view(0)
+    assert view.failure is not None
+    assert (view.state, view.failure.kind) == (State.RETRYING, FailureKind.EXITED)
+    assert view.failure.message == "it left without a result, and nothing had told it to stop"
 
 
 def test_a_trial_that_was_told_to_stop_has_no_failures_of_its_own() -> None:
