@@ -36,7 +36,9 @@ class Objective:
     Args:
         name: of a metric that the trials report or return.
         direction: "min" or "max".
-        over: which of a trial's values is its score: its "last" one, or its "best" one.
+        over: which of a trial's values is its score: its "last" one, or its "best" one. A Keras History that a trial returns
+            counts as one value, that of its best epoch, as KerasTuner counts it; so where trials are stopped early, whose score
+            is that of their reports, "best" keeps the two comparable.
 
     Raises:
         ConfigurationError: for an empty name, or another direction.

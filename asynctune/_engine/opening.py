@@ -28,7 +28,6 @@ class Folded:
     Args:
         seq: the last record's number. at: its search time.
         calls: what the oracle was called with, in order. answers: what it said, by ask.
-        records: kept only when the caller needs them.
     """
 
     seq: int = 0
