@@ -24,7 +24,7 @@ from asynctune._engine.actor import History, OracleActor
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.futures import settled
-from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records, remove_search
+from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records, remove_search
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.publication import Publication
@@ -206,6 +206,8 @@ class Life:
         store = DirectoryStore(self.directory / "checkpoints")
         if request.overwrite and request.storage is not None:
             remove_search(request.storage)
+        if request.resume in ("must", "adopt") and request.storage is not None and not has_journal(request.storage):
+            self._check_found(None)
         decider = self._decider
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage)
         try:

@@ -206,10 +206,14 @@ def _storage(storage: Any) -> Path | None:
         return None
     if not isinstance(storage, str | Path) or not str(storage):
         raise ConfigurationError(f"storage= takes a directory, or None for memory, not {storage!r}")
-    path = Path(storage)
-    if path.exists() and not path.is_dir():
+    try:
+        path = Path(storage).expanduser().absolute()
+        is_file = path.exists() and not path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"storage={str(storage)!r} cannot be a directory: {error}") from error
+    if is_file:
         raise ConfigurationError(f"storage={str(storage)!r} is a file: it takes a directory")
-    return path.absolute()
+    return path
 
 
 def _resume(resume: Any, storage: Any, overwrite: Any) -> str:
@@ -217,7 +221,7 @@ def _resume(resume: Any, storage: Any, overwrite: Any) -> str:
         raise ConfigurationError(f"resume= takes {', '.join(map(repr, _RESUMES))}, not {resume!r}")
     if storage is None and resume != "auto":
         raise ConfigurationError(f"resume={resume!r} needs storage=: with storage=None a search lives in memory only")
-    if overwrite not in (True, False):
+    if not isinstance(overwrite, bool):
         raise ConfigurationError(f"overwrite= takes True or False, not {overwrite!r}")
     if overwrite and resume in ("must", "adopt"):
         raise ConfigurationError(f"overwrite=True removes what resume={resume!r} wants to go on from: choose one")

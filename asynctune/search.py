@@ -58,8 +58,8 @@ class Search:
     aside, to be resumed; when it is left, no process, descriptor, thread or temporary file of the search remains.
 
     Args:
-        trainable: what a trial runs: a function of one argument, or "package.module:name". The argument is the trial; or, when it
-            is named `hp`, the hyperparameters alone; or, when it is named `config`, the values as a plain dict.
+        trainable: what a trial runs: a function of one argument, or "package.module:name". The argument is the trial; or,
+            when it is named `hp`, the hyperparameters alone; or, when it is named `config`, the values as a plain dict.
         space: a dict from names to domains (nested dicts allowed), a `Space`, or None when trials name their parameters.
         objective: an `Objective`, or a name whose direction Keras defines ("val_accuracy"). The first report must carry it.
         oracle: proposes; `RandomSearch()` by default.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from attrs import Attribute
@@ -20,7 +21,8 @@ def number(low: float, *, above: bool = False, optional: bool = False, integer: 
     def check(instance: object, attribute: Attribute[Any], value: Any) -> None:
         if value is None and optional:
             return
-        fits = isinstance(value, kinds) and not isinstance(value, bool)
+        fits = isinstance(value, int | float) and isinstance(value, kinds) and not isinstance(value, bool)
+        fits = fits and math.isfinite(value)
         if not (fits and (value > low if above else value >= low)):
             raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
 

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
@@ -20,10 +21,10 @@ from attrs import frozen
 from asynctune._engine.futures import settled
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
-from asynctune.errors import PluginError
+from asynctune.errors import PluginError, SpaceError
 from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
-from asynctune.records import Suggestion
+from asynctune.records import Suggestion, SuggestionStatus
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
@@ -35,11 +36,18 @@ OracleCall: TypeAlias = Ask | TellReport | TellEnd
 
 @frozen
 class Answered:
-    """The oracle's answer to an ask. `state` is what it then knew, if it says."""
+    """The oracle's answer to an ask.
+
+    Args:
+        ask: its number. suggestion: what was answered.
+        state: what the oracle then knew, if it says.
+        foreign: the answer is that of another oracle, which this one has taken over from.
+    """
 
     ask: int
     suggestion: Suggestion
     state: Mapping[str, Any] | None
+    foreign: bool = False
 
 
 @frozen
@@ -66,6 +74,7 @@ class Caller:
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
         self._runner: asyncio.Runner | None = None
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
+        self._cancelled = False
 
     def tell(self, call: TellReport | TellEnd) -> None:
         """Tell it what became of a trial."""
@@ -77,10 +86,27 @@ class Caller:
     def ask(self, call: Ask) -> Answered:
         """Ask it for values."""
         answer = self._call("populate_space", lambda: self._wait(self.oracle.populate_space(call.trial, call.space)))
-        if not isinstance(answer, Suggestion):
+        suggestion = self._checked(call, answer)
+        return Answered(call.number, suggestion, self._call("get_state", self._state) if self.keeps_state else None)
+
+    def _checked(self, call: Ask, answer: Any) -> Suggestion:
+        """The suggestion, with values of the space's own types (NumPy's come from most algorithms)."""
+        if isinstance(answer, Suggestion) and answer.status in (SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED):
+            return Suggestion(answer.status)
+        is_run = isinstance(answer, Suggestion) and answer.status is SuggestionStatus.RUNNING
+        if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        return Answered(call.number, answer, self._call("get_state", self._state) if self.keeps_state else None)
+        values = {}
+        for name, value in answer.values.items():
+            try:
+                if name not in call.space:
+                    raise SpaceError(f"there is no parameter {name!r}")
+                values[name] = call.space[name].coerce(value)
+            except SpaceError as error:
+                who = f"{self.name} proposed values for trial {call.trial}"
+                raise PluginError(f"{who} that are not in the space: {name!r}: {error}") from error
+        return Suggestion.run(values)
 
     def _state(self) -> Mapping[str, Any] | None:
         state = self.oracle.get_state()
@@ -110,8 +136,11 @@ class Caller:
             self._runner = asyncio.Runner()
 
         async def waited() -> Any:
-            self._waiting = asyncio.get_running_loop(), asyncio.current_task()
+            task = asyncio.current_task()
+            self._waiting = asyncio.get_running_loop(), task
             try:
+                if self._cancelled and task is not None:
+                    task.cancel()  # whoever cancelled was too early to find it
                 return await answer
             finally:
                 self._waiting = None
@@ -119,10 +148,12 @@ class Caller:
         return self._runner.run(waited())
 
     def cancel(self) -> None:
-        """Cancel the answer that is awaited, if one is. From any thread."""
+        """Cancel the answer that is awaited, if one is, and every later one. From any thread."""
+        self._cancelled = True
         waiting = self._waiting
         if waiting is not None and waiting[1] is not None:
-            waiting[0].call_soon_threadsafe(waiting[1].cancel)
+            with suppress(RuntimeError):  # it has come, and its loop is closed
+                waiting[0].call_soon_threadsafe(waiting[1].cancel)
 
     def _call(self, hook: str, call: Callable[[], Any]) -> Any:
         try:
@@ -151,7 +182,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
             caller.tell(call)
         elif call.number not in history.answers:
             fresh.append(caller.ask(call))
-        elif not history.adopt:
+        elif not history.adopt and not history.answers[call.number].foreign:
             now, recorded = caller.ask(call), history.answers[call.number]
             if now.suggestion != recorded.suggestion:
                 old, new = repr(recorded.suggestion), repr(now.suggestion)
@@ -161,7 +192,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
 
 def _state(history: History, call: OracleCall) -> Mapping[str, Any] | None:
     answered = history.answers.get(call.number) if isinstance(call, Ask) else None
-    return answered.state if answered is not None else None
+    return answered.state if answered is not None and not answered.foreign else None
 
 
 class OracleActor:
@@ -230,18 +261,20 @@ class OracleActor:
 
     def _make(self, calls: Sequence[OracleCall]) -> None:
         answers, since = list[Answered](), time.monotonic()
-        for call in calls:
-            if self._stopping.is_set():
-                return
-            if isinstance(call, Ask):
-                answers.append(self._caller.ask(call))
-            else:
-                self._caller.tell(call)
-            if answers and time.monotonic() - since > _TOGETHER:
+        try:
+            for call in calls:
+                if self._stopping.is_set():
+                    return
+                if isinstance(call, Ask):
+                    answers.append(self._caller.ask(call))
+                else:
+                    self._caller.tell(call)
+                if answers and time.monotonic() - since > _TOGETHER:
+                    self._say(self._answered, answers)
+                    answers, since = [], time.monotonic()
+        finally:
+            if answers:
                 self._say(self._answered, answers)
-                answers, since = [], time.monotonic()
-        if answers:
-            self._say(self._answered, answers)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
         try:

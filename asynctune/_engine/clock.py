@@ -16,4 +16,4 @@ class SearchClock:
 
     def now(self) -> float:
         """Search time, in seconds."""
-        return self._start + time.monotonic() - self._since
+        return self._start + (time.monotonic() - self._since)  # in this order it is never before `start`

@@ -23,7 +23,7 @@ from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
 from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
 from asynctune.records import TrialView
 
-__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "read_records", "remove_search"]
+__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "has_journal", "read_records", "remove_search"]
 
 SCHEMA_VERSION = 1
 _logger = logging.getLogger("asynctune.journal")
@@ -98,6 +98,7 @@ class DiskJournal:
                 held.callback(self._database.close)
             except OSError as error:
                 raise StorageError(f"{directory} cannot be used for a search: {error}") from error
+            self._file = _file_of(directory)
             self._held = held.pop_all()
 
     def _open(self, path: Path) -> sqlite3.Connection:
@@ -106,6 +107,8 @@ class DiskJournal:
             database = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
             opened.callback(database.close)
             if _version(database, path) == 0:
+                if database.execute("select count(*) from sqlite_master").fetchone()[0]:
+                    raise StorageError(f"{path} is somebody else's database: use another directory")
                 database.executescript(f"begin; {_RECORDS} pragma user_version = {SCHEMA_VERSION}; commit;")
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = full")
@@ -143,6 +146,7 @@ class DiskJournal:
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         """Commit these records, and the rows that follow from them."""
         hashed, rows = self._chain, []
+        self._check_still_there()
         for record in records:
             payload = pack(record)
             hashed = chain(hashed, payload)
@@ -172,6 +176,11 @@ class DiskJournal:
                 self._database.execute("rollback")
             raise
 
+    def _check_still_there(self) -> None:
+        # SQLite would go on writing into a file that was deleted, and nobody would ever read it.
+        if _file_of(self.directory) != self._file:
+            raise StorageError(f"{self.directory / _NAME} was removed or replaced while the search was running")
+
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
         tables.write_reports(self._database, ((r.stimulus.at, event) for r in records for event in r.happened))
@@ -182,6 +191,31 @@ class DiskJournal:
         self._held.close()
 
 
+def _file_of(directory: Path) -> int | None:
+    """Which file the journal is; None when there is none."""
+    try:
+        return (directory / _NAME).stat().st_ino
+    except OSError:
+        return None
+
+
+def has_journal(directory: Path) -> bool:
+    """Whether there is a journal in `directory`."""
+    return (directory / _NAME).exists()
+
+
+def _check_ours(path: Path) -> None:
+    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
+    try:
+        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+    except sqlite3.DatabaseError:
+        return  # a journal that is past reading is what overwriting is for
+    finally:
+        database.close()
+    if tables and "records" not in tables:
+        raise StorageError(f"{path} is somebody else's database: use another directory")
+
+
 def remove_search(directory: Path) -> None:
     """Remove the search in `directory`, and nothing else that is there.
 
@@ -190,6 +224,8 @@ def remove_search(directory: Path) -> None:
     """
     if not any((directory / name).exists() for name in (_NAME, HEAD_NAME)):
         return
+    if has_journal(directory):
+        _check_ours(directory / _NAME)
     lock = SearchLock(directory)
     try:
         # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened. The head

@@ -5,16 +5,16 @@ State is the fold of the records: the recorded answers win over what today's plu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define, evolve, field
 
 from asynctune._engine.actor import Answered, OracleCall
 from asynctune._engine.record import Record, pack
-from asynctune._machine.instructions import Ask, TellEnd, TellReport
+from asynctune._machine.instructions import Ask, Instruction, TellEnd, TellReport
 from asynctune._machine.machine import Decision, Machine
-from asynctune._machine.stimuli import Settings, Suggested
-from asynctune.errors import JournalError, ResumeError
+from asynctune._machine.stimuli import Opened, Settings, Suggested
+from asynctune.errors import JournalError, PluginError, ResumeError
 from asynctune.records import CheckpointKey
 from asynctune.space import Space
 
@@ -44,16 +44,32 @@ def fold(machine: Machine, records: Iterable[Record]) -> Folded:
     """
     folded = Folded()
     for record in records:
-        decision = machine.handle(record.stimulus, record.answers)
-        if not _follows(decision, record):
-            message = f"record {record.seq} ({type(record.stimulus).__name__}) does not follow by the law of this version"
-            raise JournalError(f"{message}: open the search with the version of asynctune that wrote it")
-        if isinstance(record.stimulus, Suggested):
-            said = record.stimulus
+        said = record.stimulus
+        if isinstance(said, Opened) and machine.opened and said.settings.oracle != machine.settings.oracle:
+            # Another oracle took over. It was told what had come of the trials, and was not asked what had been answered.
+            folded.answers = {number: evolve(answer, foreign=True) for number, answer in folded.answers.items()}
+        folded.calls += [i for i in _told(machine, record) if isinstance(i, Ask | TellReport | TellEnd)]
+        if isinstance(said, Suggested):
             folded.answers[said.ask] = Answered(said.ask, said.suggestion, said.state)
-        folded.calls += [i for i in decision.instructions if isinstance(i, Ask | TellReport | TellEnd)]
-        folded.seq, folded.at = record.seq, record.stimulus.at
+        folded.seq, folded.at = record.seq, said.at
     return folded
+
+
+def _told(machine: Machine, record: Record) -> Sequence[Instruction]:
+    try:
+        decision = machine.handle(record.stimulus, record.answers)
+    except PluginError:
+        raise
+    except Exception as error:  # a record that this law would not have made can lead anywhere
+        raise _foreign(record) from error
+    if not _follows(decision, record):
+        raise _foreign(record)
+    return decision.instructions
+
+
+def _foreign(record: Record) -> JournalError:
+    message = f"record {record.seq} ({type(record.stimulus).__name__}) does not follow by the law of this version"
+    return JournalError(f"{message}: open the search with the version of asynctune that wrote it")
 
 
 def _follows(decision: Decision, record: Record) -> bool:

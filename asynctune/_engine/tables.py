@@ -31,7 +31,12 @@ def _json(values: Mapping[str, Value] | Mapping[str, float] | None) -> str | Non
     if values is None:
         return None
     finite = {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    return json.dumps(finite, ensure_ascii=False)
+    return _text(json.dumps(finite, ensure_ascii=False))
+
+
+def _text(text: str) -> str:
+    """Lone surrogates have no form in UTF-8; the escape that takes their place is JSON's, too."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:
@@ -48,10 +53,10 @@ def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> N
                 _json(trial.metrics),
                 trial.attempt,
                 trial.launches,
-                trial.stop_reason,
-                trial.hold,
+                _text(trial.stop_reason) if trial.stop_reason is not None else None,
+                _text(trial.hold) if trial.hold is not None else None,
                 trial.failure.kind.value if trial.failure else None,
-                trial.failure.message if trial.failure else None,
+                _text(trial.failure.message) if trial.failure else None,
                 trial.created,
                 trial.started,
                 trial.ended,

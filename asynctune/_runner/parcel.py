@@ -27,7 +27,6 @@ __all__ = ["Parcel", "write_parcel"]
 _TAIL = struct.Struct(">QQ")
 _PAGE = mmap.PAGESIZE
 _CHUNK = 16 * 1024 * 1024
-_ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 # A mapping that is freed closes the number of its descriptor, which by then may be another file's. So none is ever freed.
 _mappings: list[mmap.mmap] = []
@@ -56,7 +55,8 @@ def write_parcel(work: Work, pickles: Mapping[str, Sequence[Any]], go_on: Callab
                     position += len(raw)
         packed = msgpack.packb(index)
         _write(descriptor, memoryview(packed + _TAIL.pack(position, len(packed))), position, go_on)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _ALL_SEALS)
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
     except BaseException:
         os.close(descriptor)
         raise

@@ -79,9 +79,9 @@ def show_gpus(gpus: str | None) -> None:
 def seed_generators(seed: int) -> None:
     """Seed the generators that are global in the libraries that are loaded: each fork would find them as they were."""
     random.seed(seed)
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed(seed % 2**32)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed % 2**32)  # NumPy imports it when it is first asked for
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
         # Sets a number, and wakes nothing: the context is initialised by the first operation.

@@ -27,6 +27,8 @@ __all__ = ["Inventory", "canary", "reasons_against_forking"]
 # Native threads that survive a fork of their process, or are not missed in the child: jemalloc's (in pyarrow) is told of it.
 _KNOWN_THREADS = frozenset({"jemalloc_bg_thd"})
 _CANARY_SECONDS = 10.0
+# What two processes must not both hold: connections, event loops, the drivers of GPUs.
+_CHANNELS = ("socket:", "anon_inode:", "/dev/nvidia", "/dev/kfd")
 
 
 @frozen
@@ -34,7 +36,7 @@ class Inventory:
     """What a process had before it loaded something.
 
     Args:
-        descriptors: open sockets and anonymous inodes (event loops, timers), counted by what they are.
+        descriptors: open sockets, event loops, drivers, counted by what they are.
         children: how many child processes.
     """
 
@@ -96,7 +98,7 @@ def _open_channels() -> Counter[str]:
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             target = os.readlink(f"/proc/self/fd/{name}")
-            if target.startswith(("socket:", "anon_inode:")):
+            if target.startswith(_CHANNELS):
                 targets[target] += 1
     return targets
 

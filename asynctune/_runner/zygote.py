@@ -46,24 +46,27 @@ def root(guard: int, control: socket.socket) -> NoReturn:
 
 
 class _Root:
+    _kin: Kin
+
     def __init__(self, guard: int, mailbox: Mailbox) -> None:
         self._guard = guard
+        self._watched = os.pidfd_open(guard)
         self._mailbox = mailbox
-        self._kin = Kin()
         self._pid = os.getpid()
+        self._prepared = False
         self._leaving: list[Ended] = []
 
     def run(self) -> NoReturn:
-        watched = os.pidfd_open(self._guard)
-        # While we import we cannot watch, and the kernel does it for us. From the first search on, whoever ends us must not
-        # keep us from the last rites.
+        # The first word is what to import. Meanwhile we cannot watch over anybody, and have nobody: the kernel ends us with the
+        # guard. From then on, whoever ends the guard must not keep us from the last rites.
+        while not self._prepared:
+            self._obey()
         poll = select.poll()
-        for descriptor in (self._mailbox.fileno(), self._kin.fileno(), watched):
+        for descriptor in (self._mailbox.fileno(), self._kin.fileno(), self._watched):
             poll.register(descriptor, select.POLLIN)
-        self._watched = watched
         while True:
             ready = {descriptor for descriptor, _ in poll.poll()}
-            if watched in ready or os.getppid() != self._guard:
+            if self._watched in ready or os.getppid() != self._guard:
                 last_rites()
                 os._exit(0)
             if self._kin.fileno() in ready:
@@ -92,6 +95,9 @@ class _Root:
         failures = import_all(order.preload)
         rehearse()
         reasons = reasons_against_forking(before)
+        # Not before: what a library starts when it is imported would inherit that we do not hear SIGCHLD any more.
+        self._kin = Kin()
+        self._prepared = True
         outlive_parent()
         seconds = time.monotonic() - started
         self._mailbox.send(encode(RootReady(reasons=tuple(reasons), failures=failures, seconds=seconds), FromRoot))

@@ -10,8 +10,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune.errors import ExecutorError, WireError
@@ -50,16 +51,13 @@ class Family:
         self._loop = loop
         self._said = said
         self._gone = gone
-        self._errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
         try:
-            self._guard, self._lifeline, control = _start_guard(self._errors)
+            guard = _start_guard()
         except OSError as error:
-            os.close(self._errors)
             raise ExecutorError(f"the process that watches over the runners cannot be started: {error}") from error
-        # Its end is seen by this, whatever the host does with SIGCHLD; and then it can be reaped without waiting.
-        self._watch = os.pidfd_open(self._guard.pid)
+        self._guard, self._watch, self._errors, self._lifeline = guard.process, guard.watch, guard.errors, guard.lifeline
         loop.add_reader(self._watch, self._ended)
-        self._root = Post(loop, control, self)
+        self._root = Post(loop, guard.control, self)
         path = tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
         self.send(Prepare(preload=preload, sys_path=path))
 
@@ -111,13 +109,30 @@ class Family:
         self._gone(words)
 
 
-def _start_guard(errors: int) -> tuple[subprocess.Popen[bytes], socket.socket, socket.socket]:
-    """The guard, our end of its lifeline, our end of the root's socket."""
-    ours, theirs = zip(socket.socketpair(), socket.socketpair(), strict=True)  # lifeline, control
-    try:
-        numbers = [end.fileno() for end in theirs]
+class _Guard(NamedTuple):
+    process: subprocess.Popen[bytes]
+    #: Readable when it has ended, whatever the host does with SIGCHLD; then it can be reaped without waiting.
+    watch: int
+    #: A memory file with what the guard and the root write to stderr.
+    errors: int
+    #: Our ends of its own socket and of the root's.
+    lifeline: socket.socket
+    control: socket.socket
+
+
+def _start_guard() -> _Guard:
+    with ExitStack() as undo, ExitStack() as theirs:
+        errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
+        undo.callback(os.close, errors)
+        ends = []
+        for _ in ("lifeline", "control"):
+            our, their = socket.socketpair()
+            undo.enter_context(our)
+            theirs.enter_context(their)
+            ends.append((our, their.fileno()))
+        numbers = [number for _, number in ends]
         package = str(Path(__file__).parents[2])
-        guard = subprocess.Popen(
+        process = subprocess.Popen(
             [
                 *(sys.executable, *_interpreter_flags(), "-P", "-c", _GUARD, package),
                 *map(str, (os.getpid(), *numbers)),
@@ -128,14 +143,11 @@ def _start_guard(errors: int) -> tuple[subprocess.Popen[bytes], socket.socket, s
             pass_fds=numbers,
             start_new_session=True,
         )
-    except BaseException:
-        for end in ours:
-            end.close()
-        raise
-    finally:
-        for end in theirs:
-            end.close()
-    return guard, ours[0], ours[1]
+        undo.callback(process.wait)
+        undo.callback(process.kill)
+        watch = os.pidfd_open(process.pid)
+        undo.pop_all()
+        return _Guard(process, watch, errors, ends[0][0], ends[1][0])
 
 
 def _interpreter_flags() -> list[str]:

@@ -30,7 +30,7 @@ class Console:
     ) -> None:
         self._objective = objective
         self._trials = trials
-        self._stream = stream if stream is not None else sys.stdout
+        self._stream: TextIO | None = stream if stream is not None else sys.stdout
         self._best: float | None = None
 
     async def follow(self, events: AsyncIterator[Event]) -> None:
@@ -46,6 +46,8 @@ class Console:
         self._write(f"\n{table(self._trials().values(), self._objective)}\n{reason}")
 
     def _write(self, text: str) -> bool:
+        if self._stream is None:  # a daemon has no standard output
+            return False
         try:
             self._stream.write(f"{text}\n")
             self._stream.flush()

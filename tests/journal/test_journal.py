@@ -257,7 +257,7 @@ def test_a_newer_schema_is_refused_by_name(directory: Path, version: int) -> Non
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     execute(tmp_path, "create table records (theirs text)")
     execute(tmp_path, "insert into records values ('precious')")
-    with pytest.raises(JournalError, match="records already exists"):
+    with pytest.raises(StorageError, match="somebody else"):
         DiskJournal(tmp_path)
     assert execute(tmp_path, "select theirs from records") == [("precious",)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -96,8 +97,8 @@ CALLS: list[OracleCall] = [ask(1), ask(2), reported(0, 1), told(0), ask(3), told
 @pytest.mark.parametrize("kind", [Diary, Patient])
 def test_without_a_state_it_is_called_again_from_the_beginning(kind: type[Diary]) -> None:
     oracle = kind()
-    fresh, divergences = replay(Caller(oracle), history(CALLS, answer(1, 1), answer(2, 2), answer(3, 5)))
-    assert (fresh, divergences) == ([], [])
+    with closing(Caller(oracle)) as caller:
+        assert replay(caller, history(CALLS, answer(1, 1), answer(2, 2), answer(3, 5))) == ([], [])
     assert oracle.pages == ["asked for 0", "asked for 1", "0 reported step 1", "0 ended", "asked for 2", "1 ended"]
 
 

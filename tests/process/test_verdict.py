@@ -6,6 +6,8 @@ import importlib.util
 import logging
 import os
 import re
+import subprocess
+import sys
 import textwrap
 import threading
 from collections import Counter
@@ -18,7 +20,7 @@ from asynctune._runner.libraries import change_environment, environment_changes,
 from asynctune.errors import ConfigurationError, TrainableError
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import TrialReturned
-from tests.process.conftest import Attach, Search, alive, recipe, until
+from tests.process.conftest import PATIENCE, Attach, Search, alive, recipe, until
 
 REPORTING = """
 def train(trial):
@@ -241,6 +243,50 @@ def test_installed_modules() -> None:
     assert {"json", "attrs", "pytest"} <= set(names)
     assert not {"os", "psutil", "__main__", __name__} & set(names)
     assert import_all(["json", "no_such_module"]) == {"no_such_module": "ModuleNotFoundError: No module named 'no_such_module'"}
+
+
+SEARCH = """
+import asyncio, logging, sys
+from pathlib import Path
+from asynctune.executors.local import LocalExecutor
+from tests.process.conftest import Search, recipe
+
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+
+async def main():
+    async with LocalExecutor(1) as executor:
+        search = Search()
+        search.attachment = await executor.attach(recipe("theirs:train", Path(sys.argv[1])), search)
+        metrics = [await search.metrics(number) for number in range(3)]
+        print(len({each["pid"] for each in metrics}), "process")
+        search.attachment.close()
+        await search.attachment.wait_closed()
+
+asyncio.run(main())
+"""
+
+
+def test_an_installed_library_that_is_unsafe_means_spawn(tmp_path: Path) -> None:
+    # Installed is what lies where packages are installed. This place of them can be chosen.
+    installed = tmp_path / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    installed.mkdir(parents=True)
+    unsafe = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    (installed / "unsafe_library.py").write_text(unsafe)
+    (tmp_path / "theirs.py").write_text("import unsafe_library\n" + REPORTING)
+    path = os.pathsep.join([str(Path(__file__).parents[2]), str(tmp_path), str(installed)])
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH, str(tmp_path / "search")],
+        env={"PYTHONUSERBASE": str(tmp_path), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert "no process can be forked for this search (a thread was started" in done.stdout, done.stderr
+    assert "new interpreters, which are reused" in done.stdout
+    assert done.stdout.endswith("1 process\n")
 
 
 # --------------------------------------------------------------------------------------------------------- TensorFlow

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,15 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from asynctune.errors import ConfigurationError, ExecutorError, JournalError, PluginError, TrainableError
+from asynctune.errors import (
+    ConfigurationError,
+    ExecutorError,
+    JournalError,
+    PluginError,
+    ResumeError,
+    StorageError,
+    TrainableError,
+)
 from asynctune.events import Finished
 from tests.leftovers import nothing_left, snapshot
 from tests.search.test_inline import LOSS, descend, outcomes, search
@@ -201,3 +211,36 @@ async def test_a_scheduler_that_fails_ends_the_search_by_its_name_and_it_can_go_
         await search(descend, scheduler=Judge(how), storage=tmp_path)
     result = await search(descend, storage=tmp_path, resume="adopt")
     assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
+
+
+async def test_a_directory_that_is_removed_under_a_search_ends_it(tmp_path: Path) -> None:
+    storage = tmp_path / "search"
+
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.id == 2:
+            shutil.rmtree(storage)
+        return float(trial.id)
+
+    with pytest.raises(StorageError, match="removed"):
+        await search(train, storage=storage, executor=at.InlineExecutor(1))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_somebody_elses_database_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    database = sqlite3.connect(tmp_path / "journal.sqlite")
+    database.execute("create table precious (x)")
+    database.commit()
+    database.close()
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(StorageError, match="somebody else"):
+        await search(descend, storage=tmp_path, overwrite=overwrite)
+    database = sqlite3.connect(tmp_path / "journal.sqlite")
+    assert database.execute("select name from sqlite_master").fetchall() == [("precious",)]
+    database.close()
+    assert (tmp_path / "logs").is_dir()
+
+
+async def test_resuming_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ResumeError):
+        await search(descend, storage=tmp_path / "typo", resume="must")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,191 @@
+"""The query tables: what they say is what the records say, and when they do not, they are made again."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from asynctune._engine import tables
+from asynctune._engine.journal import DiskJournal
+from asynctune._engine.opening import fold
+from asynctune._engine.record import Record
+from asynctune._machine.machine import Machine
+from asynctune.errors import JournalError
+from asynctune.events import Reported
+from asynctune.records import Failure, FailureKind, State, TrialView
+from asynctune.schedulers import FIFO
+from tests.journal.written import execute, records_of, write
+
+SEEDS = range(8)
+
+
+def views_of(records: list[Record]) -> list[TrialView]:
+    machine = Machine(FIFO())
+    fold(machine, records)
+    return [machine.book.view(trial) for trial in machine.book.trials.values()]
+
+
+def contents(directory: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    return execute(directory, "select * from trials order by id"), execute(
+        directory, "select * from reports order by trial, launch, step"
+    )
+
+
+@pytest.fixture
+def database() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(tables.SCHEMA)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("size", [1, 9])
+def test_the_tables_say_what_the_records_say(tmp_path: Path, seed: int, size: int) -> None:
+    records = records_of(seed)
+    write(tmp_path, records, size)
+    query = 'select id, state, score, step, "values", metrics, attempt, launches, stop_reason, failure, created, started, ended'
+    rows = execute(tmp_path, f"{query} from trials order by id")
+    assert rows == [
+        (
+            view.id,
+            view.state.value,
+            view.score,
+            view.step,
+            json.dumps(dict(view.values)),
+            None
+            if view.metrics is None
+            else json.dumps({k: v if math.isfinite(v) else str(v) for k, v in view.metrics.items()}),
+            view.attempt,
+            view.launches,
+            view.stop_reason,
+            None if view.failure is None else view.failure.message,
+            view.created,
+            view.started,
+            view.ended,
+        )
+        for view in sorted(views_of(records), key=lambda view: view.id)
+    ]
+    reported = sorted(
+        (event.trial, event.launch, event.step, record.stimulus.at, event.judged, event.checkpoint is not None)
+        for record in records
+        for event in record.happened
+        if isinstance(event, Reported)
+    )
+    assert execute(tmp_path, "select trial, launch, step, at, judged, checkpoint from reports order by 1, 2, 3") == reported
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tables_that_were_made_again_are_the_same(tmp_path: Path, seed: int) -> None:
+    records = records_of(seed)
+    write(tmp_path, records)
+    before = contents(tmp_path)
+    journal = DiskJournal(tmp_path)
+    assert views_of(list(journal.records())) == views_of(records) or any("nan" in str(row) for row in before[1])
+    assert journal.tables_agree()
+    journal.rebuild(journal.records(), views_of(records))
+    assert journal.tables_agree()
+    journal.close()
+    assert contents(tmp_path) == before
+
+
+def test_tables_that_do_not_agree_are_noticed_and_made_again(tmp_path: Path) -> None:
+    records = records_of(3)
+    write(tmp_path, records)
+    before = contents(tmp_path)
+    execute(tmp_path, "delete from trials where id = 1")
+    execute(tmp_path, "update meta set value = x'00' where key = 'tables'")
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    assert not journal.tables_agree()
+    journal.rebuild(journal.records(), views_of(records))
+    assert journal.tables_agree()
+    journal.close()
+    assert contents(tmp_path) == before
+
+
+def test_tables_that_are_behind_their_records_do_not_agree(tmp_path: Path) -> None:
+    records = records_of(3)
+    write(tmp_path, records[:20], 10)
+    (mark,) = execute(tmp_path, "select value from meta where key = 'tables'")
+    write_more = DiskJournal(tmp_path)
+    list(write_more.records())
+    write_more.append(records[20:30], [])
+    write_more.close()
+    execute(tmp_path, "update meta set value = ? where key = 'tables'", mark[0])
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    assert not journal.tables_agree()
+    journal.close()
+
+
+def test_a_new_search_has_tables_that_agree(tmp_path: Path) -> None:
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    assert journal.tables_agree()
+    journal.close()
+
+
+def test_making_them_again_is_all_or_nothing(tmp_path: Path) -> None:
+    records = records_of(3)
+    write(tmp_path, records)
+    before = contents(tmp_path)
+    execute(tmp_path, "create trigger t before insert on reports begin select raise(abort, 'the disk says no'); end")
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    with pytest.raises(JournalError, match="the disk says no"):
+        journal.rebuild(journal.records(), views_of(records))
+    assert contents(tmp_path) == before
+    assert journal.tables_agree()
+    journal.close()
+
+
+# --------------------------------------------------------------------------------------------------- odd things in rows
+
+
+VIEW = TrialView(id=0, state=State.COMPLETED, values={"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "text"),
+    [
+        ({"loss": math.nan, "up": math.inf, "down": -math.inf}, '{"loss": "nan", "up": "inf", "down": "-inf"}'),
+        ({"π": 0.5}, None),
+        ({"\ud800": 0.5}, None),
+        ({}, "{}"),
+    ],
+)
+def test_metrics_are_json_that_the_database_itself_can_read(
+    database: sqlite3.Connection, metrics: dict[str, float], text: str | None
+) -> None:
+    tables.write_trials(database, [evolve(VIEW, metrics=metrics)])
+    tables.write_reports(database, [(0.5, Reported(trial=0, launch=1, step=1, metrics=metrics))])
+    for table in ("trials", "reports"):
+        ((stored, valid, count),) = database.execute(
+            f"select metrics, json_valid(metrics), (select count(*) from json_each(metrics)) from {table}"  # noqa: S608
+        ).fetchall()
+        assert (valid, count) == (1, len(metrics))
+        assert text in (None, stored)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", "“…”", ""])
+@pytest.mark.parametrize("where", ["stop_reason", "hold", "failure"])
+def test_any_text_can_be_a_row(database: sqlite3.Connection, text: str, where: str) -> None:
+    value: Any = Failure(kind=FailureKind.RAISED, message=text) if where == "failure" else text
+    tables.write_trials(database, [evolve(VIEW, **{where: value})])
+    ((stored,),) = database.execute(f"select {where} from trials").fetchall()  # noqa: S608
+    assert stored == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_any_value_can_be_a_row(database: sqlite3.Connection) -> None:
+    values = {"big": 2**63 - 1, "low": -(2**63), "float": 5e-324, "none": None, "yes": True, "text": "é\ud800"}
+    tables.write_trials(database, [evolve(VIEW, values=values, score=5e-324, step=2**63 - 1)])
+    ((stored,),) = database.execute('select "values" from trials').fetchall()
+    assert json.loads(stored) == values
