@@ -31,6 +31,7 @@ from asynctune._runner.mailbox import Mailbox
 from asynctune._runner.orders import Broken, FromSearch, Mode, Plan, Serving, Unclean
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.serving import Server, settle
+from asynctune._runner.surroundings import load_generators
 from asynctune._runner.verdict import Inventory, canary, reasons_against_forking
 from asynctune.wire import encode
 
@@ -102,6 +103,7 @@ class _Search:
             data_clean = not reasons_against_forking(before)
         if self._plan.mode is Mode.SHARED and self._data is not None:
             self._loaded = load_trainable(self._parcel, self._data)
+        load_generators()
         reasons = reasons_against_forking(before)
         if not reasons and (silence := canary()) is not None:
             reasons = [silence]

@@ -11,8 +11,9 @@ import ctypes
 import os
 import random
 import sys
+from collections.abc import Callable
 
-__all__ = ["seed_generators", "set_threads", "show_gpus", "start_single_threaded"]
+__all__ = ["load_generators", "seed_generators", "set_threads", "show_gpus", "start_single_threaded"]
 
 _VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
@@ -79,10 +80,22 @@ def show_gpus(gpus: str | None) -> None:
 def seed_generators(seed: int) -> None:
     """Seed the generators that are global in the libraries that are loaded: each fork would find them as they were."""
     random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed % 2**32)  # NumPy imports it when it is first asked for
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is not None:
+    numpy_seed, tensorflow_seed = _global_seeds()
+    if numpy_seed is not None:
+        numpy_seed(seed % 2**32)
+    if tensorflow_seed is not None:
         # Sets a number, and wakes nothing: the context is initialised by the first operation.
-        tensorflow.random.set_seed(seed)
+        tensorflow_seed(seed)
+
+
+def load_generators() -> None:
+    """In a zygote: both libraries import their generators when they are first asked for, which each fork would do again."""
+    _global_seeds()
+
+
+def _global_seeds() -> tuple[Callable[[int], None] | None, Callable[[int], None] | None]:
+    numpy, tensorflow = sys.modules.get("numpy"), sys.modules.get("tensorflow")
+    return (
+        None if numpy is None else getattr(getattr(numpy, "random", None), "seed", None),
+        None if tensorflow is None else getattr(getattr(tensorflow, "random", None), "set_seed", None),
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from asynctune.executors.local import LocalExecutor
@@ -356,6 +358,20 @@ async def test_generators_are_seeded(local: LocalExecutor, attach: Attach) -> No
     assert first["pid"] != again["pid"]
     assert first["loss"] == again["loss"] == random.Random(1000).random()
     assert first["loss"] != other["loss"]
+
+
+def draw_from_numpy(trial: Any) -> dict[str, float]:
+    loaded = "numpy.random" in sys.modules
+    return {"loss": float(np.random.random()), "loaded": float(loaded)}  # noqa: NPY002 -- this one is global
+
+
+async def test_generators_of_libraries_are_loaded_once_and_seeded(local: LocalExecutor, attach: Attach) -> None:
+    async with attach(local, draw_from_numpy) as search:
+        first, again, other = [await search.metrics(n, launch=k) for n, k in ((0, 1), (0, 2), (1, 1))]
+
+    expected = np.random.RandomState(1000).random()
+    assert first == again == {"loss": expected, "loaded": 1}
+    assert other["loss"] != expected
 
 
 async def test_forks_of_a_trial_are_as_python_means_them(local: LocalExecutor, attach: Attach) -> None:
