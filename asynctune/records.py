@@ -79,8 +79,8 @@ class Resources:
         gpu: GPUs, fractions allowed.
     """
 
-    cpu: float = field(default=1, validator=number(0, above=True))
-    gpu: float = field(default=0, validator=number(0))
+    cpu: float = field(default=1, validator=number(0, above=True, finite=True))
+    gpu: float = field(default=0, validator=number(0, finite=True))
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from anyio import to_thread
 
 from asynctune._engine.record import Record, event_of
+from asynctune.errors import JournalError
 from asynctune.events import Event
 from asynctune.records import TrialId, TrialView
 
@@ -62,7 +63,11 @@ class Publication:
         self._waiters.clear()
 
     async def events(self, after: int) -> AsyncIterator[Event]:
-        """Every event behind number `after`: those that were, then those that come, until the search is over."""
+        """Every event behind number `after`: those that were, then those that come, until the search is over.
+
+        Raises:
+            StorageError: the journal was removed, or replaced, under a reader that was far behind.
+        """
         while True:
             while after < self.seq:
                 for record in await self._behind(after):
@@ -81,4 +86,7 @@ class Publication:
         if self._recent and self._recent[0].seq <= after + 1:
             start = after + 1 - self._recent[0].seq
             return [self._recent[i] for i in range(start, min(start + _BLOCK, len(self._recent)))]
-        return await to_thread.run_sync(self._read, after, _BLOCK)
+        records = await to_thread.run_sync(self._read, after, _BLOCK)
+        if not records:
+            raise JournalError(f"event {after + 1} of {self.seq} is not in the journal any more")
+        return records
