@@ -36,12 +36,13 @@ except SearchLockedError as error:
     print(error)
 """
 # Its child lives on when it has ended, with everything that a fork inherits, and says whether it can write the search itself.
+# The child is told through a pipe of its own: of two who read one pipe, either may get a line.
 FORK = """
 import os, sys
 from pathlib import Path
 from asynctune._engine.lock import SearchLock
 from asynctune.errors import SearchLockedError
-directory = Path(sys.argv[1])
+directory, for_child = Path(sys.argv[1]), int(sys.argv[2])
 lock = SearchLock(directory)
 if os.fork() == 0:
     try:
@@ -49,22 +50,25 @@ if os.fork() == 0:
     except SearchLockedError as error:
         print(f"child: {error}", flush=True)
     lock.release()
-    sys.stdin.readline()
+    os.read(for_child, 1)
     SearchLock(directory).release()
     print("child: free", flush=True)
-    sys.stdin.readline()
     os._exit(0)
-print(f"parent {os.getpid()}", flush=True)
 sys.stdin.readline()
 os._exit(0)
 """
 
 
 @contextmanager
-def running(program: str, directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """A process that has said its first line."""
+def running(program: str, directory: Path, inherited: int | None = None) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """A process that has said its first line. It has the descriptor `inherited`."""
+    kept = () if inherited is None else (inherited,)
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, str(directory), *map(str, kept)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=kept,
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -139,25 +143,22 @@ def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
 
 
 def test_a_forked_child_of_the_holder_neither_keeps_the_lock_nor_loses_it(tmp_path: Path) -> None:
-    with running(FORK, tmp_path) as (process, said):
+    for_child, tell_child = os.pipe()
+    with os.fdopen(tell_child, "wb"), os.fdopen(for_child, "rb"), running(FORK, tmp_path, for_child) as (process, said):
         assert process.stdout is not None
         assert process.stdin is not None
-        said.append(process.stdout.readline().strip())
-        pid = next(line.split()[1] for line in said if line.startswith("parent"))
-        (child,) = [line for line in said if line.startswith("child")]
-        assert f"is being written by process {pid} on" in child
+        (child,) = said
+        assert child.startswith("child: ")
+        assert f"is being written by process {process.pid} on" in child
         # What the child does with what it inherited is nothing to the parent's lock.
-        assert f"process {pid} on" in attempt(tmp_path)
+        assert f"process {process.pid} on" in attempt(tmp_path)
         process.stdin.write("end\n")
         process.stdin.flush()
         process.wait()
         # The child lives, and holds nothing; nor does it believe so.
         assert attempt(tmp_path) == "free"
-        process.stdin.write("try\n")
-        process.stdin.flush()
+        os.write(tell_child, b"!")
         assert process.stdout.readline() == "child: free\n"
-        process.stdin.write("end\n")
-        process.stdin.flush()
 
 
 def test_looking_who_holds_it_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
