@@ -111,6 +111,11 @@ class Life:
         if cancelled is not None:
             raise cancelled
 
+    def discard(self) -> None:
+        """Nobody will hear the result: what it keeps is removed now, not when the garbage collector comes by."""
+        if self._result is not None and not self.heard:
+            self._result.close()
+
     def _close(self, reason: str) -> None:
         self._leaving += 1
         if self._coroutine is not None:

@@ -132,6 +132,7 @@ class Search:
             await self._life.wait_ready()
         except BaseException:
             await self._life.leave("the search was cancelled while it was opened")
+            self._life.discard()
             raise
         return self
 
@@ -139,7 +140,13 @@ class Search:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         life = self._running()
-        await life.leave("the search was left" if error is None else "the search was cancelled")
+        try:
+            await life.leave("the search was left" if error is None else "the search was cancelled")
+        except BaseException:
+            life.discard()
+            raise
+        if error is not None:
+            life.discard()
         if error is None and not life.heard and not life.left and life.error is not None:
             raise life.error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import random
 from collections.abc import Awaitable, Coroutine, Generator
@@ -66,6 +67,23 @@ async def test_at_random_moments(chunk: int, tmp_path: Path) -> None:
         task = asyncio.create_task(small(trainable, storage))
         await cancelled(task, luck.uniform(0.0, 0.5), again)
         nothing_left(before, within=GRACE + 1)
+
+
+async def test_at_the_moment_of_its_end() -> None:
+    before = snapshot()
+    task = asyncio.create_task(small(steps, trials=1))
+    life = None
+    while life is None:
+        await asyncio.sleep(0)
+        life = next((each for each in asyncio.all_tasks() if each.get_name() == "asynctune-search"), None)
+    life.add_done_callback(lambda _: task.cancel())
+    gc.disable()  # it would tidy up, some time
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        nothing_left(before)
+    finally:
+        gc.enable()
 
 
 class _Counted:
