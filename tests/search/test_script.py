@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,12 @@ from tests.search.trainables import steps
 
 pytestmark = pytest.mark.process
 
+# Whoever starts these tests in the background may have them ignore SIGINT, which would be inherited.
 SCRIPT = """
-import sys, time
+import signal, sys, time
 import asynctune as at
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def train(trial):
     x = trial.hp.Float("x", 0.0, 1.0)
@@ -39,13 +44,18 @@ at.run(
 """
 
 
-def start(tmp_path: Path, how: str, grace: float = 0.2) -> tuple[subprocess.Popen[str], str]:
-    mark = f"SCRIPT={tmp_path}"
+@contextmanager
+def started(tmp_path: Path, how: str, grace: float = 0.2) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The script, running, and its mark. Whatever is left of it in the end is killed."""
     os.mkfifo(tmp_path / "fifo")
     command = [sys.executable, "-c", SCRIPT, how, str(tmp_path / "search"), str(grace), str(tmp_path / "fifo")]
     environment = {**os.environ, "SCRIPT": str(tmp_path)}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True), mark
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        try:
+            yield process, f"SCRIPT={tmp_path}"
+        finally:
+            process.kill()
 
 
 def until_two_trials_wait(tmp_path: Path) -> None:
@@ -55,58 +65,58 @@ def until_two_trials_wait(tmp_path: Path) -> None:
 
 
 def test_it_prints_a_line_for_each_trial_and_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    process, mark = start(tmp_path, "run")
-    printed, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    gone(mark, 1.0)
-    assert printed.count("loss") >= 5
-    assert "best so far" in printed
-    assert "every trial has ended" in printed
-    table = printed[printed.index("trial  state") :].splitlines()
-    assert len(table) >= 5
+    with started(tmp_path, "run") as (process, mark):
+        printed, _ = process.communicate(timeout=60)
+        assert process.returncode == 0
+        gone(mark, 1.0)
+        assert printed.count("loss") >= 5
+        assert "best so far" in printed
+        assert "every trial has ended" in printed
+        table = printed[printed.index("trial  state") :].splitlines()
+        assert len(table) >= 5
 
-    assert main(["show", str(tmp_path / "search")]) == 0
-    shown = capsys.readouterr().out
-    assert "4 trials (4 completed), ended: every trial has ended" in shown
-    assert table[1] in shown
+        assert main(["show", str(tmp_path / "search")]) == 0
+        shown = capsys.readouterr().out
+        assert "4 trials (4 completed), ended: every trial has ended" in shown
+        assert table[1] in shown
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_and_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], signum: int, code: int
 ) -> None:
-    process, mark = start(tmp_path, "wait")
-    until_two_trials_wait(tmp_path)
-    assert main(["show", str(tmp_path / "search")]) == 0
-    assert f"running in process {process.pid}" in capsys.readouterr().out
-    os.killpg(process.pid, signum)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode in (code, -signum)
-    assert f"Run it again to go on from {tmp_path / 'search'}" in said
-    gone(mark, 1.0)
-    assert main(["show", str(tmp_path / "search")]) == 0
-    assert "start it again to go on" in capsys.readouterr().out
+    with started(tmp_path, "wait") as (process, mark):
+        until_two_trials_wait(tmp_path)
+        assert main(["show", str(tmp_path / "search")]) == 0
+        assert f"running in process {process.pid}" in capsys.readouterr().out
+        os.killpg(process.pid, signum)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode in (code, -signum)
+        assert f"Run it again to go on from {tmp_path / 'search'}" in said
+        gone(mark, 1.0)
+        assert main(["show", str(tmp_path / "search")]) == 0
+        assert "start it again to go on" in capsys.readouterr().out
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
-    process, mark = start(tmp_path, "wait", grace=3600)
-    until_two_trials_wait(tmp_path)
-    os.killpg(process.pid, signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=0.5)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
-    gone(mark, 1.0)
+    with started(tmp_path, "wait", grace=3600) as (process, mark):
+        until_two_trials_wait(tmp_path)
+        os.killpg(process.pid, signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+        gone(mark, 1.0)
 
 
 def test_a_closed_output_does_not_end_the_search(tmp_path: Path) -> None:
-    process, mark = start(tmp_path, "run")
-    assert process.stdout is not None
-    process.stdout.close()
-    process.stdout = None
-    process.communicate(timeout=60)
-    gone(mark, 1.0)
-    assert main(["show", str(tmp_path / "search")]) == 0
+    with started(tmp_path, "run") as (process, mark):
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        process.communicate(timeout=60)
+        gone(mark, 1.0)
+        assert main(["show", str(tmp_path / "search")]) == 0
 
 
 def test_show_says_that_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
