@@ -86,8 +86,12 @@ class FunctionStopper:
 
     def should_stop_trial(self, trial: TrialView, report: Report) -> str | None:
         """What the function says."""
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return f"stopped by {name}()" if self.function(trial, report) else None
+        return f"stopped by {self.called}" if self.function(trial, report) else None
+
+    @property
+    def called(self) -> str:
+        """The function, as its author knows it."""
+        return f"{getattr(self.function, '__name__', type(self.function).__name__)}()"
 
 
 def as_stopper(stopper: Any) -> Stopper:

@@ -17,7 +17,7 @@ from asynctune.errors import PluginError, WireError
 from asynctune.objective import Objective
 from asynctune.records import Choice, Continue, Report, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
-from asynctune.stoppers import SearchStopper, Stopper, TrialStopper
+from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
 from asynctune.wire import closed_union, decode, encode
 
@@ -242,7 +242,7 @@ class Consult:
         raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
 
     def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
-        self.asking = f"{self._name(plugin)}.{hook}"
+        self.asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
         try:
             return call()
         except Exception as error:

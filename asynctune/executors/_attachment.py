@@ -244,7 +244,7 @@ class LocalAttachment(Attachment):
         self.begin()
 
     def _broken(self, broken: Broken) -> None:
-        text = f"the trainable cannot be loaded: {broken.message}"
+        text = f"the trainable cannot be loaded: {broken.message.removeprefix('TrainableError: ')}"
         if self.ready.done():
             self.fail(text)
             return

@@ -281,6 +281,16 @@ def test_every_stopper_is_asked_for_some_count() -> None:
     assert seen == [1, 1, 1, 1]  # twice by the machine, and twice by its shadow
 
 
+def test_a_function_that_raises_is_named_as_its_author_knows_it() -> None:
+    def diverged(trial: TrialView, report: Report) -> bool:
+        raise KeyError("los")
+
+    driven = Driven(stop=lambda: (FunctionStopper(diverged),))
+    driven.start()
+    with pytest.raises(PluginError, match=r"^diverged\(\) raised KeyError: 'los'"):
+        driven.report(0, 1, loss=1.0)
+
+
 # ------------------------------------------------------------------------------------------------- told its history again
 
 
