@@ -14,6 +14,7 @@ from typing import Any, Self
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
+from asynctune.observers.rows import as_row
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["Result"]
@@ -61,20 +62,7 @@ class Result:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dict a trial: id, state, score, step, attempt, launches, stop_reason, failure, and its values."""
-        return [
-            {
-                "id": trial.id,
-                "state": trial.state.value,
-                "score": trial.score,
-                "step": trial.step,
-                "attempt": trial.attempt,
-                "launches": trial.launches,
-                "stop_reason": trial.stop_reason,
-                "failure": trial.failure.message if trial.failure else None,
-                **{f"values/{name}": value for name, value in trial.values.items()},
-            }
-            for trial in self.trials.values()
-        ]
+        return [as_row(trial) for trial in self.trials.values()]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
@@ -85,8 +73,10 @@ class Result:
         return _pandas().DataFrame(self.to_dicts(), columns=None if self.trials else ["id", "state", "score"])
 
     def reports_dataframe(self) -> Any:
-        """The reports as a pandas DataFrame: a row for each, with trial, step, at (search time, in seconds), launch, and a column
-        `metrics/<name>` for each metric; in the order of trials and steps. What was reported again by a retry is there once.
+        """The reports as a pandas DataFrame: a row for each, in the order of trials and steps.
+
+        Its columns are trial, step, at (search time, in seconds), launch, and `metrics/<name>` for each metric. What was
+        reported again by a retry is there once.
 
         Raises:
             ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asynctune.observers.base import Observer, Watched
+    from asynctune.observers.csv import CSV
     from asynctune.observers.display import Display
+    from asynctune.observers.jsonlines import JSONLines
+    from asynctune.observers.logging import Logging
 
-__all__ = ["Display", "Observer", "Watched"]
+__all__ = ["CSV", "Display", "JSONLines", "Logging", "Observer", "Watched"]
 
-_HOME: Final = {"Display": "display", "Observer": "base", "Watched": "base"}
+_HOME: Final = {
+    "CSV": "csv",
+    "Display": "display",
+    "JSONLines": "jsonlines",
+    "Logging": "logging",
+    "Observer": "base",
+    "Watched": "base",
+}
 
 
 def __getattr__(name: str) -> Any:

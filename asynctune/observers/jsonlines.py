@@ -46,7 +46,7 @@ class JSONLines(Observer):
         last = _number_of(line, self._path) if line else 0
         if last and not search.resumed:
             raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove it")
-        os.truncate(self._path, self._end)
+        self._file.truncate(self._end)
         return last + 1
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:

@@ -85,7 +85,10 @@ async def main() -> None:
         storage="runs/typed",
         resume="auto",
         seed=0,
-        observers=[Counting(), at.observers.Display(verbose=3, style="keras")],
+        observers=[
+            *(Counting(), at.observers.CSV("trials.csv"), at.observers.JSONLines("events.jsonl"), at.observers.Logging("mine")),
+            at.observers.Display(verbose=3, style="keras"),
+        ],
         display=False,
     )
     assert_type(result, at.Result)
