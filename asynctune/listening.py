@@ -7,13 +7,15 @@ nothing of the event loop while it works, and an observer that never comes back 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from asynctune._engine.futures import settled
 from asynctune._engine.publication import Publication
-from asynctune._engine.record import event_of
+from asynctune._engine.record import Record, event_of
 from asynctune.errors import StorageError
 from asynctune.observers.base import Observer, Watched
 
@@ -84,7 +86,9 @@ class _Feed:
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.started = False
-        self._thread = threading.Thread(target=self._run, name=f"asynctune-observer-{self._name}", daemon=True)
+        # In the context of whoever made the search: by it a notebook knows the cell to which an output belongs.
+        name, run = f"asynctune-observer-{self._name}", partial(contextvars.copy_context().run, self._run)
+        self._thread = threading.Thread(target=run, name=name, daemon=True)
 
     # ------------------------------------------------------------------------------------------------- on the loop
 
@@ -134,7 +138,7 @@ class _Feed:
     def _feed(self) -> None:
         while self._failures < _PATIENCE:
             if not self._news.wait(self._observer.idle):
-                self._tried(lambda: self._observer.on_events((), self._watched()))
+                self._tried(partial(self._give, ()))
                 continue
             self._news.clear()
             last = self._finishing.is_set()  # asked before reading: then what is read is all there is
@@ -147,8 +151,7 @@ class _Feed:
         """Give it all that there is; whether there can be more."""
         try:
             while records := self._publication.take(self._after):
-                events = [event_of(record) for record in records]
-                if not self._tried(lambda events=events: self._observer.on_events(events, self._watched())):  # type: ignore[misc]
+                if not self._tried(partial(self._give, records)):
                     self._news.set()  # they are given to it again
                     return True
                 self._after = records[-1].seq
@@ -156,6 +159,9 @@ class _Feed:
             _logger.warning("observer %s gets no more events: %s", self._name, error)
             return False
         return True
+
+    def _give(self, records: Sequence[Record]) -> None:
+        self._observer.on_events([event_of(record) for record in records], self._watched())
 
     def _tried(self, call: Callable[[], object]) -> bool:
         try:

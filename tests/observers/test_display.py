@@ -226,6 +226,35 @@ def test_lines_need_no_rich(tmp_path: Path) -> None:
     assert done.stdout.count("completed") == 40
 
 
+CELL = """
+import asynctune as at
+
+async def train(trial):
+    x = trial.hp.Float("x", 0.0, 1.0)
+    for step in range(1, 4):
+        await trial.report(step=step, loss=x)
+
+executor = at.InlineExecutor(2)
+result = await at.search(train, objective=at.Objective("loss", "min"), max_trials=3, executor=executor, seed=0, display=True)
+"""
+
+
+@pytest.mark.process
+def test_a_notebook_has_one_output_which_is_drawn_again(tmp_path: Path) -> None:
+    pytest.importorskip("ipykernel", reason="needs a Jupyter kernel")
+    nbformat = pytest.importorskip("nbformat", reason="needs nbformat")
+    nbclient = pytest.importorskip("nbclient", reason="needs nbclient")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in ("1 + 1", CELL, "2 + 2")])
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=150, kernel_name="python3", resources=where).execute()
+    outputs = notebook.cells[1].outputs
+    assert [output["output_type"] for output in outputs] == ["display_data"]
+    text = outputs[0]["data"]["text/plain"]
+    assert text.count("completed") == 3
+    assert text.endswith("every trial has ended")
+    assert outputs[0]["data"]["text/html"].startswith("<pre>")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
