@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,12 +42,15 @@ class JSONLines(Observer):
     def on_start(self, search: Watched) -> int | None:
         """Cut off what is torn, and go on behind the last whole line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("ab+", buffering=0)
-        self._end, line = _last_line(self._file)
-        last = _number_of(line, self._path) if line else 0
-        if last and not search.resumed:
-            raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove it")
-        self._file.truncate(self._end)
+        with ExitStack() as opened:
+            file = opened.enter_context(self._path.open("ab+", buffering=0))
+            self._end, line = _last_line(file)
+            last = _number_of(line, self._path) if line else 0
+            if last and not search.resumed:
+                raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove it")
+            file.truncate(self._end)
+            opened.pop_all()
+        self._file = file
         return last + 1
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:

@@ -33,17 +33,19 @@ def picture(tally: Tally, search: Watched) -> RenderableType:
 
 
 def _parts(tally: Tally, search: Watched) -> Iterator[RenderableType]:
-    yield ProgressBar(total=search.max_trials, completed=len(tally.ended), pulse=False, width=40)
-    yield Text(_counted(tally, search), overflow="ellipsis")
+    bar = Table.grid()
+    bar.add_row(ProgressBar(total=search.max_trials, completed=len(tally.ended), width=40))
+    yield bar
+    yield Text(_counted(tally, search))
     name = shown(search.objective.name)
     if tally.best is not None:
         trial, score = tally.best
         values = shown_values(search.trials[trial].values)
-        yield Text(f"best {name} {score:.6g} in trial {trial}: {values}", style="bold green")
+        yield Text(f"best {name} {score:.6g} in trial {trial}: {values}", style="bold green", no_wrap=True, overflow="ellipsis")
     if tally.running:
         yield _running(tally, search, name)
     for trial, failure in tally.failures:
-        yield Text(f"trial {trial} failed: {culprit(failure)}", style="red", overflow="ellipsis")
+        yield Text(f"trial {trial} failed: {culprit(failure)}", style="red", no_wrap=True, overflow="ellipsis")
 
 
 def _counted(tally: Tally, search: Watched) -> str:
@@ -146,7 +148,8 @@ class Notebook:
 
     def _drawn(self, what: RenderableType) -> Mapping[str, str]:
         text = io.StringIO()
-        Console(file=text, width=_COLUMNS, force_terminal=False, color_system=None).print(what)
+        # As text: left to itself, Rich would see the notebook, and display this by its own means.
+        Console(file=text, width=_COLUMNS, force_terminal=False, force_jupyter=False, color_system=None).print(what)
         return self._mime(text.getvalue())
 
     def _mime(self, text: str) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ async def shown(trainable: Any = third_fails, stream: Any = None, **options: Any
     """What a display with these options writes about a search."""
     written = io.StringIO() if stream is None else stream
     more = options.pop("more", {})
-    await search(trainable, observers=[Display(stream=written, **options)], **more)
+    (await search(trainable, observers=[Display(stream=written, **options)], **more)).close()
     return str(written.getvalue())
 
 
@@ -112,8 +112,8 @@ async def test_a_picture_of_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
         for step in range(1, 9):
             await trial.report(step=step, loss=8.0 - step)
         while "▁" not in terminal.getvalue():
-            await trial.report(step=step + 1, loss=0.0)
             step += 1
+            await trial.report(step=step, loss=float(step % 8))
 
     await search(watched, observers=[drawn], max_trials=3)
     text = terminal.getvalue()

@@ -49,7 +49,7 @@ async def test_it_is_shown_the_search(tmp_path: Path) -> None:
     assert (last.objective, last.directory, last.max_trials, last.workers) == (LOSS, tmp_path, 5, 4)
     assert [trial.state for trial in last.trials.values()] == [at.State.COMPLETED] * 5
     assert [view.resumed for view in (first.views[0], last)] == [False, True]
-    assert last.now >= second.views[0].now >= first.views[-1].now > 0
+    assert last.now >= second.views[0].now >= first.events[-1].at > 0
 
 
 async def test_it_begins_where_it_says(tmp_path: Path) -> None:
