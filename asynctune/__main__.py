@@ -28,11 +28,16 @@ _PAUSE = 0.2  # seconds between two looks at a journal that another process writ
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     given = _parser().parse_args(arguments)
-    if given.command == "show":
-        lines = iter([_show(given.directory) if given.trial is None else _show_trial(given.directory, given.trial)])
+    return _written(_lines(given))
+
+
+def _lines(given: argparse.Namespace) -> Iterator[str]:
+    if given.command == "events":
+        yield from _events(given.directory, given.first, follow=given.follow)
+    elif given.trial is None:
+        yield _show(given.directory)
     else:
-        lines = _events(given.directory, given.first, follow=given.follow)
-    return _written(lines)
+        yield _show_trial(given.directory, given.trial)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,7 +46,7 @@ async def test_lines_and_a_table() -> None:
     assert "trial   2  FAILED: ValueError: the third one ?[31m is bad" in lines
     assert lines.splitlines()[0].endswith("<- best so far")
     assert rest.startswith("trial  state")
-    assert 'searches.py:28: raise ValueError("the third one' in rest
+    assert re.search(r'searches\.py:\d+: raise ValueError\("the third one', rest)
     assert rest.endswith("every trial has ended\n")
     assert "\x1b" not in text
 
@@ -292,7 +293,7 @@ def test_the_line_that_matters() -> None:
     def failure(traceback: str | None) -> str:
         return culprit(Failure(kind=FailureKind.RAISED, message="ValueError: no", traceback=traceback))
 
-    own = '  File "/home/me/train.py", line 12, in train\n    f(x)\n    ^^^^\n'
+    own = '  File "mine/train.py", line 12, in train\n    f(x)\n    ^^^^\n'
     theirs = '  File "/lib/site-packages/keras/f.py", line 7, in f\n    raise ValueError("no")\n'
     assert failure(None) == "ValueError: no"
     assert failure(f"Traceback:\n{own}{theirs}ValueError: no") == "ValueError: no  (train.py:12: f(x))"
