@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from asynctune import errors, executors, keras, oracles, schedulers, stoppers, testing
+    from asynctune import errors, executors, keras, observers, oracles, schedulers, stoppers, testing
     from asynctune._runner.async_trial import AsyncTrial
     from asynctune._runner.trial import Trial
     from asynctune.errors import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from asynctune.events import Event
     from asynctune.executors import Executor, InlineExecutor, LocalExecutor
     from asynctune.objective import Objective
+    from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
     from asynctune.records import (
         CONTINUE,
@@ -90,6 +91,7 @@ __all__ = [
     "Limits",
     "LocalExecutor",
     "Objective",
+    "Observer",
     "Oracle",
     "Pause",
     "Reallocate",
@@ -108,6 +110,7 @@ __all__ = [
     "errors",
     "executors",
     "keras",
+    "observers",
     "oracles",
     "run",
     "schedulers",
@@ -128,6 +131,7 @@ _ROOMS: Final = {
         *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "CheckpointPolicy", "Exploit", "Failure", "FailurePolicy", "Limits"),
         *("Pause", "Reallocate", "Report", "Resources", "State", "Stop", "Suggestion", "TrialView"),
     ),
+    "asynctune.observers.base": ("Observer",),
     "asynctune.oracles.base": ("Oracle",),
     "asynctune.schedulers.base": ("Scheduler",),
     "asynctune.executors": ("Executor", "InlineExecutor", "LocalExecutor"),
@@ -138,7 +142,7 @@ _ROOMS: Final = {
     ),
 }
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES: Final = frozenset({"errors", "executors", "keras", "oracles", "schedulers", "stoppers", "testing"})
+_SUBMODULES: Final = frozenset({"errors", "executors", "keras", "observers", "oracles", "schedulers", "stoppers", "testing"})
 
 
 class _Door(ModuleType):

@@ -36,7 +36,9 @@ from asynctune._machine.stimuli import Settings, Stimulus
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError, ExecutorError, PluginError, ResumeError, SearchError
 from asynctune.executors.base import Attachment, Executor, Recipe
+from asynctune.listening import Audience
 from asynctune.messages import Ending, MetricsReported, ParametersDeclared
+from asynctune.observers.base import Trials, Watched
 from asynctune.request import Request, new_seed
 from asynctune.results import Result
 
@@ -67,6 +69,7 @@ class Life:
         self._coroutine: OracleCoroutine | None = None
         self._actor: OracleActor | None = None
         self._attachment: Attachment | None = None
+        self._audience: Audience | None = None
         self._leaving = 0
         self._ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(), name="asynctune-search")
@@ -118,6 +121,8 @@ class Life:
 
     def _close(self, reason: str) -> None:
         self._leaving += 1
+        if self._audience is not None and self._leaving > 1:
+            self._audience.hurry()
         if self._coroutine is not None:
             self._coroutine.close(reason, now=self._leaving > 1)
         elif not self._task.done():
@@ -161,6 +166,8 @@ class Life:
             objective=settings.objective,
             seed=settings.seed,
         )
+        self._audience = self._gathered(clock, resumed=recorded is not None)
+        self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings)
         await coroutine.open(opening)
         if coroutine.is_wanted:
@@ -176,6 +183,22 @@ class Life:
             coroutine.go(self._attachment, self._actor, learns=settings.ahead == 0)
         self._coroutine = coroutine
         settled(self._ready)(None)
+
+    def _gathered(self, clock: SearchClock, *, resumed: bool) -> Audience:
+        request, trials = self._request, Trials(self.publication.trials)
+
+        def watched() -> Watched:
+            return Watched(
+                objective=request.objective,
+                directory=self.directory,
+                max_trials=request.max_trials,
+                workers=self._executor.pool.size,
+                trials=trials,
+                now=clock.now(),
+                resumed=resumed,
+            )
+
+        return Audience(request.observers, self.publication, watched)
 
     async def _attach(self) -> None:
         if self._attachment is not None:
@@ -269,8 +292,10 @@ class Life:
                 stack.push_async_callback(self._close_attachment)
         except BaseException as error:  # noqa: BLE001 -- an executor of somebody else's may raise anything
             self.error = self.error or error
-        self._conclude()
         self.publication.end()
+        if self._audience is not None:
+            await _persist(self._audience.finish)
+        self._conclude()
         settled(self._ready)(None)
 
     async def _close_attachment(self) -> None:

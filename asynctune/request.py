@@ -11,10 +11,12 @@ from typing import Any
 
 from attrs import frozen
 
+from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors.base import Executor
 from asynctune.objective import Objective, as_objective
+from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -30,7 +32,7 @@ _RESUMES = ("auto", "must", "never", "adopt")
 
 @frozen(kw_only=True)
 class Request:
-    """A search as it was asked for; every part is ours, copied at the door."""
+    """A search as it was asked for; every part but the observers is ours, copied at the door."""
 
     trainable: Any
     space: Space
@@ -48,6 +50,7 @@ class Request:
     resume: str
     overwrite: bool
     seed: int | None
+    observers: Sequence[Observer]
 
     @classmethod
     def checked(
@@ -65,6 +68,8 @@ class Request:
         resume: Any,
         overwrite: Any,
         seed: Any,
+        observers: Any,
+        display: Any,
         policies: Mapping[str, Any],
     ) -> Request:
         """The request that these arguments make.
@@ -88,6 +93,7 @@ class Request:
             resume=_resume(resume, storage, overwrite),
             overwrite=bool(overwrite),
             seed=_count("seed", seed, least=0),
+            observers=_observers(observers, display),
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
         _check_end(request)
@@ -185,6 +191,22 @@ def _stoppers(stop: Any) -> tuple[Stopper, ...]:
         return ()
     given = stop if isinstance(stop, list | tuple) else [stop]
     return tuple(_copied("stop", as_stopper(each)) for each in given)
+
+
+def _observers(given: Any, display: Any) -> tuple[Observer, ...]:
+    if display is not None and not isinstance(display, bool):
+        raise ConfigurationError(f"display= takes True or False, not {display!r}; a Display(...) of yours goes into observers=")
+    if not isinstance(given, list | tuple):
+        raise ConfigurationError(f"observers= takes a list of observers, such as [CSV('trials.csv')], not {given!r}")
+    for each in given:
+        if isinstance(each, type) and issubclass(each, Observer):
+            raise ConfigurationError(f"observers= takes objects, not the class {each.__name__}: write {each.__name__}(...)")
+        if not isinstance(each, Observer):
+            raise ConfigurationError(f"observers= takes objects of subclasses of asynctune.Observer, not {each!r}")
+    if len({id(each) for each in given}) < len(given):
+        raise ConfigurationError("observers= names the same object twice: make one for each place")
+    # A display is fetched only when there is something to show: it brings what draws it.
+    return (*given, known_observers.Display()) if display else tuple(given)
 
 
 def _count(argument: str, value: Any, *, least: int) -> int | None:

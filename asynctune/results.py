@@ -6,12 +6,15 @@ import math
 import shutil
 import weakref
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from asynctune.checkpoints import DirectoryStore
+from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
+from asynctune.observers.rows import as_row
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["Result"]
@@ -59,20 +62,37 @@ class Result:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dict a trial: id, state, score, step, attempt, launches, stop_reason, failure, and its values."""
-        return [
+        return [as_row(trial) for trial in self.trials.values()]
+
+    def to_dataframe(self) -> Any:
+        """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
+
+        Raises:
+            ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.
+        """
+        return _pandas().DataFrame(self.to_dicts(), columns=None if self.trials else ["id", "state", "score"])
+
+    def reports_dataframe(self) -> Any:
+        """The reports as a pandas DataFrame: a row for each, in the order of trials and steps.
+
+        Its columns are trial, step, at (search time, in seconds), launch, and `metrics/<name>` for each metric. What was
+        reported again by a retry is there once.
+
+        Raises:
+            ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.
+        """
+        rows = [
             {
-                "id": trial.id,
-                "state": trial.state.value,
-                "score": trial.score,
-                "step": trial.step,
-                "attempt": trial.attempt,
-                "launches": trial.launches,
-                "stop_reason": trial.stop_reason,
-                "failure": trial.failure.message if trial.failure else None,
-                **{f"values/{name}": value for name, value in trial.values.items()},
+                "trial": trial.id,
+                "step": report.step,
+                "at": report.at,
+                "launch": report.launch,
+                **{f"metrics/{name}": value for name, value in report.metrics.items()},
             }
             for trial in self.trials.values()
+            for report in trial.reports
         ]
+        return _pandas().DataFrame(rows, columns=None if rows else ["trial", "step", "at", "launch"])
 
     def close(self) -> None:
         """Remove the temporary directory of a search with `storage=None`, now instead of with the result."""
@@ -84,6 +104,13 @@ class Result:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
+
+
+def _pandas() -> Any:
+    try:
+        return import_module("pandas")
+    except ImportError as error:
+        raise ConfigurationError('data frames are made with pandas: pip install "asynctune[pandas]"') from error
 
 
 def _finite(score: float | None) -> bool:

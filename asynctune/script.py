@@ -10,23 +10,22 @@ import threading
 from collections.abc import Iterator
 from typing import Any, Unpack
 
+from asynctune import observers
 from asynctune.errors import ConfigurationError
-from asynctune.objective import as_objective
-from asynctune.observers.console import Console
 from asynctune.results import Result
 from asynctune.search import Search, SearchOptions, checked_names
 
 __all__ = ["run"]
 
 
-def run(trainable: Any, space: Any = None, *, display: bool = True, **options: Unpack[SearchOptions]) -> Result:
+def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> Result:
     """Search, and return what was found. Takes what `Search` takes, for scripts; inside an event loop, await `search()`.
+
+    It shows what goes on (`Display`): a live view on a terminal, lines anywhere else, a table at the end. `display=False` does
+    not; nor is a second one made when there is a `Display` among the observers.
 
     Ctrl-C or SIGTERM ends every trial (after `Limits.grace`; a second one, at once) and the program, with a word on how to go
     on.
-
-    Args:
-        display: write a line for every trial that ends, and a table at the end.
 
     Raises:
         ConfigurationError: an argument cannot work, or an event loop is running already; nothing was started.
@@ -39,10 +38,12 @@ def run(trainable: Any, space: Any = None, *, display: bool = True, **options: U
         pass
     else:
         raise ConfigurationError("run() makes an event loop, and one is running already: write `await asynctune.search(...)`")
+    if options.get("display") is None:
+        options["display"] = not _displays(options.get("observers"))
     search = Search(trainable, space, **checked_names(options))
     terminated: list[int] = []
     try:
-        return asyncio.run(_shown(search, terminated, display=display, objective=as_objective(options["objective"])))
+        return asyncio.run(_awaited(search, terminated))
     except (KeyboardInterrupt, asyncio.CancelledError):
         storage = options.get("storage")
         again = f"Run it again to go on from {storage}." if storage else "Give storage= a directory to be able to go on."
@@ -52,24 +53,14 @@ def run(trainable: Any, space: Any = None, *, display: bool = True, **options: U
     raise SystemExit(128 + terminated[0]) if terminated else KeyboardInterrupt
 
 
-async def _shown(search: Search, terminated: list[int], *, display: bool, objective: Any) -> Result:
+def _displays(given: Any) -> bool:
+    return isinstance(given, list | tuple) and any(isinstance(each, observers.Display) for each in given)
+
+
+async def _awaited(search: Search, terminated: list[int]) -> Result:
     with _terminable(terminated):
         async with search:
-            if not display:
-                return await search.result()
-            console = Console(objective, lambda: search.trials)
-            followed = asyncio.create_task(console.follow(search.events()))
-            try:
-                result = await search.result()
-            except asyncio.CancelledError:
-                followed.cancel()
-                raise
-            except Exception:
-                await followed  # what came before the error is worth reading
-                raise
-            await followed
-        console.summary(result.reason)
-        return result
+            return await search.result()
 
 
 @contextlib.contextmanager

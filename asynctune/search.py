@@ -22,6 +22,7 @@ from asynctune.executors.base import Executor
 from asynctune.executors.local import LocalExecutor
 from asynctune.life import Life
 from asynctune.objective import Objective
+from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources, TrialId, TrialView, Values
 from asynctune.request import Request
@@ -49,6 +50,8 @@ class SearchOptions(TypedDict, total=False):
     resume: str
     overwrite: bool
     seed: int | None
+    observers: Sequence[Observer]
+    display: bool | None
 
 
 class Search:
@@ -74,6 +77,8 @@ class Search:
             "adopt" goes on with another oracle or scheduler than the recorded one.
         overwrite: remove the search that is there and start a new one.
         seed: of everything that is drawn; None draws one, once.
+        observers: told of everything that happens, each in a thread of its own; see `Observer`. They are not copied.
+        display: show what goes on, as `observers=[Display()]` does. None is False here, and True in `run()`.
 
     Raises:
         ConfigurationError: an argument cannot work; nothing was started.
@@ -99,6 +104,8 @@ class Search:
         resume: str = "auto",
         overwrite: bool = False,
         seed: int | None = None,
+        observers: Sequence[Observer] = (),
+        display: bool | None = False,
     ) -> None:
         policies = {"failure": failure, "limits": limits, "checkpoints": checkpoints, "resources": resources}
         self._request = Request.checked(
@@ -114,6 +121,8 @@ class Search:
             resume=resume,
             overwrite=overwrite,
             seed=seed,
+            observers=observers,
+            display=display,
             policies=policies,
         )
         if executor is not None and not isinstance(executor, Executor):

@@ -6,8 +6,10 @@ A consumer has no queue, so a slow one costs nothing and misses nothing: it read
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import islice
 
 from anyio import to_thread
 
@@ -35,7 +37,9 @@ class Publication:
         self.trials: dict[TrialId, TrialView] = {}
         self.over = False
         self._recent: deque[Record] = deque(maxlen=_RECENT)
+        self._guard = threading.Lock()  # of what `take` reads from other threads: `seq` and `_recent`
         self._waiters: set[asyncio.Future[None]] = set()
+        self._subscribers: list[Callable[[], object]] = []
 
     def start(self, seq: int, trials: Iterable[TrialView]) -> None:
         """The search stands behind record number `seq`."""
@@ -44,11 +48,12 @@ class Publication:
 
     def publish(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         """These were committed."""
-        for record in records:
-            self.seq = record.seq
-            self._recent.append(record)
-        for trial in trials:
+        for trial in trials:  # first: whoever has read of a trial finds it
             self.trials[trial.id] = trial
+        with self._guard:
+            for record in records:
+                self.seq = record.seq
+                self._recent.append(record)
         self._wake()
 
     def end(self) -> None:
@@ -56,7 +61,13 @@ class Publication:
         self.over = True
         self._wake()
 
+    def subscribe(self, wake: Callable[[], object]) -> None:
+        """Have this called whenever there is something new, and at the end. It must not block or raise."""
+        self._subscribers.append(wake)
+
     def _wake(self) -> None:
+        for wake in self._subscribers:
+            wake()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -82,11 +93,31 @@ class Publication:
             finally:
                 self._waiters.discard(waiter)
 
+    def take(self, after: int) -> list[Record]:
+        """What there is behind number `after`, a block at most; empty when that is all. For other threads: it may block.
+
+        Raises:
+            StorageError: as `events` does.
+        """
+        with self._guard:
+            if after >= self.seq:
+                return []
+            kept = self._kept(after)
+        return kept if kept is not None else self._looked_up(after)
+
     async def _behind(self, after: int) -> list[Record]:
-        if self._recent and self._recent[0].seq <= after + 1:
-            start = after + 1 - self._recent[0].seq
-            return [self._recent[i] for i in range(start, min(start + _BLOCK, len(self._recent)))]
-        records = await to_thread.run_sync(self._read, after, _BLOCK)
+        kept = self._kept(after)
+        return kept if kept is not None else await to_thread.run_sync(self._looked_up, after)
+
+    def _kept(self, after: int) -> list[Record] | None:
+        """A block from memory, or None when it must be looked up."""
+        if not self._recent or self._recent[0].seq > after + 1:
+            return None
+        start = after + 1 - self._recent[0].seq
+        return list(islice(self._recent, start, start + _BLOCK))
+
+    def _looked_up(self, after: int) -> list[Record]:
+        records = self._read(after, _BLOCK)
         if not records:
             raise JournalError(f"event {after + 1} of {self.seq} is not in the journal any more")
         return records

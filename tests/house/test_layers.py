@@ -20,11 +20,11 @@ LAYERS = [
     {"records"},
     {"space", "objective", "wire"},
     {"messages", "checkpoints", "views", "events"},
-    {"oracles", "schedulers", "stoppers"},
+    {"observers", "oracles", "schedulers", "stoppers"},
     {"_machine"},
     {"_engine", "executors"},
-    {"life", "request", "results", "search"},
-    {"observers", "testing"},
+    {"life", "listening", "request", "results", "search"},
+    {"testing"},
     {"keras", "script", "tune"},
     {"__main__"},
 ]
@@ -44,7 +44,7 @@ IMPURE = {
     *("random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile"),
     *("threading", "time", "uuid"),
 }
-HEAVY = {"numpy", "pandas", "tensorflow", "keras", "sklearn", "scipy", "torch", "jax", "matplotlib"}
+HEAVY = {"numpy", "pandas", "tensorflow", "keras", "sklearn", "scipy", "torch", "jax", "matplotlib", "tensorboard"}
 
 
 def within(each: Import) -> bool:

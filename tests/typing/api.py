@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_type
 
@@ -36,6 +36,18 @@ async def train_inline(trial: at.AsyncTrial) -> float:
 class Oracle(at.Oracle):
     def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
         return at.Suggestion.run({name: domain.default for name, domain in space.parameters.items()})
+
+
+class Counting(at.Observer):
+    interval = 1.0
+    count = 0
+
+    def on_start(self, search: at.observers.Watched) -> int | None:
+        return 1 if search.resumed else None
+
+    def on_events(self, events: Sequence[at.Event], search: at.observers.Watched) -> None:
+        self.count += len(events)
+        assert_type(search.trials[0], at.TrialView)
 
 
 class Scheduler(at.Scheduler):
@@ -73,6 +85,11 @@ async def main() -> None:
         storage="runs/typed",
         resume="auto",
         seed=0,
+        observers=[
+            *(Counting(), at.observers.CSV("trials.csv"), at.observers.JSONLines("events.jsonl"), at.observers.Logging("mine")),
+            at.observers.Display(verbose=3, style="keras"),
+        ],
+        display=False,
     )
     assert_type(result, at.Result)
     assert_type(result.trials[3], at.TrialView)

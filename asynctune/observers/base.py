@@ -1,0 +1,92 @@
+"""What an observer is told, and when. Whatever it does with that, it cannot hurt the search."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from asynctune.events import Event
+from asynctune.objective import Objective
+from asynctune.records import TrialId, TrialView
+
+__all__ = ["Observer", "Trials", "Watched"]
+
+
+class Trials(Mapping[TrialId, TrialView]):
+    """Every trial by its id, as it stands when it is asked for. Another thread goes on writing it; reading it is safe."""
+
+    def __init__(self, trials: dict[TrialId, TrialView]) -> None:
+        self._trials = trials
+
+    def __getitem__(self, trial: TrialId) -> TrialView:
+        return self._trials[trial]
+
+    def __iter__(self) -> Iterator[TrialId]:
+        return iter(list(self._trials))  # a list is made in one step, so no trial is added half-way
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} trials>"
+
+
+@frozen(kw_only=True)
+class Watched:
+    """The search that an observer watches, at one moment.
+
+    Args:
+        objective: what is wanted.
+        directory: where its logs and checkpoints are.
+        max_trials: how many trials may be proposed; None for no limit.
+        workers: how many trials can run at once.
+        trials: every trial by its id. They stand as they are now, which may be a little ahead of the events.
+        now: search time, in seconds.
+        resumed: whether the search was there before this opening.
+    """
+
+    objective: Objective
+    directory: Path
+    max_trials: int | None
+    workers: int
+    trials: Mapping[TrialId, TrialView]
+    now: float
+    resumed: bool
+
+
+class Observer(ABC):
+    """Listens to a search: every event once, in order.
+
+    Its methods are called one at a time, in a thread of its own, so they may block: the search does not wait for them. It may
+    have side effects. What it raises is logged once (by `asynctune.observers`, with its name), and the same events are given to
+    it again; after three failures in a row it is cut off. The search goes on.
+
+    When the search is over, it gets the events that are left, and then `on_end`, and the search waits for that, 10 seconds at
+    most. Use one object for each search: it is not copied.
+
+    Attributes:
+        interval: seconds, at least, between two calls of `on_events`: a fast search costs few calls with many events each.
+        idle: seconds after which `on_events` is called with no events, when nothing happens; None for never.
+    """
+
+    interval: float = 0.1
+    idle: float | None = None
+
+    def on_start(self, search: Watched) -> int | None:
+        """The search was opened.
+
+        Returns:
+            The number of the first event that is wanted: 1 for all there are, n + 1 to go on behind event n. None: what comes
+            from this opening on.
+        """
+        return None
+
+    @abstractmethod
+    def on_events(self, events: Sequence[Event], search: Watched) -> object:
+        """These happened, in this order. What is returned does not matter."""
+
+    def on_end(self, search: Watched) -> None:
+        """Nothing more will come: close what was opened. Called once, after everything else, also when it was cut off."""

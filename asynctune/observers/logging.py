@@ -1,0 +1,74 @@
+"""A search in the log of the program around it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from asynctune.errors import ConfigurationError
+from asynctune.events import (
+    AttemptFailed,
+    Event,
+    Finished,
+    GaveUp,
+    Happening,
+    Paused,
+    Reported,
+    SearchEnded,
+    SearchOpened,
+    Started,
+    Stopped,
+)
+from asynctune.observers.base import Observer, Watched
+from asynctune.observers.console import culprit, shown, shown_values
+
+__all__ = ["Logging"]
+
+
+class Logging(Observer):
+    """Logs what happens: starts, reports and pauses as DEBUG, ends as INFO, a failure that is tried again as WARNING, one that
+    is not, and a search that ends badly, as ERROR.
+
+    Args:
+        logger: to log with, or its name.
+
+    Raises:
+        ConfigurationError: it is no logger and no name.
+    """
+
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger] | str = "asynctune.trials") -> None:
+        if not isinstance(logger, str | logging.Logger | logging.LoggerAdapter):
+            raise ConfigurationError(f"Logging(...) takes a logger, or the name of one, not {logger!r}")
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+
+    def on_events(self, events: Sequence[Event], search: Watched) -> None:
+        """Log them."""
+        for event in events:
+            for what in event.happened:
+                self._log(what, search)
+
+    def _log(self, what: Happening, search: Watched) -> None:
+        log, name = self._logger.log, search.objective.name
+        match what:
+            case SearchOpened(times=times):
+                log(logging.INFO, "search %s in %s", "opened" if times == 1 else "resumed", search.directory)
+            case Started(trial=trial, launch=launch):
+                values = shown_values(search.trials[trial].values)
+                log(logging.DEBUG, "trial %s: launch %s started: %s", trial, launch, values)
+            case Reported(trial=trial, step=step, metrics=metrics):
+                log(logging.DEBUG, "trial %s: step %s: %s", trial, step, shown_values(metrics))
+            case Paused(trial=trial, reason=reason):
+                log(logging.DEBUG, "trial %s: set aside: %s", trial, shown(reason, 200))
+            case Finished(trial=trial, score=score):
+                values = shown_values(search.trials[trial].values)
+                log(logging.INFO, "trial %s: finished: %s %.6g: %s", trial, name, score, values)
+            case Stopped(trial=trial, score=score, reason=reason):
+                scored = "no score" if score is None else f"{name} {score:.6g}"
+                log(logging.INFO, "trial %s: stopped: %s: %s", trial, scored, shown(reason, 200))
+            case AttemptFailed(trial=trial, failure=failure):
+                log(logging.WARNING, "trial %s: failed, will be tried again: %s", trial, culprit(failure))
+            case GaveUp(trial=trial, failure=failure):
+                log(logging.ERROR, "trial %s: FAILED: %s", trial, culprit(failure))
+            case SearchEnded(reason=reason, error=error):
+                ended = reason if error is None else f"{error}: {reason}"
+                log(logging.INFO if error is None else logging.ERROR, "search ended: %s", shown(ended, 200))
