@@ -16,7 +16,7 @@ print("loading", flush=True)
 for step in range(1, 11):
     loss *= 1 - rate
     print(f"step={step} loss={loss}", flush=True)
-    if rate > 0.9:
+    if rate > 0.8:
         time.sleep(3600)
 """
 
@@ -45,7 +45,7 @@ if __name__ == "__main__":
         train,
         objective=at.Objective("loss", "min"),
         scheduler=at.schedulers.MedianStopping(),
-        limits=at.Limits(trial_time=3.0, grace=0.5),
+        limits=at.Limits(trial_time=1.5, grace=0.5),
         failure=at.FailurePolicy(max_consecutive_failed_trials=None),
         max_trials=20,
         executor=at.LocalExecutor(2),

@@ -1,18 +1,17 @@
 """A search that is killed with `kill -9`, and goes on where it was.
 
-The program starts itself once more, as the victim. When that has completed three trials, it is killed, and the same search
-is opened again: what was completed is not run again, and what was interrupted goes on from its newest checkpoint.
+The program starts itself once more, as the victim. When that has trial 3 half done, it is killed, and the same search is
+opened again: what was completed is not run again, and what was interrupted goes on from its newest checkpoint.
 """
 
 import asyncio
-import itertools
 import json
 import subprocess
 import sys
 import time
 
 import asynctune as at
-from asynctune.events import Finished, SearchOpened, Started
+from asynctune.events import Finished, Reported, SearchOpened, Started
 
 STORAGE, STEPS = "runs/resume", 20
 
@@ -23,7 +22,7 @@ def train(trial: at.Trial) -> None:
     if start is not None:
         loss = json.loads((start / "loss.json").read_text())
     for step in range(trial.step + 1, STEPS + 1):
-        time.sleep(0.05)  # the work
+        time.sleep(0.03)  # the work
         loss *= rate
         with trial.checkpoint(step=step) as directory:
             (directory / "loss.json").write_text(json.dumps(loss))
@@ -38,6 +37,8 @@ async def search() -> None:
             for happened in event.happened:
                 if isinstance(happened, SearchOpened):
                     print(f"opened, number {happened.times}", flush=True)
+                elif isinstance(happened, Reported) and happened.step == STEPS // 2:
+                    print(f"trial {happened.trial} is half done", flush=True)
                 elif isinstance(happened, Finished):
                     print(f"trial {happened.trial} completed in launch {happened.launch}", flush=True)
                 elif isinstance(happened, Started) and happened.launch > 1:
@@ -45,10 +46,12 @@ async def search() -> None:
 
 
 def kill_one() -> None:
-    """Start the search in a process of its own, and kill that once it has completed three trials."""
+    """Start the search in a process of its own, and kill that in the middle of trial 3."""
     with subprocess.Popen([sys.executable, __file__, "victim"], stdout=subprocess.PIPE, text=True) as victim:
-        for line in itertools.islice(victim.stdout or (), 4):  # that it was opened, and three trials
+        for line in victim.stdout or ():
             print("victim:", line, end="")
+            if line == "trial 3 is half done\n":
+                break
         victim.kill()
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def serving(program: Path, directory: Path) -> Iterator[Server]:
             process.stderr.close()
 
 
-async def followed(client: httpx.AsyncClient, name: str, after: int = 0) -> AsyncIterator[tuple[int, Any]]:
+async def followed(client: httpx.AsyncClient, name: str, after: int = 0) -> AsyncGenerator[tuple[int, Any], None]:
     """The events of a search behind number `after`, each with its number, until the stream ends."""
     number = 0
     async with client.stream("GET", f"/searches/{name}/events", headers={"Last-Event-ID": str(after)}) as answer:
