@@ -14,7 +14,8 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXAMPLE_SECONDS = 600
-BENCHES = {"dispatch": ["--tensorflow"], "report": [], "keras_digits": []}
+SERVERS = {"service"}  # run until they are stopped: a client drives them, in tests/examples
+BENCHES = {"dispatch": ["--tensorflow"], "report": [], "keras_digits": [], "service": []}
 
 
 def group(*names: str) -> list[str]:
@@ -92,16 +93,18 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def examples(session: nox.Session) -> None:
     """Every program in examples/, each in an empty directory, from an installed package rather than the checkout."""
-    session.install(".[examples]")
+    session.install(".[examples]", *group("tests"))
     for program in sorted(Path("examples").resolve().glob("*.py")):
-        with session.chdir(_empty(Path(session.create_tmp()) / program.stem)):
-            session.run("timeout", str(EXAMPLE_SECONDS), "python", str(program), external=True)
+        if program.stem not in SERVERS:
+            with session.chdir(_empty(Path(session.create_tmp()) / program.stem)):
+                session.run("timeout", str(EXAMPLE_SECONDS), "python", str(program), external=True)
+    session.run("pytest", *(f"tests/examples/test_{name}.py" for name in sorted(SERVERS)), "-m", "slow or not slow")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every benchmark, each beside its floor. Say which: `nox -s bench -- dispatch report`."""
-    session.install("-e", ".[keras]", *group("bench"))
+    session.install("-e", ".[examples]", *group("bench"))
     for name in session.posargs or BENCHES:
         session.run("python", "-m", f"bench.{name}", *BENCHES[name])
 
