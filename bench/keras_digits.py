@@ -6,7 +6,7 @@ Both have one process with TensorFlow imported, fork a child for each trial, two
 TensorFlow's operations. Start-up (the one import of TensorFlow) is shown beside, and left out on both sides.
 
 The peers train the same networks, with the same thread settings. KerasTuner and Optuna train in one process, so that the
-import is left out too. With Ray Tune every fresh actor imports TensorFlow, which is the price of a trial there; the first$
+import is left out too. With Ray Tune every fresh actor imports TensorFlow, which is the price of a trial there; the first
 import is left out, and with reused actors all of them are, but for the difference between the first two.
 """
 
