@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
-    space = at.Space(SPACE)
+    space = at.Space.of(SPACE)
     work = {"values": [space.sample(seed) for seed in range(given.trials)], "epochs": given.epochs}
     runs = peers(given.keras_tuner, given.ray, given.optuna, work)
     return show(measure(given.turns, given.trials, given.epochs, runs))

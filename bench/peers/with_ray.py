@@ -61,7 +61,7 @@ def dispatch(trials: int, workers: int, *, reuse: bool) -> float:
         space = {"x": tune.uniform(0, 1)}
         options = {"num_samples": trials, "max_concurrent_trials": workers, "reuse_actors": reuse}
         ran = sorted(result.metrics["at"] for result in run(_nothing, space, directory, **options))
-    return (len(ran) - 1) / (ran[-1] - ran[0])
+    return (len(ran) - 1) / float(ran[-1] - ran[0])
 
 
 def first() -> float:
@@ -105,7 +105,7 @@ def _search(values: Sequence[Mapping[str, Any]], epochs: int, directory: str, *,
     space = {"values": tune.grid_search([dict(each) for each in values]), "epochs": epochs}
     results = run(_digits, space, directory, max_concurrent_trials=2, reuse_actors=reuse)
     began, ended = ([result.metrics[name] for result in results] for name in ("began", "ended"))
-    return max(ended) - min(began)
+    return float(max(ended) - min(began))
 
 
 def keras_digits(values: Sequence[Mapping[str, Any]], epochs: int, *, reuse: bool) -> float:
