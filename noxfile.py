@@ -15,7 +15,21 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXAMPLE_SECONDS = 600
 SERVERS = {"service"}  # run until they are stopped: a client drives them, in tests/examples
-BENCHES = {"dispatch": ["--tensorflow"], "report": [], "keras_digits": [], "service": []}
+BENCHES = {
+    "dispatch": ["--tensorflow"],
+    "report": [],
+    "keras_digits": [],
+    "loop_lag": [],
+    "startup": [],
+    "slots": [],
+    "service": [],
+}
+# Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.
+PEERS = {
+    "keras-tuner": ["keras-tuner", "tensorflow", "tensorboard"],
+    "ray": ["ray[tune]", "tensorflow"],
+    "optuna": ["optuna", "tensorflow"],
+}
 
 
 def group(*names: str) -> list[str]:
@@ -107,6 +121,21 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[examples]", *group("bench"))
     for name in session.posargs or BENCHES:
         session.run("python", "-m", f"bench.{name}", *BENCHES[name])
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Every benchmark that has peers, beside them: `nox -s peers -- keras_digits`. Their environments are kept."""
+    session.install("-e", ".[keras]", *group("bench"))
+    interpreters = []
+    for name, requirements in PEERS.items():
+        python = Path(session.virtualenv.location).parent / f"peer-{name}" / "bin" / "python"
+        if not python.exists():
+            session.run("python", "-m", "venv", str(python.parents[1]))
+        session.run(str(python), "-m", "pip", "install", "--quiet", *requirements, *group("bench"), external=True)
+        interpreters += [f"--{name}", str(python)]
+    for name in session.posargs or [name for name in BENCHES if name != "slots"]:
+        session.run("python", "-m", f"bench.{name}", *BENCHES[name], *interpreters)
 
 
 def _empty(directory: Path) -> Path:

@@ -1,15 +1,17 @@
 """How many trials that do nothing can be run in a second, each durable, beside what the operating system allows.
 
-    python -m bench.dispatch [--turns 5] [--trials 600] [--tensorflow]
+    python -m bench.dispatch [--turns 5] [--trials 1000] [--tensorflow] [--keras-tuner PYTHON] [--ray PYTHON] [--optuna PYTHON]
 
 Fresh: a process for every trial, beside a process that does nothing but fork a child (which exits at once) and wait for it,
 with the same modules loaded. Reused: runners that stay, beside the rate at which one asyncio loop and one child pass a message
 there and back.
+
+The peers do nothing too, each in its own way: Optuna and KerasTuner call the function in their own process, one trial after the
+other; Ray Tune runs it in actors, as many as our workers; `concurrent.futures` keeps no record of anything.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import socket
@@ -17,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import asynctune as at
 from asynctune.events import Finished, Started
-from bench.common import Pair, in_turns, show
+from bench.common import Ahead, Pair, ask, in_rounds, in_turns, peers_parser, show, show_ahead
 
 _FORKS = """
 import os, sys, time, gc
@@ -37,6 +41,12 @@ for _ in range(int(sys.argv[1])):
     os.waitpid(pid, 0)
 print(int(sys.argv[1]) / (time.perf_counter() - began))
 """
+
+TARGETS = {
+    ("Optuna on SQLite", "reused"): 15.0,
+    ("Ray Tune, 2 fresh actors", "fresh"): 500.0,
+    ("Ray Tune, 8 reused actors", "reused"): 50.0,
+}
 
 
 def nothing(trial: at.Trial) -> float:
@@ -139,19 +149,6 @@ def round_trips(rounds: int) -> float:
         os.waitpid(pid, 0)
 
 
-def main() -> int:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--tensorflow", action="store_true", help="also with TensorFlow in the zygote")
-    given = parser.parse_args()
-    # One directory for all turns, removed at the end: a file system that has just deleted thousands of files is slow to make
-    # new ones, which has nothing to do with what is measured here.
-    with tempfile.TemporaryDirectory() as directory:
-        return show(measured(given.turns, given.trials, directory, tensorflow=given.tensorflow))
-
-
 def measured(turns: int, trials: int, directory: str, *, tensorflow: bool) -> list[Pair]:
     """Each rate beside its floor."""
     pairs = []
@@ -163,6 +160,60 @@ def measured(turns: int, trials: int, directory: str, *, tensorflow: bool) -> li
         pairs.append(Pair(name, "/s", mine, floor, target))
     mine, floor = in_turns(turns, partial(ours, "worker", 8, 3 * trials, [], directory), partial(round_trips, 20 * trials))
     return [*pairs, Pair("reused, 8 workers", "/s", mine, floor, 0.08)]
+
+
+def futures(workers: int, count: int) -> float:
+    """Functions a second that a pool of processes, forked before, calls."""
+    with ProcessPoolExecutor(workers) as pool:
+        list(pool.map(abs, range(10 * workers)))
+        began = time.perf_counter()
+        for future in [pool.submit(abs, number) for number in range(count)]:
+            future.result()
+        return count / (time.perf_counter() - began)
+
+
+def peers(keras_tuner: str | None, ray: str | None, optuna: str | None) -> dict[str, Callable[[], float]]:
+    """Those whose interpreters were given, and the one that comes with Python. Counts are such that each takes seconds."""
+    runs: dict[str, Callable[[], float]] = {"concurrent.futures, 8 processes": partial(futures, 8, 5000)}
+    if optuna:
+        kinds = {"memory": ("in memory", 3000), "sqlite": ("on SQLite", 200), "journal": ("on a journal file", 1000)}
+        for storage, (title, count) in kinds.items():
+            runs[f"Optuna {title}"] = partial(ask, optuna, "optuna", "dispatch", storage=storage, trials=count)
+    if keras_tuner:
+        runs["KerasTuner"] = partial(ask, keras_tuner, "keras_tuner", "dispatch", trials=200)
+    if ray:
+        way = partial(ask, ray, "ray", "dispatch")
+        runs["Ray Tune, 2 fresh actors"] = partial(way, trials=16, workers=2, reuse=False)
+        runs["Ray Tune, 8 reused actors"] = partial(way, trials=100, workers=8, reuse=True)
+    return runs
+
+
+def beside(turns: int, trials: int, directory: str, runs: dict[str, Callable[[], float]]) -> list[Ahead]:
+    """Our two rates beside every peer's: fresh processes beside fresh actors, reused ones beside the rest."""
+    fresh, reused = "fresh", "reused"
+    mine = {
+        fresh: partial(ours, "trial", 2, trials, [], directory),
+        reused: partial(ours, "worker", 8, 3 * trials, [], directory),
+    }
+    taken = in_rounds(turns, {**mine, **runs}, warm=False)
+    pairs = [(name, fresh if "fresh" in name else reused) for name in runs]
+    pairs += [(name, fresh) for name in runs if "SQLite" in name]
+    return [Ahead(f"{name}; ours {kind}", "/s", taken[name], taken[kind], TARGETS.get((name, kind))) for name, kind in pairs]
+
+
+def main() -> int:
+    """Measure, and print the tables."""
+    parser = peers_parser(__doc__)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--tensorflow", action="store_true", help="also with TensorFlow in the zygote")
+    given = parser.parse_args()
+    # One directory for all turns, removed at the end: a file system that has just deleted thousands of files is slow to make
+    # new ones, which has nothing to do with what is measured here.
+    with tempfile.TemporaryDirectory() as directory:
+        status = show(measured(given.turns, given.trials, directory, tensorflow=given.tensorflow))
+        runs = peers(given.keras_tuner, given.ray, given.optuna)
+        return status | show_ahead(beside(given.turns, given.trials, directory, runs))
 
 
 if __name__ == "__main__":

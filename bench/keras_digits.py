@@ -1,14 +1,17 @@
 """A real Keras search on scikit-learn's digits, beside a bare loop that forks and runs the same function with the same values.
 
-    python -m bench.keras_digits [--pairs 5] [--trials 24] [--epochs 5]
+    python -m bench.keras_digits [--pairs 5] [--trials 24] [--epochs 5] [--keras-tuner PYTHON] [--ray PYTHON] [--optuna PYTHON]
 
 Both have one process with TensorFlow imported, fork a child for each trial, two at a time, with one thread each for
 TensorFlow's operations. Start-up (the one import of TensorFlow) is shown beside, and left out on both sides.
+
+The peers train the same networks, with the same thread settings. KerasTuner and Optuna train in one process, so that the
+import is left out too. With Ray Tune every fresh actor imports TensorFlow, which is the price of a trial there; the first
+import is left out, and with reused actors all of them are, but for the difference between the first two.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -16,38 +19,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from attrs import frozen
 
 import asynctune as at
 from asynctune.keras import ReportCallback
-from bench.common import Pair, show
+from bench.common import Ahead, Pair, ask, peers_parser, show, show_ahead
+from bench.digits import PRELOAD, fit
 
 SPACE = {
     "units": at.Int(32, 256, step=32),
     "layers": at.Int(1, 3),
     "learning_rate": at.Float(1e-4, 1e-2, sampling="log"),
 }
-PRELOAD = ["tensorflow", "keras", "sklearn.datasets"]
-
-
-def fit(values: Mapping[str, Any], epochs: int, callbacks: list[Any]) -> float:
-    """Train one network; its validation accuracy after the last epoch."""
-    import keras
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((64,))])
-    for _ in range(values["layers"]):
-        model.add(keras.layers.Dense(values["units"], activation="relu"))
-    model.add(keras.layers.Dense(10, activation="softmax"))
-    optimizer = keras.optimizers.Adam(values["learning_rate"])
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    history = model.fit(
-        images / 16.0, labels, epochs=epochs, validation_split=0.2, verbose=0, callbacks=callbacks
-    )  # fmt: skip
-    return float(history.history["val_accuracy"][-1])
 
 
 def ours(trials: int, epochs: int, workers: int = 2) -> tuple[float, float, list[Mapping[str, Any]]]:
@@ -87,25 +74,63 @@ def floor(values: list[Mapping[str, Any]], epochs: int, workers: int = 2) -> tup
     return said["took"], said["start"]
 
 
+@frozen
+class Rival:
+    """A peer's way to do it; `target` is by how many times we promise to be faster."""
+
+    name: str
+    seconds: Callable[..., float]
+    target: float
+
+
+def rivals(keras_tuner: str | None, ray: str | None, optuna: str | None) -> list[Rival]:
+    """Those whose interpreters were given."""
+    found = []
+    if keras_tuner:
+        way = partial(ask, keras_tuner, "keras_tuner", "keras_digits")
+        found.append(Rival("KerasTuner, saving the best epoch as it does by itself", partial(way, saves=True), 1.8))
+        found.append(Rival("KerasTuner, with a `run_trial` that saves nothing", partial(way, saves=False), 1.0))
+    if ray:
+        way = partial(ask, ray, "ray", "keras_digits")
+        found.append(Rival("Ray Tune, 2 at once, a fresh actor for each trial", partial(way, reuse=False), 5.0))
+        found.append(Rival("Ray Tune, 2 at once, actors reused", partial(way, reuse=True), 1.0))
+    if optuna:
+        way = partial(ask, optuna, "optuna", "keras_digits")
+        found.extend(Rival(f"Optuna in memory, n_jobs={jobs}", partial(way, jobs=jobs), 1.0) for jobs in (1, 2))
+    return found
+
+
+def measure(pairs: int, trials: int, epochs: int, others: Sequence[Rival]) -> int:
+    """In turns: ours, the floor, everybody else."""
+    mine, bare, starts, floor_starts = [], [], [], []
+    theirs: dict[str, list[float]] = {rival.name: [] for rival in others}
+    for number in range(pairs + 1):
+        took, start, values = ours(trials, epochs)
+        floor_took, floor_start = floor(values, epochs)
+        if not number:  # the first pair fills the caches of the file system
+            continue
+        mine.append(took)
+        bare.append(floor_took)
+        starts.append(start)
+        floor_starts.append(floor_start)
+        for rival in others:
+            theirs[rival.name].append(rival.seconds(values=[dict(each) for each in values], epochs=epochs))
+    status = show([Pair(f"{trials} trials x {epochs} epochs, 2 workers", "s", mine, bare, 1.15, less=True)])
+    print(f"\nstart-up, left out: ours {statistics.median(starts):.2f} s, floor {statistics.median(floor_starts):.2f} s")
+    if others:
+        ahead = [Ahead(rival.name, "s", theirs[rival.name], mine, rival.target, less=True) for rival in others]
+        status |= show_ahead(ahead)
+    return status
+
+
 def main() -> int:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, and print the tables."""
+    parser = peers_parser(__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()
-    mine, bare, starts, floor_starts = [], [], [], []
-    for number in range(given.pairs + 1):
-        took, start, values = ours(given.trials, given.epochs)
-        floor_took, floor_start = floor(values, given.epochs)
-        if number:  # the first pair fills the caches of the file system
-            mine.append(took)
-            bare.append(floor_took)
-            starts.append(start)
-            floor_starts.append(floor_start)
-    status = show([Pair(f"{given.trials} trials x {given.epochs} epochs, 2 workers", "s", mine, bare, 1.15, less=True)])
-    print(f"\nstart-up, left out: ours {statistics.median(starts):.2f} s, floor {statistics.median(floor_starts):.2f} s")
-    return status
+    return measure(given.pairs, given.trials, given.epochs, rivals(given.keras_tuner, given.ray, given.optuna))
 
 
 if __name__ == "__main__":

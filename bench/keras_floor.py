@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from bench.keras_digits import PRELOAD, fit
+from bench.digits import PRELOAD, fit
 
 
 def child(values: dict[str, float], epochs: int) -> None:

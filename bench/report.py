@@ -1,15 +1,17 @@
 """How long a report takes, from the call to the answer, durable; and how long it takes to the first trial.
 
-    python -m bench.report [--turns 5] [--reports 3000]
+    python -m bench.report [--turns 5] [--reports 3000] [--ray PYTHON] [--optuna PYTHON]
 
 The floor of a report is a message there and back between an asyncio loop and a blocking child, plus one commit of the same size
 to SQLite with a full flush, measured in the same turns. The floor of the start is an interpreter that imports the same modules
 and forks.
+
+Optuna's report, and its question whether to go on, are asked and answered in one process: no message is sent. Ray Tune's report
+waits until the trial is to go on.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import socket
@@ -19,10 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import asynctune as at
-from bench.common import Pair, percentile, show
+from bench.common import Ahead, Pair, ask, peers_parser, percentile, show, show_ahead
 
 _FIRST = """
 import sys, time
@@ -162,32 +166,60 @@ def floor_trial(directory: Path) -> float:
     return float(stamp.read_text()) - began
 
 
-def main() -> int:
-    """Measure, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--reports", type=int, default=3000)
-    given = parser.parse_args()
-    ours50, ours99, floor50, start, floor_start = [], [], [], [], []
+def peers(ray: str | None, optuna: str | None) -> dict[str, Callable[[], list[float]]]:
+    """Those whose interpreters were given; each gives the seconds that each report took."""
+    runs: dict[str, Callable[[], list[float]]] = {}
+    if optuna:
+        for storage, title in (("sqlite", "SQLite"), ("journal", "a journal file")):
+            runs[f"Optuna on {title}"] = partial(ask, optuna, "optuna", "report", storage=storage, reports=300)
+    if ray:
+        runs["Ray Tune"] = partial(ask, ray, "ray", "report", reports=300)
+    return runs
+
+
+def beside(taken: Mapping[str, Sequence[Sequence[float]]], ours: Sequence[Sequence[float]]) -> list[Ahead]:
+    """Each peer's p50 and p99 beside ours."""
+    rows = []
+    for percent in (50, 99):
+        mine = [percentile(took, percent) * 1e6 for took in ours]
+        for name, turns in taken.items():
+            theirs = [percentile(took, percent) * 1e6 for took in turns]
+            rows.append(Ahead(f"{name}, p{percent}", "us", theirs, mine, less=True))
+    return rows
+
+
+def measure(turns: int, reports: int, runs: Mapping[str, Callable[[], list[float]]], directory: Path) -> int:
+    """In turns: ours, the floors, everybody else."""
+    mine, floor, start, floor_start = [], [], [], []
+    theirs: dict[str, list[list[float]]] = {name: [] for name in runs}
     report(100), round_trips(100), commits(100)
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        first_trial(directory), floor_trial(directory)
-        for _ in range(given.turns):
-            took = report(given.reports)
-            floor = statistics.median(round_trips(given.reports)) + statistics.median(commits(given.reports))
-            ours50.append(statistics.median(took) * 1e6)
-            ours99.append(percentile(took, 99) * 1e6)
-            floor50.append(floor * 1e6)
-            start.append(first_trial(directory) * 1e3)
-            floor_start.append(floor_trial(directory) * 1e3)
-    return show(
+    first_trial(directory), floor_trial(directory)
+    for _ in range(turns):
+        mine.append(report(reports))
+        floor.append((statistics.median(round_trips(reports)) + statistics.median(commits(reports))) * 1e6)
+        start.append(first_trial(directory) * 1e3)
+        floor_start.append(floor_trial(directory) * 1e3)
+        for name, run in runs.items():
+            theirs[name].append(run())
+    p50, p99 = ([percentile(took, percent) * 1e6 for took in mine] for percent in (50, 99))
+    status = show(
         [
-            Pair("report, p50", "us", ours50, floor50, 3.0, less=True),
-            Pair("report, p99", "us", ours99, floor50, 10.0, less=True),
+            Pair("report, p50", "us", p50, floor, 3.0, less=True),
+            Pair("report, p99", "us", p99, floor, 10.0, less=True),
             Pair("start to first trial", "ms", start, floor_start, 2.0, less=True),
         ]
     )
+    return status | show_ahead(beside(theirs, mine)) if runs else status
+
+
+def main() -> int:
+    """Measure, and print the tables."""
+    parser = peers_parser(__doc__)
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--reports", type=int, default=3000)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        return measure(given.turns, given.reports, peers(given.ray, given.optuna), Path(directory))
 
 
 if __name__ == "__main__":
