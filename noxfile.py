@@ -24,6 +24,7 @@ BENCHES = {
     "slots": [],
     "service": [],
 }
+PEERLESS = {"slots", "service"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.
 PEERS = {
     "keras-tuner": ["keras-tuner", "tensorflow", "tensorboard"],
@@ -134,8 +135,9 @@ def peers(session: nox.Session) -> None:
             session.run("python", "-m", "venv", str(python.parents[1]))
         session.run(str(python), "-m", "pip", "install", "--quiet", *requirements, *group("bench"), external=True)
         interpreters += [f"--{name}", str(python)]
-    for name in session.posargs or [name for name in BENCHES if name != "slots"]:
-        session.run("python", "-m", f"bench.{name}", *BENCHES[name], *interpreters)
+    for name in session.posargs or [name for name in BENCHES if name not in PEERLESS]:
+        beside = [] if name in PEERLESS else interpreters
+        session.run("python", "-m", f"bench.{name}", *BENCHES[name], *beside)
 
 
 def _empty(directory: Path) -> Path:
