@@ -98,7 +98,8 @@ class DiskJournal:
                 held.callback(self._database.close)
             except OSError as error:
                 raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-            self._file = _file_of(directory)
+            self._path = str(directory / _NAME)
+            self._file = _file_of(self._path)
             self._held = held.pop_all()
 
     def _open(self, path: Path) -> sqlite3.Connection:
@@ -178,7 +179,7 @@ class DiskJournal:
 
     def _check_still_there(self) -> None:
         # SQLite would go on writing into a file that was deleted, and nobody would ever read it.
-        if _file_of(self.directory) != self._file:
+        if _file_of(self._path) != self._file:
             raise StorageError(f"{self.directory / _NAME} was removed or replaced while the search was running")
 
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
@@ -191,10 +192,10 @@ class DiskJournal:
         self._held.close()
 
 
-def _file_of(directory: Path) -> int | None:
+def _file_of(path: str) -> int | None:
     """Which file the journal is; None when there is none."""
     try:
-        return (directory / _NAME).stat().st_ino
+        return os.stat(path).st_ino  # noqa: PTH116 -- before every commit; a Path costs more than the question
     except OSError:
         return None
 
