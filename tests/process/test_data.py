@@ -63,7 +63,7 @@ async def test_data_that_cannot_travel(local: LocalExecutor, tmp_path: Path) -> 
 
 def work() -> Work:
     return Work(
-        directory="/", objective=Objective("loss", "min"), nice=0, log_cap=1, reference=None, cwd="", argv=("a",), sys_path=()
+        directory="/", objective=Objective("loss", "min"), log_cap=1, reference=None, cwd="", argv=("a",), sys_path=()
     )
 
 
