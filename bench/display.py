@@ -3,7 +3,7 @@
     python -m bench.display [--turns 5] [--trials 4000]
 
 Processes are used again. "Paced": each trial sleeps for 14 ms on 16 slots, so about a thousand end in a second. "As fast as it
-goes": trials that do nothing, on 8. The terminal is a real one (a pseudo-terminal of 120 columns), which a thread reads to its end.
+goes": trials that do nothing, on 8. The terminal is a pseudo-terminal of 120 columns, which a thread reads.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def rate(trials: int, slots: int, seconds: float, *, shown: bool) -> float:
 
     def train(trial: at.Trial) -> float:
         time.sleep(seconds)
-        return trial.values["x"]
+        return trial.hp.Float("x", 0, 1)
 
     async def main(stream: TextIO) -> float:
         with tempfile.TemporaryDirectory() as directory:
