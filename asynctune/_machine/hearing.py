@@ -225,7 +225,7 @@ def ticked(search: Situation, _: Ticked) -> None:
     limit = search.settings.limits.trial_time
     for trial in list(search.book.live.values()):
         if trial.launch is not None and trial.launch.deadline <= search.at and trial.state is State.RUNNING:
-            text = f"it ran longer than {limit:g} s (Limits(trial_time=...))"
+            text = f"it ran longer than {limit:g} s, which is its Limits(trial_time={limit:g})"
             search.halt(trial, text, Failure(kind=FailureKind.TIMED_OUT, message=text))
 
 

@@ -301,7 +301,7 @@ def test_a_trial_that_runs_too_long_is_told_to_stop_and_its_attempt_has_failed()
     assert WakeAt(10.0) in driven.decision.instructions
     driven.at = 4.0
     driven.report(0, 1, loss=3.0)
-    text = "it ran longer than 10 s (Limits(trial_time=...))"
+    text = "it ran longer than 10 s, which is its Limits(trial_time=10)"
     assert driven.tick(10.0) == [StopLaunch(0, 1, text, 2.0)]
     # What it says from then on does not count.
     assert driven.report(0, 2, loss=1.0) == [AnswerReport(answer(0, 1, 2, text))]
