@@ -41,6 +41,7 @@ from asynctune.messages import Ending, MetricsReported, ParametersDeclared
 from asynctune.observers.base import Trials, Watched
 from asynctune.request import Request, new_seed
 from asynctune.results import Result
+from asynctune.space import Space
 
 __all__ = ["Life"]
 
@@ -166,7 +167,7 @@ class Life:
             objective=settings.objective,
             seed=settings.seed,
         )
-        self._audience = self._gathered(clock, resumed=recorded is not None)
+        self._audience = self._gathered(clock, None if recorded is None else opened.machine.space)
         self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings)
         await coroutine.open(opening)
@@ -184,18 +185,20 @@ class Life:
         self._coroutine = coroutine
         settled(self._ready)(None)
 
-    def _gathered(self, clock: SearchClock, *, resumed: bool) -> Audience:
+    def _gathered(self, clock: SearchClock, found: Space | None) -> Audience:
+        """The observers; `found` is the space of the search that was there before, if one was."""
         request, trials = self._request, Trials(self.publication.trials)
 
         def watched() -> Watched:
             return Watched(
                 objective=request.objective,
+                space=request.space if found is None else found,
                 directory=self.directory,
                 max_trials=request.max_trials,
                 workers=self._executor.pool.size,
                 trials=trials,
                 now=clock.now(),
-                resumed=resumed,
+                resumed=found is not None,
             )
 
         return Audience(request.observers, self.publication, watched)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from asynctune.observers.display import Display
     from asynctune.observers.jsonlines import JSONLines
     from asynctune.observers.logging import Logging
+    from asynctune.observers.tensorboard import TensorBoard
 
-__all__ = ["CSV", "Display", "JSONLines", "Logging", "Observer", "Watched"]
+__all__ = ["CSV", "Display", "JSONLines", "Logging", "Observer", "TensorBoard", "Watched"]
 
 _HOME: Final = {
     "CSV": "csv",
@@ -23,6 +24,7 @@ _HOME: Final = {
     "JSONLines": "jsonlines",
     "Logging": "logging",
     "Observer": "base",
+    "TensorBoard": "tensorboard",
     "Watched": "base",
 }
 

@@ -11,6 +11,7 @@ from attrs import frozen
 from asynctune.events import Event
 from asynctune.objective import Objective
 from asynctune.records import TrialId, TrialView
+from asynctune.space.domains import Domain
 
 __all__ = ["Observer", "Trials", "Watched"]
 
@@ -40,6 +41,7 @@ class Watched:
 
     Args:
         objective: what is wanted.
+        space: the parameters, by flat name, that were known when the search was opened; `SpaceGrew` tells of those to come.
         directory: where its logs and checkpoints are.
         max_trials: how many trials may be proposed; None for no limit.
         workers: how many trials can run at once.
@@ -49,6 +51,7 @@ class Watched:
     """
 
     objective: Objective
+    space: Mapping[str, Domain]
     directory: Path
     max_trials: int | None
     workers: int

@@ -79,14 +79,14 @@ def as_line(event: Event) -> str:
     return json.dumps(_finite(plain(event, Event)), allow_nan=False)
 
 
-def as_path(who: str, path: object) -> Path:
-    """The path that an observer was given.
+def as_path(who: str, path: object, of: str = "a file") -> Path:
+    """The path that an observer was given: `of` a file, or of what it says.
 
     Raises:
         ConfigurationError: it is none.
     """
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise ConfigurationError(f"{who}(...) takes the path of a file, not {path!r}")
+        raise ConfigurationError(f"{who}(...) takes the path of {of}, not {path!r}")
     return Path(path).expanduser().absolute()
 
 

@@ -87,7 +87,7 @@ async def main() -> None:
         seed=0,
         observers=[
             *(Counting(), at.observers.CSV("trials.csv"), at.observers.JSONLines("events.jsonl"), at.observers.Logging("mine")),
-            at.observers.Display(verbose=3, style="keras"),
+            *(at.observers.Display(verbose=3, style="keras"), at.observers.TensorBoard("board")),
         ],
         display=False,
     )
