@@ -105,6 +105,8 @@ async def main() -> None:
         async for event in search.events(from_seq=0):
             assert_type(event, at.Event)
             assert_type(event.seq, int)
+            assert_type(at.Event.from_dict(event.to_dict()), at.Event)
+        assert_type(search.over, bool)
         await search.stop_trial(7)
         await search.pause()
         await search.set_max_workers(2)
