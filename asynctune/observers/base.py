@@ -92,4 +92,6 @@ class Observer(ABC):
         """These happened, in this order. What is returned does not matter."""
 
     def on_end(self, search: Watched) -> None:
-        """Nothing more will come: close what was opened. Called once, after everything else, also when it was cut off."""
+        """Nothing more will come: close what was opened. Called once, after everything else: also when it was cut off, and when
+        `on_start` raised, which may have opened only a part of it.
+        """

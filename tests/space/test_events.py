@@ -17,7 +17,7 @@ from tests.space.test_messages import counts, failures, keys, metrics, parameter
 finite = st.floats(allow_nan=False, allow_infinity=False)
 # Names that mean something one level up, and text that elsewhere means a number.
 values = st.dictionaries(st.sampled_from(["x", "score", "metrics"]), st.sampled_from(["nan", "inf", 1, 1.0, True, None]))
-trial = {"trial": counts}
+trial: dict[str, st.SearchStrategy[Any]] = {"trial": counts}
 launch = {**trial, "launch": counts}
 
 HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
