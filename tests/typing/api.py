@@ -124,6 +124,13 @@ def script() -> None:
         raise
 
 
+def misspelled() -> None:
+    at.Serch  # type: ignore[attr-defined]
+    at.executors.LocalExectuor  # type: ignore[attr-defined]
+    at.observers.Csv  # type: ignore[attr-defined]
+    at.testing.OracleContracts  # type: ignore[attr-defined]
+
+
 def modules(hp: at.HyperParameters, trial: at.Trial) -> tuple[str, object]:
     callback = at.keras.ReportCallback(trial, checkpoint=True)
     return at.__version__, (at.executors.Capabilities, at.testing, callback, hp.Boolean("bias"))
