@@ -54,7 +54,8 @@ class TensorBoard(Observer):
 
     def __init__(self, log_dir: str | Path | None = None) -> None:
         self._given = None if log_dir is None else as_path("TensorBoard", log_dir, "a directory")
-        if find_spec("tensorboard") is None:
+        found = find_spec("tensorboard")
+        if found is None or found.origin is None:  # a directory of that name, which is likely where this is used, is no package
             raise ConfigurationError('TensorBoard() needs the package tensorboard: pip install "asynctune[tensorboard]"')
         self._directory = Path()
         self._seq = 0

@@ -255,8 +255,14 @@ def test_it_imports_neither_numpy_nor_tensorflow(tmp_path: Path) -> None:
     assert (tmp_path / "trial_00000").is_dir()
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
+@pytest.mark.parametrize("directory", [True, False])
+def test_without_the_package_it_says_what_to_install(directory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if directory:
+        (tmp_path / "tensorboard").mkdir()
+        monkeypatch.delitem(sys.modules, "tensorboard", raising=False)
+        monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    else:
+        monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(ConfigurationError, match=r'pip install "asynctune\[tensorboard\]"'):
         TensorBoard()
 
