@@ -100,7 +100,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error, and run the examples in its pages."""
-    session.install("-e", ".[examples]", *group("docs"))
+    session.install("-e", ".[examples,tensorboard]", *group("docs"))
     session.run("python", "docs/make_state_diagram.py", "--check")
     session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
     session.run("python", "docs/run_blocks.py", "README.md", "docs")

@@ -161,18 +161,19 @@ class _Door(ModuleType):
 modules[__name__].__class__ = _Door
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        value: Any = import_module("importlib.metadata").version("asynctune")
-    elif name in _SUBMODULES:
-        value = import_module(f"asynctune.{name}")
-    elif name in _HOME:
-        value = getattr(import_module(_HOME[name]), name)
-    else:
-        raise AttributeError(f"module 'asynctune' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # to a type checker, a module that has a `__getattr__` has every name, also the misspelled
 
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            value: Any = import_module("importlib.metadata").version("asynctune")
+        elif name in _SUBMODULES:
+            value = import_module(f"asynctune.{name}")
+        elif name in _HOME:
+            value = getattr(import_module(_HOME[name]), name)
+        else:
+            raise AttributeError(f"module 'asynctune' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        return sorted(__all__)

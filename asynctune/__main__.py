@@ -16,7 +16,6 @@ from asynctune._engine.record import event_of
 from asynctune._engine.retelling import Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
 from asynctune.observers.console import clock, shown_values, table
-from asynctune.observers.jsonlines import as_line
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["main"]
@@ -141,7 +140,7 @@ def _events(directory: Path, first: int, *, follow: bool) -> Iterator[str]:
         held = holder(directory) if follow else None
         records = read_records(directory, after, _BLOCK)
         for record in records:
-            yield as_line(event_of(record))
+            yield json.dumps(event_of(record).to_dict())
             after = record.seq
         if not records and held is None:
             return

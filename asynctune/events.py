@@ -6,14 +6,15 @@ nothing. `happened` lists what followed from it, by law, in order.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from attrs import frozen
 
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.domains import Domain
-from asynctune.wire import closed_union
+from asynctune.wire import closed_union, plain, typed
 
 __all__ = [
     "AttemptFailed",
@@ -178,3 +179,54 @@ class Event:
     at: float
     cause: str
     happened: tuple[Happening, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as JSON has it: dicts, lists, strings, numbers, booleans and None, which `json.dumps` takes as they are.
+
+        Its keys are `seq`, `at`, `cause` and `happened`, a list of dicts, each with the name of its class as `type`, and its
+        fields. JSON has no numbers that are not finite: such a metric is "nan", "inf" or "-inf".
+        """
+        data: dict[str, Any] = _finite(plain(self, Event))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The event that `to_dict` was called on.
+
+        Raises:
+            WireError: `data` is anything else.
+        """
+        return typed(_exact(data), cls)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else str(data)
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(each) for each in data] if isinstance(data, list | tuple) else data
+
+
+_NOT_FINITE = {str(number): number for number in (math.nan, math.inf, -math.inf)}
+_NUMBERS = frozenset({"metrics", "executions", "score"})  # of a happening; a string in there can only be one of those
+
+
+def _exact(data: Any) -> Any:
+    """What `_finite` was called on. Values of parameters are finite, and may be any string."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("happened"), list):
+        return data
+    return {**data, "happened": [_happening(each) for each in data["happened"]]}
+
+
+def _happening(data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    return {key: _numbers(value) if key in _NUMBERS else value for key, value in data.items()}
+
+
+def _numbers(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _numbers(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_numbers(each) for each in data]
+    return _NOT_FINITE.get(data, data) if isinstance(data, str) else data

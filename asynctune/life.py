@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakSet
@@ -24,6 +25,7 @@ from asynctune import errors
 from asynctune._engine.actor import History, OracleActor
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
+from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records, remove_search
 from asynctune._engine.loop import OracleCoroutine
@@ -35,13 +37,13 @@ from asynctune._machine.consult import Divergence
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Settings, Stimulus
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import ConfigurationError, ExecutorError, PluginError, ResumeError, SearchError
+from asynctune.errors import ConfigurationError, PluginError, ResumeError, SearchError
 from asynctune.executors.base import Attachment, Executor, Recipe
 from asynctune.listening import Audience
-from asynctune.messages import Ending, MetricsReported, ParametersDeclared
 from asynctune.observers.base import Trials, Watched
 from asynctune.request import Request, new_seed
 from asynctune.results import Result
+from asynctune.space import Space
 
 __all__ = ["Life"]
 
@@ -57,7 +59,7 @@ class Life:
     def __init__(self, request: Request, executor: Executor) -> None:
         self._request, self._executor = request, executor
         self._owns_executor = False
-        self._ear = _Ear()
+        self._ear = Ear()
         self._memory = MemoryJournal()
         self.temporary = request.storage is None
         self.directory = request.storage or Path(tempfile.mkdtemp(prefix="asynctune-"))
@@ -83,6 +85,11 @@ class Life:
         await asyncio.shield(self._ready)
         if self.error is not None and self._coroutine is None:
             raise self.error
+
+    @property
+    def over(self) -> bool:
+        """Whether `result()` has nothing to wait for."""
+        return self._task.done()
 
     async def result(self) -> Result:
         """Wait until it is over and nothing of it is left, or raise what ended it."""
@@ -168,7 +175,7 @@ class Life:
             objective=settings.objective,
             seed=settings.seed,
         )
-        self._audience = self._gathered(clock, resumed=recorded is not None)
+        self._audience = self._gathered(clock, None if recorded is None else opened.machine.space)
         self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
         await coroutine.open(opening)
@@ -186,21 +193,18 @@ class Life:
         self._coroutine = coroutine
         settled(self._ready)(None)
 
-    def _gathered(self, clock: SearchClock, *, resumed: bool) -> Audience:
-        request, trials = self._request, Trials(self.publication.trials)
-
-        def watched() -> Watched:
-            return Watched(
-                objective=request.objective,
-                directory=self.directory,
-                max_trials=request.max_trials,
-                workers=self._executor.pool.size,
-                trials=trials,
-                now=clock.now(),
-                resumed=resumed,
-            )
-
-        return Audience(request.observers, self.publication, watched)
+    def _gathered(self, clock: SearchClock, found: Space | None) -> Audience:
+        watched = partial(
+            Watched,
+            objective=self._request.objective,
+            space=self._request.space if found is None else found,
+            directory=self.directory,
+            max_trials=self._request.max_trials,
+            trials=Trials(self.publication.trials),
+            resumed=found is not None,
+        )
+        pool, told = self._executor.pool, self._request.observers
+        return Audience(told, self.publication, lambda: watched(workers=pool.size, now=clock.now()))
 
     async def _attach(self) -> None:
         if self._attachment is not None:
@@ -355,30 +359,6 @@ class Life:
             )
         elif self.temporary:
             shutil.rmtree(self.directory, ignore_errors=True)
-
-
-class _Ear:
-    """Hears what the executor says before there is a coroutine to hear it, which can only be that it has failed."""
-
-    def __init__(self) -> None:
-        self.coroutine: OracleCoroutine | None = None
-        self.failure: ExecutorError | None = None
-
-    def heard(self, message: ParametersDeclared | MetricsReported) -> None:
-        """A trial spoke."""
-        if self.coroutine is not None:
-            self.coroutine.heard(message)
-
-    def ended(self, ending: Ending) -> None:
-        """A launch is over."""
-        if self.coroutine is not None:
-            self.coroutine.ended(ending)
-
-    def failed(self, error: ExecutorError) -> None:
-        """No launch can be started any more."""
-        self.failure = error
-        if self.coroutine is not None:
-            self.coroutine.failed(error)
 
 
 def _while_wanted(records: Iterable[Record], decider: Decider | None) -> Iterator[Record]:

@@ -117,11 +117,11 @@ class _Feed:
 
     def _run(self) -> None:
         try:
-            if self._tried(self._begin):
-                try:
+            try:
+                if self._tried(self._begin):
                     self._feed()
-                finally:
-                    self._tried(lambda: self._observer.on_end(self._watched()))
+            finally:
+                self._tried(lambda: self._observer.on_end(self._watched()))
         finally:
             try:
                 self._loop.call_soon_threadsafe(settled(self.ended), None)

@@ -19,6 +19,19 @@ from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["Result"]
 
+# The columns of data frames that are always there, in order.
+_TRIALS = {
+    "id": "int64",
+    "state": "string",
+    "score": "float64",
+    "step": "int64",
+    "attempt": "int64",
+    "launches": "int64",
+    "stop_reason": "string",
+    "failure": "string",
+}
+_REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
+
 
 class Result:
     """The outcome of a search.
@@ -67,16 +80,20 @@ class Result:
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
 
+        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason and failure are
+        strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole numbers are
+        Int64 and booleans are boolean, which can be missing.
+
         Raises:
             ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.
         """
-        return _pandas().DataFrame(self.to_dicts(), columns=None if self.trials else ["id", "state", "score"])
+        return _frame(self.to_dicts(), _TRIALS)
 
     def reports_dataframe(self) -> Any:
         """The reports as a pandas DataFrame: a row for each, in the order of trials and steps.
 
-        Its columns are trial, step, at (search time, in seconds), launch, and `metrics/<name>` for each metric. What was
-        reported again by a retry is there once.
+        Its columns are trial, step, launch (int64), at (search time, in seconds), and `metrics/<name>` for each metric
+        (float64; NaN also where a report does not carry it). What was reported again by a retry is there once.
 
         Raises:
             ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.
@@ -92,7 +109,7 @@ class Result:
             for trial in self.trials.values()
             for report in trial.reports
         ]
-        return _pandas().DataFrame(rows, columns=None if rows else ["trial", "step", "at", "launch"])
+        return _frame(rows, _REPORTS)
 
     def close(self) -> None:
         """Remove the temporary directory of a search with `storage=None`, now instead of with the result."""
@@ -104,6 +121,22 @@ class Result:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
+
+
+def _frame(rows: list[dict[str, Any]], dtypes: Mapping[str, str]) -> Any:
+    """The rows as a DataFrame. The columns in `dtypes` are there, and of their type, whatever there is in them."""
+    names = dict.fromkeys([*dtypes, *(name for row in rows for name in row)])
+    frame = _pandas().DataFrame(rows, columns=list(names))
+    gaps = {name: kind for name in names if name not in dtypes and (kind := _with_gaps(rows, name)) is not None}
+    return frame.astype({**dtypes, **gaps})
+
+
+def _with_gaps(rows: list[dict[str, Any]], name: str) -> str | None:
+    """The type of a column that not every row has, where pandas would make floats of whole numbers, and objects of bools."""
+    kinds = [type(row[name]) if name in row else None for row in rows]
+    if None not in kinds:
+        return None
+    return {frozenset({int, None}): "Int64", frozenset({bool, None}): "boolean"}.get(frozenset(kinds))
 
 
 def _pandas() -> Any:

@@ -176,6 +176,13 @@ class Search:
         return await self._running().result()
 
     @property
+    def over(self) -> bool:
+        """Whether it is over, however it ended, and nothing of it is left: then `result()` does not wait. False before it is
+        entered. It may turn True a moment after the last of `events()`: observers are heard out, and processes reaped.
+        """
+        return self._life is not None and self._life.over
+
+    @property
     def trials(self) -> Mapping[TrialId, TrialView]:
         """Every trial as it stands, by its id."""
         return dict(self._running().publication.trials)

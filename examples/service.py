@@ -1,7 +1,6 @@
-"""Searches in a web service, all on one pool: start them, list them, follow their events, cancel them.
+"""Searches in a web service, all on one pool. One that was cancelled, or interrupted with the server, goes on when posted anew.
 
 `python service.py 8000`; then `curl -X POST localhost:8000/searches/digits`, and `curl localhost:8000/searches/digits/events`.
-A search that was cancelled, or interrupted with the server, goes on where it was when it is posted again.
 """
 
 import asyncio
@@ -10,18 +9,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import attrs
 import uvicorn
 from quickstart import train
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette import applications, requests
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import asynctune as at
 
 
-def application(trainable: object, executor: at.LocalExecutor) -> Starlette:
+def application(trainable: object, executor: at.LocalExecutor) -> applications.Starlette:
     """The service. A task holds each search open: to cancel the task is to cancel the search."""
     searches: dict[str, tuple[at.Search, asyncio.Task[at.Result]]] = {}
 
@@ -29,12 +26,11 @@ def application(trainable: object, executor: at.LocalExecutor) -> Starlette:
         async with search:
             return await search.result()
 
-    async def leave(*tasks: asyncio.Task[at.Result]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def leave(task: asyncio.Task[at.Result]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
 
-    async def start(request: Request) -> Response:
+    async def start(request: requests.Request) -> Response:
         name, trials = request.path_params["name"], int(request.query_params.get("max_trials", 20))
         if not name.isidentifier() or (name in searches and not searches[name][1].done()):
             raise ValueError(f"{name!r} is no identifier, or runs already")
@@ -42,37 +38,41 @@ def application(trainable: object, executor: at.LocalExecutor) -> Starlette:
         searches[name] = search, asyncio.create_task(hold(search))
         return Response(status_code=202)
 
-    def standing(task: asyncio.Task[at.Result]) -> str:
-        return "running" if not task.done() else "cancelled" if task.cancelled() else repr(task.exception() or task.result())
+    async def show(_: requests.Request) -> Response:
+        return JSONResponse({name: "over" if search.over else "running" for name, (search, _) in searches.items()})
 
-    async def show(_: Request) -> Response:
-        return JSONResponse({name: standing(task) for name, (_, task) in searches.items()})
-
-    async def cancel(request: Request) -> Response:
+    async def cancel(request: requests.Request) -> Response:
         await leave(searches[request.path_params["name"]][1])
         return Response(status_code=204)
 
-    def sent(event: at.Event) -> str:
-        happened = json.dumps([{"what": type(each).__name__, **attrs.asdict(each)} for each in event.happened], default=str)
-        valid = json.dumps(json.loads(happened, parse_constant=str))  # metrics may be NaN, which JSON has not
-        return f"id: {event.seq}\ndata: {valid}\n\n"
+    async def lines(search: at.Search, task: asyncio.Task[at.Result], seen: int) -> AsyncIterator[str]:
+        async for event in search.events(seen + 1):
+            yield f"id: {event.seq}\ndata: {json.dumps(event.to_dict())}\n\n"
+        await asyncio.wait([task])
+        yield "event: end\ndata: {}\n\n"  # or a browser would take it for a lost connection, and ask again
 
-    async def follow(request: Request) -> Response:
-        (search, _), seen = searches[request.path_params["name"]], int(request.headers.get("last-event-id", 0))
-        return StreamingResponse((sent(each) async for each in search.events(seen + 1)), media_type="text/event-stream")
+    async def follow(request: requests.Request) -> Response:
+        held, seen = searches[request.path_params["name"]], int(request.headers.get("last-event-id", 0))
+        return StreamingResponse(lines(*held, seen), media_type="text/event-stream")
 
-    async def refuse(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 404 if isinstance(error, KeyError) else 400)
+    async def result(request: requests.Request) -> Response:
+        if not (search := searches[request.path_params["name"]][0]).over:
+            raise at.errors.SearchError("it is running")
+        return JSONResponse((await search.result()).to_dicts())
+
+    async def refuse(_: requests.Request, e: Exception) -> Response:
+        return JSONResponse({"error": str(e)}, 404 if isinstance(e, KeyError) else 400 if isinstance(e, ValueError) else 409)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: applications.Starlette) -> AsyncIterator[None]:
         async with executor:
             yield
-            await leave(*(task for _, task in searches.values()))
+            await asyncio.gather(*(leave(task) for _, task in searches.values()))
 
     post, delete = Route("/searches/{name}", start, methods=["POST"]), Route("/searches/{name}", cancel, methods=["DELETE"])
-    routes = [Route("/searches", show), post, delete, Route("/searches/{name}/events", follow)]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={KeyError: refuse, ValueError: refuse})
+    routes = [Route("/searches", show), Route("/searches/{name}/events", follow), Route("/searches/{name}/result", result)]
+    refusals = dict.fromkeys((KeyError, ValueError, at.AsynctuneError, at.FatalError), refuse)
+    return applications.Starlette(routes=[post, delete, *routes], lifespan=lifespan, exception_handlers=refusals)
 
 
 if __name__ == "__main__":

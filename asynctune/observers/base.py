@@ -11,6 +11,7 @@ from attrs import frozen
 from asynctune.events import Event
 from asynctune.objective import Objective
 from asynctune.records import TrialId, TrialView
+from asynctune.space.domains import Domain
 
 __all__ = ["Observer", "Trials", "Watched"]
 
@@ -40,6 +41,7 @@ class Watched:
 
     Args:
         objective: what is wanted.
+        space: the parameters, by flat name, that were known when the search was opened; `SpaceGrew` tells of those to come.
         directory: where its logs and checkpoints are.
         max_trials: how many trials may be proposed; None for no limit.
         workers: how many trials can run at once.
@@ -49,6 +51,7 @@ class Watched:
     """
 
     objective: Objective
+    space: Mapping[str, Domain]
     directory: Path
     max_trials: int | None
     workers: int
@@ -89,4 +92,6 @@ class Observer(ABC):
         """These happened, in this order. What is returned does not matter."""
 
     def on_end(self, search: Watched) -> None:
-        """Nothing more will come: close what was opened. Called once, after everything else, also when it was cut off."""
+        """Nothing more will come: close what was opened. Called once, after everything else: also when it was cut off, and when
+        `on_start` raised, which may have opened only a part of it.
+        """

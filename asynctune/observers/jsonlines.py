@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from asynctune.errors import ConfigurationError
 from asynctune.events import Event
 from asynctune.observers.base import Observer, Watched
-from asynctune.wire import plain
 
-__all__ = ["JSONLines", "as_line", "as_path"]
+__all__ = ["JSONLines", "as_path"]
 
 _BLOCK = 1 << 16  # bytes that are read at once, from the end of the file
 
 
 class JSONLines(Observer):
-    r"""Writes one line of JSON for each event: its `seq`, `at`, `cause`, and what `happened`.
+    """Writes one line of JSON for each event, as `Event.to_dict` has it; `Event.from_dict(json.loads(line))` is the event.
 
     The file goes on where it stands: whether the search ended well or was killed in the middle of a line, there is exactly one
-    line for each event once it has been resumed and has ended. What is not finite is written as "nan", "inf" or "-inf".
+    line for each event once it has been resumed and has ended.
 
     Args:
         path: of the file; made, with its directories, when it is not there. One that holds another search's events is refused
@@ -57,7 +55,7 @@ class JSONLines(Observer):
         """Write them, all or none."""
         if self._file is None:
             return
-        data = "".join(f"{as_line(event)}\n" for event in events).encode()
+        data = "".join(f"{json.dumps(event.to_dict())}\n" for event in events).encode()
         try:
             written = 0
             while written < len(data):
@@ -74,29 +72,15 @@ class JSONLines(Observer):
                 os.fsync(self._file.fileno())
 
 
-def as_line(event: Event) -> str:
-    """The event as strict JSON, without a line end."""
-    return json.dumps(_finite(plain(event, Event)), allow_nan=False)
-
-
-def as_path(who: str, path: object) -> Path:
-    """The path that an observer was given.
+def as_path(who: str, path: object, of: str = "a file") -> Path:
+    """The path that an observer was given: `of` a file, or of what it says.
 
     Raises:
         ConfigurationError: it is none.
     """
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise ConfigurationError(f"{who}(...) takes the path of a file, not {path!r}")
+        raise ConfigurationError(f"{who}(...) takes the path of {of}, not {path!r}")
     return Path(path).expanduser().absolute()
-
-
-def _finite(data: Any) -> Any:
-    """JSON has no numbers that are not finite."""
-    if isinstance(data, float):
-        return data if math.isfinite(data) else str(data)
-    if isinstance(data, Mapping):
-        return {str(key): _finite(value) for key, value in data.items()}
-    return [_finite(each) for each in data] if isinstance(data, list | tuple) else data
 
 
 def _last_line(file: BinaryIO) -> tuple[int, bytes]:

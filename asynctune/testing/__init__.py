@@ -5,13 +5,26 @@ Each name is fetched from its module when it is first asked for: the contracts n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "Behaviour": "simulation",
+            "OracleContract": "contracts",
+            "OracleRehearsal": "rehearsal",
+            "SchedulerContract": "contracts",
+            "SchedulerRehearsal": "rehearsal",
+            "SimulatedSearch": "simulation",
+        },
+    )
 
 __all__ = [
     "Behaviour",
@@ -21,24 +34,3 @@ __all__ = [
     "SchedulerRehearsal",
     "SimulatedSearch",
 ]
-
-_HOME: Final = {
-    "Behaviour": "simulation",
-    "OracleContract": "contracts",
-    "OracleRehearsal": "rehearsal",
-    "SchedulerContract": "contracts",
-    "SchedulerRehearsal": "rehearsal",
-    "SimulatedSearch": "simulation",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'asynctune.testing' has no attribute {name!r}")
-    value = getattr(import_module(f"asynctune.testing.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 from attrs import frozen
 
+import asynctune as at
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNNING = re.compile(r"running on (http://\S+)")
 
@@ -50,16 +52,24 @@ def serving(program: Path, directory: Path) -> Iterator[Server]:
 
 
 async def followed(client: httpx.AsyncClient, name: str, after: int = 0) -> AsyncGenerator[tuple[int, Any], None]:
-    """The events of a search behind number `after`, each with its number, until the stream ends."""
-    number = 0
+    """What happened in a search behind event number `after`, each time with its number, until the stream says that it ended."""
+    number, ended = 0, False
     async with client.stream("GET", f"/searches/{name}/events", headers={"Last-Event-ID": str(after)}) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
-        async for line in answer.aiter_lines():
+        lines = answer.aiter_lines()
+        async for line in lines:
+            assert not ended or not line, line
             if line.startswith("id: "):
                 number = int(line.removeprefix("id: "))
+            elif line == "event: end":
+                assert await anext(lines) == "data: {}"
+                ended = True
             elif line.startswith("data: "):
-                yield number, json.loads(line.removeprefix("data: "), parse_constant=_refused)
+                event = json.loads(line.removeprefix("data: "), parse_constant=_refused)
+                assert at.Event.from_dict(event).seq == number
+                yield number, event["happened"]
+    assert ended
 
 
 def _refused(constant: str) -> None:

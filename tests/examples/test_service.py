@@ -44,7 +44,7 @@ async def start(client: httpx.AsyncClient, name: str, **options: int) -> None:
 async def until_it_reports(client: httpx.AsyncClient, name: str) -> None:
     async with aclosing(followed(client, name)) as events:
         async for _, happened in events:
-            if any(each["what"] == "Reported" for each in happened):
+            if any(each["type"] == "Reported" for each in happened):
                 return
     raise AssertionError("it ended without a report")
 
@@ -65,14 +65,36 @@ async def answers_while_two_train(client: httpx.AsyncClient, trials: int) -> Non
     for stream in streams:
         got = await stream
         assert got == list(range(1, len(got) + 1))
-    while "running" in (states := (await client.get("/searches")).json()).values():
-        await asyncio.sleep(EVERY)  # a stream ends with its search, a moment before the task that holds it
-    assert states.keys() == {"one", "two"}
-    assert all(state.startswith(f"<Result of {trials} trials: best val_accuracy") for state in states.values()), states
+    states = (await client.get("/searches")).json()
+    assert states == {"one": "over", "two": "over"}
+    for name in states:
+        assert len((await client.get(f"/searches/{name}/result")).json()) == trials
 
 
 async def test_it_answers_while_two_searches_train(client: httpx.AsyncClient) -> None:
     await answers_while_two_train(client, 4)
+
+
+async def test_the_result_is_there_when_the_stream_has_ended_and_not_before(client: httpx.AsyncClient) -> None:
+    await start(client, "one", max_trials=3)
+    await until_it_reports(client, "one")
+    early = await client.get("/searches/one/result")
+    assert (early.status_code, early.json()) == (409, {"error": "it is running"})
+    await numbers(client, "one")
+    answer = await client.get("/searches/one/result")
+    assert answer.status_code == 200
+    assert [(trial["id"], trial["state"], trial["step"]) for trial in answer.json()] == [
+        (number, "COMPLETED", 5) for number in range(3)
+    ]
+
+
+async def test_a_cancelled_search_has_no_result(client: httpx.AsyncClient) -> None:
+    await start(client, "one", **ENDLESS)
+    await until_it_reports(client, "one")
+    await client.delete("/searches/one")
+    answer = await client.get("/searches/one/result")
+    assert answer.status_code == 409
+    assert "the search was cancelled" in answer.json()["error"]
 
 
 async def test_a_dropped_stream_goes_on_with_its_last_number(client: httpx.AsyncClient) -> None:
@@ -92,7 +114,7 @@ async def test_a_dropped_stream_goes_on_with_its_last_number(client: httpx.Async
     assert dropped > 1
     assert [number for number, _ in got] == list(range(1, len(got) + 1))
     assert got == [event async for event in followed(client, "one")]
-    assert got[-1][1][-1]["what"] == "SearchEnded"
+    assert got[-1][1][-1]["type"] == "SearchEnded"
 
 
 async def test_a_cancelled_search_leaves_nothing_and_goes_on_when_it_is_posted_again(
@@ -106,13 +128,13 @@ async def test_a_cancelled_search_leaves_nothing_and_goes_on_when_it_is_posted_a
     assert (await client.delete("/searches/one")).status_code == 204
     assert marked(server.mark) == before
     got = await stream
-    assert (await client.get("/searches")).json() == {"one": "cancelled"}
+    assert (await client.get("/searches")).json() == {"one": "over"}
 
     await start(client, "one", **ENDLESS)
     async with aclosing(followed(client, "one", got[-1])) as events:
         number, happened = await anext(events)
     assert number == got[-1] + 1
-    assert happened[0] == {"what": "SearchOpened", "times": 2}
+    assert happened[0] == {"type": "SearchOpened", "times": 2}
 
 
 async def test_stopping_the_server_leaves_nothing(client: httpx.AsyncClient, server: Server) -> None:
@@ -137,6 +159,7 @@ async def test_stopping_the_server_leaves_nothing(client: httpx.AsyncClient, ser
         ("POST", "/searches/a.b", 400, "'a.b' is no identifier"),
         ("DELETE", "/searches/other", 404, "other"),
         ("GET", "/searches/other/events", 404, "other"),
+        ("GET", "/searches/other/result", 404, "other"),
     ],
 )
 async def test_what_it_refuses(client: httpx.AsyncClient, method: str, path: str, status: int, said: str) -> None:

@@ -160,7 +160,7 @@ async def test_nobody_looks_any_more(
     stream = Broken(writes, error, terminal=terminal)
     result = await search(observers=[Display(stream=stream)])
     assert len(result.best_trials()) == 6
-    assert caplog.records == []
+    assert [record for record in caplog.records if record.name == "asynctune.observers"] == []  # a busy machine may say its own
     assert (sys.stdout, sys.stderr) == (out, err)
 
 

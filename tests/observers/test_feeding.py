@@ -129,9 +129,23 @@ async def test_whatever_it_raises_wherever(
     assert bool(watching.events) == (where == "on_end")
 
 
+class HalfOpen(Keeping):
+    def on_start(self, search: Watched) -> int | None:
+        super().on_start(search)
+        raise RuntimeError("the second thing cannot be opened")
+
+
+async def test_what_could_not_begin_is_told_the_end_too_so_that_it_can_close_what_it_opened() -> None:
+    half = HalfOpen()
+    await search(observers=[half])
+    assert half.calls == ["start", "end"]
+
+
 async def test_a_first_number_that_is_none_is_said(caplog: pytest.LogCaptureFixture) -> None:
     wrong: Any = "1"
-    await search(observers=[Keeping(wrong)])
+    watching = Keeping(wrong)
+    await search(observers=[watching])
+    assert watching.calls == ["start", "end"]
     assert "on_start() returns the number of an event, or None, not '1'" in caplog.text
 
 

@@ -17,7 +17,7 @@ import pytest
 import asynctune as at
 from asynctune.errors import ConfigurationError
 from asynctune.observers import CSV, JSONLines, Logging
-from tests.observers.searches import descend, search, third_fails
+from tests.observers.searches import search, third_fails
 
 
 def numbers(path: Path) -> list[int]:
@@ -153,19 +153,3 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_what_is_no_path_and_no_logger(make: Any, given: Any) -> None:
     with pytest.raises(ConfigurationError, match=make.__name__):
         make(given)
-
-
-async def test_data_frames_or_what_to_install() -> None:
-    result = await search(descend)
-    try:
-        import pandas as pd
-    except ImportError:
-        for make in (result.to_dataframe, result.reports_dataframe):
-            with pytest.raises(ConfigurationError, match=r"asynctune\[pandas\]"):
-                make()
-        return
-    frame, reports = result.to_dataframe(), result.reports_dataframe()
-    assert isinstance(frame, pd.DataFrame)
-    assert list(frame["id"]) == list(range(6))
-    assert len(reports) == 18
-    assert list(reports.columns) == ["trial", "step", "at", "launch", "metrics/loss"]

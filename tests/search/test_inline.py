@@ -333,3 +333,48 @@ async def test_a_blocking_function_is_refused_by_the_inline_executor() -> None:
 async def test_a_directory_that_cannot_be_used_is_named() -> None:
     with pytest.raises(at.errors.StorageError, match="/proc/asynctune"):
         await search(descend, storage="/proc/asynctune")
+
+
+async def test_it_says_whether_it_is_over() -> None:
+    go_on = asyncio.Event()
+
+    async def waits(trial: at.AsyncTrial) -> float:
+        await go_on.wait()
+        return 1.0
+
+    search = at.Search(waits, objective=LOSS, executor=at.InlineExecutor(2), max_trials=2)
+    assert not search.over
+    async with search:
+        assert not search.over
+        waiting = asyncio.create_task(search.result())
+        go_on.set()
+        await waiting
+        assert search.over
+    assert search.over
+
+
+@pytest.mark.parametrize("how", ["left", "failed"])
+async def test_it_is_over_however_it_ended(how: str) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        if how == "failed":
+            raise at.FatalError("no")
+        await asyncio.Event().wait()
+        return 1.0
+
+    search = at.Search(train, objective=LOSS, executor=at.InlineExecutor(2), max_trials=2, limits=at.Limits(grace=0.05))
+    try:
+        async with search:
+            if how == "failed":
+                await search.result()
+            assert not search.over
+    except at.FatalError:
+        assert how == "failed"
+    assert search.over
+
+
+async def test_one_that_could_not_be_opened_is_over(tmp_path: Path) -> None:
+    await search(descend, storage=tmp_path)
+    refused = at.Search(descend, objective=LOSS, executor=at.InlineExecutor(2), max_trials=2, storage=tmp_path, resume="never")
+    with pytest.raises(ResumeError):
+        await refused.__aenter__()
+    assert refused.over

@@ -87,7 +87,7 @@ async def main() -> None:
         seed=0,
         observers=[
             *(Counting(), at.observers.CSV("trials.csv"), at.observers.JSONLines("events.jsonl"), at.observers.Logging("mine")),
-            at.observers.Display(verbose=3, style="keras"),
+            *(at.observers.Display(verbose=3, style="keras"), at.observers.TensorBoard("board")),
         ],
         display=False,
     )
@@ -105,6 +105,8 @@ async def main() -> None:
         async for event in search.events(from_seq=0):
             assert_type(event, at.Event)
             assert_type(event.seq, int)
+            assert_type(at.Event.from_dict(event.to_dict()), at.Event)
+        assert_type(search.over, bool)
         await search.stop_trial(7)
         await search.pause()
         await search.set_max_workers(2)
@@ -120,6 +122,13 @@ def script() -> None:
         raise failed from None
     except (at.FatalValueError, at.FatalTypeError, at.FatalRuntimeError):
         raise
+
+
+def misspelled() -> None:
+    at.Serch  # type: ignore[attr-defined]
+    at.executors.LocalExectuor  # type: ignore[attr-defined]
+    at.observers.Csv  # type: ignore[attr-defined]
+    at.testing.OracleContracts  # type: ignore[attr-defined]
 
 
 def modules(hp: at.HyperParameters, trial: at.Trial) -> tuple[str, object]:
