@@ -114,7 +114,7 @@ def _drawn() -> Iterator[str]:
     yield '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 424" role="img">'
     yield "  <title>The law of a trial</title>"
     yield STYLE
-    yield '  <marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">'
+    yield '  <marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
     yield '    <path class="head" d="M0,0 L8,4 L0,8 z"/>'
     yield "  </marker>"
     yield '  <circle class="start" cx="18" cy="100" r="6"/>'

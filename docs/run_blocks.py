@@ -24,7 +24,7 @@ __all__ = ["Block", "blocks"]
 
 SECONDS = 300
 RUNNABLE = re.compile(
-    r"^(?P<indent> *)<!-- runnable(?:, after\n(?P<before>.*?))? *-->\n(?P=indent)```python[^\n]*\n(?P<code>.*?)^(?P=indent)```$",
+    r"^<!-- runnable(?:, after\n(?P<before>.*?))? ?-->\n```python[^\n]*\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -36,7 +36,7 @@ def blocks(path: Path) -> Iterator[Block]:
     text = path.read_text(encoding="utf-8")
     for match in RUNNABLE.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
-        yield f"{path}:{line}", _program(textwrap.dedent(match["before"] or ""), textwrap.dedent(match["code"]))
+        yield f"{path}:{line}", _program(match["before"] or "", match["code"])
 
 
 def _program(before: str, code: str) -> str:
