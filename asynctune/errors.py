@@ -18,8 +18,8 @@
     ├─ WireError                   a frame that is not a message
     └─ IllegalTransition           ours: the law of a trial was broken
 
-`FailedTrialError` and `FatalError` (`FatalValueError`, `FatalTypeError`, `FatalRuntimeError`) stand apart: your code raises them
-inside a trial, to speak to the search. A `ConfigurationError` is also a `ValueError`.
+`FailedTrialError` and `FatalError` (`FatalValueError`, `FatalTypeError`, `FatalRuntimeError`) stand apart: your code raises
+them inside a trial, to speak to the search. A `ConfigurationError` is also a `ValueError`.
 """
 
 from __future__ import annotations
