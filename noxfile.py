@@ -22,9 +22,10 @@ BENCHES = {
     "loop_lag": [],
     "startup": [],
     "slots": [],
+    "display": [],
     "service": [],
 }
-PEERLESS = {"slots", "service"}
+PEERLESS = {"slots", "display", "service"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.
 PEERS = {
     "keras-tuner": ["keras-tuner", "tensorflow", "tensorboard"],

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakSet
 
+import anyio._backends._asyncio  # noqa: F401 -- now: else anyio imports it in the loop, when the first search is left
 from anyio import CancelScope
 
 from asynctune import errors
@@ -46,6 +47,7 @@ __all__ = ["Life"]
 
 _logger = logging.getLogger("asynctune.search")
 _OWNED = WeakSet[Executor]()  # executors that a search has opened for itself, and will close
+_VERSION = version("asynctune")  # found by reading files, which the loop should not do
 _ACTOR_PATIENCE = 1.0  # seconds that an oracle which is being asked gets to come back, when the search is over
 
 
@@ -168,7 +170,7 @@ class Life:
         )
         self._audience = self._gathered(clock, resumed=recorded is not None)
         self._audience.start()
-        opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=version("asynctune"), settings=settings)
+        opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
         await coroutine.open(opening)
         if coroutine.is_wanted:
             await self._attach()

@@ -19,11 +19,12 @@ from asynctune._engine.futures import failed, settled
 from asynctune._engine.journal import Journal
 from asynctune._engine.opening import Folded
 from asynctune._engine.record import Record
-from asynctune._machine.instructions import DeleteCheckpoint, Instruction
+from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalError, StorageError
+from asynctune.messages import Answer
 from asynctune.records import TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
@@ -39,7 +40,7 @@ class Committed:
 
     Args:
         records: one for each stimulus that was not void.
-        instructions: what to do, in order.
+        instructions: what to do, in order, but for the answers that were given already.
         trials: the trials that changed, as they stand.
         refused: for each stimulus of the batch, why a command was not obeyed, or None.
     """
@@ -77,6 +78,8 @@ class Decider:
         self._opening = opening
         self._seq = 0
         self.machine: Machine | None = None
+        #: Passes the answer to a report on from here, if it can; the loop need not be woken for it first.
+        self.answer: Callable[[Answer], bool] | None = None
         self._giving_up = threading.Event()
         self._batches: SimpleQueue[tuple[Sequence[Stimulus], Callable[[Outcome], None]] | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
@@ -167,7 +170,10 @@ class Decider:
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
-        return Committed(records, instructions, trials, refused)
+        return Committed(records, [each for each in instructions if not self._answered(each)], trials, refused)
+
+    def _answered(self, instruction: Instruction) -> bool:
+        return isinstance(instruction, AnswerReport) and self.answer is not None and self.answer(instruction.answer)
 
     def _commit(self, journal: Journal, records: list[Record], trials: list[TrialView]) -> None:
         tries = 0

@@ -285,6 +285,7 @@ class OracleCoroutine:
         """There is somewhere to start launches, and somebody to ask: act on what was decided so far."""
         self._learns_nothing = not learns
         self.attachment, self.actor = attachment, actor
+        self._decider.answer = attachment.answer
         waiting, self._waiting_instructions = self._waiting_instructions or [], None
         self._act(waiting)
 

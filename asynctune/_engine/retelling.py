@@ -49,7 +49,7 @@ def retold(records: Iterable[Record]) -> Retold:
                 case TrialAdded(trial=number, values=values):
                     trials[number] = Trial(number, 0, values, at)
                 case ParametersUsed(trial=number, values=values):
-                    trials[number].used.update(values)
+                    trials[number].use(values)
                 case SpaceGrew():
                     pass
                 case _:

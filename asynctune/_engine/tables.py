@@ -26,17 +26,20 @@ create table reports (
 """
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for every row
+
+
 def _json(values: Mapping[str, Value] | Mapping[str, float] | None) -> str | None:
     """Strict JSON: SQLite's own functions must be able to read it, so what is not finite is written as a string."""
     if values is None:
         return None
     finite = {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-    return _text(json.dumps(finite, ensure_ascii=False))
+    return _text(_encode(finite))
 
 
 def _text(text: str) -> str:
     """Lone surrogates have no form in UTF-8; the escape that takes their place is JSON's, too."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:

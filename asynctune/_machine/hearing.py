@@ -52,7 +52,7 @@ def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) ->
     if new:
         search.happened.append(SpaceGrew(trial=trial.id, parameters=new))
         search.asks.space_grew()
-    trial.used.update(message.values)
+    trial.use(message.values)
     search.happened.append(ParametersUsed(trial=trial.id, values=message.values))
 
 

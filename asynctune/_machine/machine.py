@@ -93,8 +93,7 @@ class Machine(Situation):
         if stimulus.at < self.at:
             raise ValueError(f"search time cannot go back: {stimulus.at} after {self.at}")
         self.happened, self.do = [], []
-        refused = _refused(self, stimulus)
-        if refused is not None:
+        if type(stimulus) in _COMMANDS and (refused := _refused(self, stimulus)) is not None:
             return Decision((), void=True, refused=refused)
         if _is_stale(self, stimulus):
             self.dropped += 1
@@ -114,13 +113,15 @@ class Machine(Situation):
         check(self)
 
 
+_COMMANDS = frozenset({StopAsked, StopTrialAsked, Enqueued, WorkersSet})  # those that can be refused
+
+
 def _refused(search: Situation, stimulus: Stimulus) -> str | None:
     """Why a user's command cannot be obeyed."""
-    if isinstance(stimulus, StopAsked | StopTrialAsked | Enqueued | WorkersSet):
-        try:
-            decode(encode(stimulus, Stimulus), Stimulus)  # what could not be read again must not be written down
-        except WireError as error:
-            return str(error)
+    try:
+        decode(encode(stimulus, Stimulus), Stimulus)  # what could not be read again must not be written down
+    except WireError as error:
+        return str(error)
     match stimulus:
         case StopTrialAsked(trial=trial):
             known = search.book.trials.get(trial)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 
 from asynctune._machine import law
 from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
@@ -73,6 +73,7 @@ class Trial:
     held_by: str | None = None
     started: float | None = None
     ended: float | None = None
+    _shown: TrialView | None = field(default=None, init=False, eq=False, repr=False)
 
     @property
     def checkpoint(self) -> CheckpointKey | None:
@@ -82,6 +83,7 @@ class Trial:
     def apply(self, event: LawEvent, at: float) -> None:
         """Let an event happen. The law is asked first, so that an illegal one changes nothing."""
         self.state = law.step(self.id, self.state, event)
+        self._shown = None
         match event:
             case Started():
                 self._start(event, at)
@@ -101,6 +103,11 @@ class Trial:
                 self.attempt += 1
             case GaveUp():
                 self.failure, self.ended = event.failure, at
+
+    def use(self, values: Values) -> None:
+        """The trial has asked for these."""
+        self.used.update(values)
+        self._shown = None
 
     def _start(self, event: Started, at: float) -> None:
         self.launches = event.launch
@@ -143,7 +150,13 @@ class Trial:
         return {**self.proposed, **self.used}
 
     def view(self, declared: frozenset[str]) -> TrialView:
-        """The trial as it stands, frozen."""
+        """The trial as it stands, frozen. `declared` is always the same."""
+        # Several look at a trial after each event: the scheduler, the stoppers, the journal, whoever watches.
+        if self._shown is None:
+            self._shown = self._view(declared)
+        return self._shown
+
+    def _view(self, declared: frozenset[str]) -> TrialView:
         return TrialView(
             id=self.id,
             state=self.state,

@@ -79,7 +79,6 @@ class Work:
     Args:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
-        nice: added to the runners' nice value.
         log_cap: bytes; a trial's log is cut when it is longer.
         reference: "package.module:name" of the trainable; None if it was sent by value.
         cwd, argv, sys_path: of the process that searches.
@@ -87,7 +86,6 @@ class Work:
 
     directory: str
     objective: Objective
-    nice: int
     log_cap: int
     reference: str | None
     cwd: str
@@ -105,10 +103,12 @@ class Prepare:
     Args:
         preload: names of installed modules.
         sys_path: of the process that searches; what the root lacks of it is put behind its own.
+        nice: added to its nice value, which all that it forks inherits.
     """
 
     preload: tuple[str, ...]
     sys_path: tuple[str, ...]
+    nice: int = 0
 
 
 @frozen(kw_only=True)

@@ -147,8 +147,6 @@ class Server:
         # Our own descriptors are closed. What the user's modules opened when they were imported stays open, as it is theirs.
         os.close(self._mailbox.fileno())
         os.close(self._kin.fileno())
-        if self._work.nice:
-            os.nice(self._work.nice)
         show_gpus(order.gpus)
         if self._spawn is not None:
             _become_interpreter(channel, self._spawn, reuse=self._reuse)

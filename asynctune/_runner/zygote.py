@@ -91,6 +91,9 @@ class _Root:
 
     def _prepare(self, order: Prepare) -> None:
         started, before = time.monotonic(), Inventory.take()
+        # Here and not in each runner: an import takes seconds and a fork of all that milliseconds, and while they last the
+        # service's own requests would wait for a core.
+        os.nice(order.nice)
         sys.path += [path for path in order.sys_path if path not in sys.path]
         failures = import_all(order.preload)
         rehearse()

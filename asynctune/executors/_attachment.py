@@ -38,7 +38,7 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import tail_of
 from asynctune.executors.base import Attachment, Listener, Recipe
-from asynctune.messages import Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
+from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
 from asynctune.wire import decode
 
@@ -120,6 +120,10 @@ class LocalAttachment(Attachment):
     def send(self, message: ToRunner) -> None:
         """See `Attachment.send`."""
         self._fleet.send(message)
+
+    def answer(self, answer: Answer) -> bool:
+        """See `Attachment.answer`."""
+        return self._fleet.answer(answer)
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """See `Attachment.halt`."""

@@ -36,6 +36,7 @@ class Family:
     Args:
         loop: the running one.
         preload: what the root imports.
+        nice: added to its nice value, and so to that of all that it forks.
         said: hears the root.
         gone: called once, when no process of it is left, with what it last wrote to stderr.
     """
@@ -44,6 +45,7 @@ class Family:
         self,
         loop: asyncio.AbstractEventLoop,
         preload: tuple[str, ...],
+        nice: int,
         *,
         said: Callable[[RootReady | SearchEnded], None],
         gone: Callable[[str], None],
@@ -59,7 +61,7 @@ class Family:
         loop.add_reader(self._watch, self._ended)
         self._root = Post(loop, guard.control, self)
         path = tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
-        self.send(Prepare(preload=preload, sys_path=path))
+        self.send(Prepare(preload=preload, sys_path=path, nice=nice))
 
     def __repr__(self) -> str:
         return f"<Family of guard {self._guard.pid}, {'gone' if self._watch < 0 else 'alive'}>"

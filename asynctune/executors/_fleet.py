@@ -15,7 +15,7 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
-from asynctune.messages import Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import encode
 
@@ -118,6 +118,12 @@ class Fleet:
         runner = self._launches.get((message.trial, message.launch))
         if runner is not None:
             runner.send(message)
+
+    def answer(self, answer: Answer) -> bool:
+        """Send an answer at once, from another thread; whether that was done."""
+        # The launch may end meanwhile and its runner get another one: a runner passes over what is not for its own.
+        runner = self._launches.get((answer.trial, answer.launch))
+        return runner is not None and runner.post.send_at_once(encode(answer, ToRunner))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """End a launch; nothing happens if it is over."""

@@ -20,14 +20,13 @@ __all__ = ["LOG_CAP", "parcel_of"]
 LOG_CAP = 16 * 1024 * 1024
 
 
-async def parcel_of(recipe: Recipe, nice: int, keep: Callable[[int], None]) -> None:
+async def parcel_of(recipe: Recipe, keep: Callable[[int], None]) -> None:
     """Write the parcel of this search.
 
     Cancelled, the thread stops within one chunk of its copying, and what it has written is freed.
 
     Args:
         recipe: of the search.
-        nice: of its runners.
         keep: is given the parcel's descriptor, on the loop, before this returns.
 
     Raises:
@@ -50,7 +49,7 @@ async def parcel_of(recipe: Recipe, nice: int, keep: Callable[[int], None]) -> N
     def work() -> None:
         descriptor, problem = None, None
         try:
-            descriptor = _write(recipe, nice, lambda: not unwanted.is_set())
+            descriptor = _write(recipe, lambda: not unwanted.is_set())
         except BaseException as error:  # noqa: BLE001 -- raised again, on the loop
             problem = error
         try:
@@ -69,7 +68,7 @@ async def parcel_of(recipe: Recipe, nice: int, keep: Callable[[int], None]) -> N
         raise
 
 
-def _write(recipe: Recipe, nice: int, go_on: Callable[[], bool]) -> int:
+def _write(recipe: Recipe, go_on: Callable[[], bool]) -> int:
     trainable = pack_trainable(recipe.trainable)
     pickles: dict[str, Any] = {}
     if trainable.reference is None:
@@ -82,7 +81,6 @@ def _write(recipe: Recipe, nice: int, go_on: Callable[[], bool]) -> int:
     work = Work(
         directory=str(recipe.directory),
         objective=recipe.objective,
-        nice=nice,
         log_cap=LOG_CAP,
         reference=trainable.reference,
         cwd=cwd,

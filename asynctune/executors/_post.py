@@ -1,6 +1,7 @@
 """The search's end of a socket: frames in and out, on the event loop, without a task.
 
 Nothing here waits. What cannot be sent at once is kept and sent when the other end has room; what comes is handed on in order.
+All of it belongs to the loop's thread, but for `send_at_once`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
@@ -21,6 +23,7 @@ from asynctune.errors import WireError
 __all__ = ["Correspondent", "Post"]
 
 _CHUNK = 65536
+_WHOLE = 2048  # bytes that the kernel takes together or not at all
 
 
 class Correspondent(Protocol):
@@ -50,6 +53,8 @@ class Post:
         self._frames = Frames()
         self._unsent: deque[tuple[bytes, Sequence[int]]] = deque()
         self._open = True
+        # Of the socket's writing side and of its end: a descriptor that was closed may be somebody else's by now.
+        self._guard = threading.Lock()
         # By number: a loop that is asked about a socket object makes a text of it first.
         self._descriptor = sock.fileno()
         loop.add_reader(self._descriptor, self._readable)
@@ -64,10 +69,19 @@ class Post:
             WireError: if it is over the cap.
         """
         data = frame(body)
-        if self._unsent or not self._open:
-            self._keep(data, descriptors)
-        elif (rest := self._try_send(data, descriptors)) is not None:
-            self._keep(*rest)
+        with self._guard:
+            if self._unsent or not self._open:
+                self._keep(data, descriptors)
+            elif (rest := self._try_send(data, descriptors)) is not None:
+                self._keep(*rest)
+
+    def send_at_once(self, body: bytes) -> bool:
+        """Send a frame, from any thread, if that can be done now; whether it was. Never half of one."""
+        if len(body) > _WHOLE:
+            return False
+        data = frame(body)
+        with self._guard:
+            return not self._unsent and self._open and self._try_send(data, ()) is None
 
     def drain(self) -> None:
         """Take in everything that has arrived, now."""
@@ -76,14 +90,15 @@ class Post:
 
     def close(self) -> None:
         """Close the socket; nothing is heard after that."""
-        if self._open:
-            self._open = False
-            self._loop.remove_reader(self._descriptor)
-            if self._unsent:
-                self._loop.remove_writer(self._descriptor)
-            self._sock.close()
-        while self._unsent:
-            _close_all(self._unsent.popleft()[1])
+        with self._guard:
+            if self._open:
+                self._open = False
+                self._loop.remove_reader(self._descriptor)
+                if self._unsent:
+                    self._loop.remove_writer(self._descriptor)
+                self._sock.close()
+            while self._unsent:
+                _close_all(self._unsent.popleft()[1])
 
     def _readable(self) -> bool:
         """Read once; whether there may be more."""
@@ -119,13 +134,14 @@ class Post:
         self._unsent.append((data, descriptors))
 
     def _writable(self) -> None:
-        while self._unsent:
-            rest = self._try_send(*self._unsent[0])
-            if rest is not None:
-                self._unsent[0] = rest
-                return
-            self._unsent.popleft()
-        self._loop.remove_writer(self._descriptor)
+        with self._guard:
+            while self._unsent:
+                rest = self._try_send(*self._unsent[0])
+                if rest is not None:
+                    self._unsent[0] = rest
+                    return
+                self._unsent.popleft()
+            self._loop.remove_writer(self._descriptor)
 
     def _try_send(self, data: bytes, descriptors: Sequence[int]) -> tuple[bytes, Sequence[int]] | None:
         """What is left to send, or None."""

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
-from asynctune.messages import Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.objective import Objective
 from asynctune.records import LaunchNumber, Limits, Resources, TrialId
 
@@ -82,6 +82,14 @@ class Attachment(ABC):
     @abstractmethod
     def send(self, message: ToRunner) -> None:
         """Pass a message to the launch that it names; dropped when that launch is over."""
+
+    def answer(self, answer: Answer) -> bool:
+        """Pass the answer to a report on, at once, from the thread in which it was decided; whether that was done.
+
+        The one method that is not called on the event loop. What was not done (nothing is, unless this is overridden) is
+        handed to `send`, on the loop: a trial then waits until the loop comes round.
+        """
+        return False
 
     @abstractmethod
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:

@@ -42,7 +42,7 @@ class LocalExecutor(Executor):
             each runner, which then imports everything itself: seconds, where a fork takes milliseconds.
         preload: installed modules to import once, for all searches. Each search finds out by itself what it needs: this only
             saves later searches the time.
-        nice: added to the runners' nice value, so that they stand back behind the service.
+        nice: added to the nice value of the runners, and of what makes them, so that they stand back behind the service.
 
     Raises:
         ConfigurationError: for an argument that cannot work, naming it. On entering, for a module that cannot be preloaded.
@@ -178,7 +178,7 @@ class LocalExecutor(Executor):
         attachment = LocalAttachment(self, self._loop, recipe, listener, self._plan)
         self._attachments[attachment] = None
         try:
-            await parcel_of(recipe, self._nice, attachment.keep_parcel)
+            await parcel_of(recipe, attachment.keep_parcel)
             attachment.begin()
             await attachment.ready
         except BaseException:
@@ -204,7 +204,7 @@ class LocalExecutor(Executor):
 
     def _start_family(self) -> None:
         assert self._loop is not None  # noqa: S101
-        self.family = Family(self._loop, self._preload, said=self._said, gone=self._family_gone)
+        self.family = Family(self._loop, self._preload, self._nice, said=self._said, gone=self._family_gone)
 
     def _said(self, message: RootReady | SearchEnded) -> None:
         if isinstance(message, SearchEnded):

@@ -38,7 +38,8 @@ class Tally:
         objective: of the search.
         since: search time when the display began, in seconds; `before`: how many trials had ended by then.
         running: the trials that run, in the order in which they were started.
-        ended: the trials that have ended, each with its step.
+        ended: the trials that have ended, each with its step; `steps` is the sum of these.
+        stopped: those of them that were ended early; `reached` is the sum of their steps.
         failures: the last few.
         best: the trial with the best score.
         longest: the highest step that any trial has reported.
@@ -51,6 +52,8 @@ class Tally:
     added: int = 0
     running: dict[TrialId, None] = field(factory=dict)
     ended: dict[TrialId, int] = field(factory=dict)
+    steps: int = 0
+    reached: int = 0
     stopped: set[TrialId] = field(factory=set)
     failed: set[TrialId] = field(factory=set)
     failures: deque[tuple[TrialId, Failure]] = field(factory=lambda: deque(maxlen=_FAILURES))
@@ -72,11 +75,9 @@ class Tally:
         self.longest = max(self.longest, trial.step)
         if not trial.state.ended:
             return
-        self.ended[trial.id] = trial.step
         if trial.state is State.FAILED:
             self.failed.add(trial.id)
-        if trial.stop_reason is not None:
-            self.stopped.add(trial.id)
+        self._over(trial.id, trial.step, early=trial.stop_reason is not None)
         self.scored(trial.id, trial.score)
 
     def hear(self, events: Iterable[Event], search: Watched) -> None:
@@ -102,21 +103,26 @@ class Tally:
             case GaveUp(trial=trial, failure=failure):
                 self.failures.append((trial, failure))
                 self.failed.add(trial)
-                self._over(trial, search)
+                self._over(trial, search.trials[trial].step)
             case Finished(trial=trial, score=score):
-                self._over(trial, search)
+                self._over(trial, search.trials[trial].step)
                 return self.scored(trial, score)
             case Stopped(trial=trial, score=score):
-                self.stopped.add(trial)
-                self._over(trial, search)
+                self._over(trial, search.trials[trial].step, early=True)
                 return self.scored(trial, score)
             case SearchEnded():
                 self.end = happening
         return False
 
-    def _over(self, trial: TrialId, search: Watched) -> None:
+    def _over(self, trial: TrialId, step: int, *, early: bool = False) -> None:
         self.running.pop(trial, None)
-        self.ended[trial] = search.trials[trial].step
+        if trial in self.ended:  # the same events are heard again when a picture could not be drawn
+            return
+        self.ended[trial] = step
+        self.steps += step
+        if early:
+            self.stopped.add(trial)
+            self.reached += step
 
     def scored(self, trial: TrialId, score: float | None) -> bool:
         """Whether this score is the best so far."""
@@ -137,6 +143,6 @@ class Tally:
     @property
     def saved(self) -> tuple[int, float]:
         """Steps that early stopping has saved, if every trial would have gone as far as the longest; and their share of all."""
-        saved = sum(self.longest - self.ended[trial] for trial in self.stopped)
-        whole = saved + sum(self.ended.values())
+        saved = self.longest * len(self.stopped) - self.reached
+        whole = saved + self.steps
         return saved, saved / whole if whole else 0.0

@@ -62,9 +62,7 @@ async def test_data_that_cannot_travel(local: LocalExecutor, tmp_path: Path) -> 
 
 
 def work() -> Work:
-    return Work(
-        directory="/", objective=Objective("loss", "min"), nice=0, log_cap=1, reference=None, cwd="", argv=("a",), sys_path=()
-    )
+    return Work(directory="/", objective=Objective("loss", "min"), log_cap=1, reference=None, cwd="", argv=("a",), sys_path=())
 
 
 def test_a_parcel_holds_what_was_packed() -> None:

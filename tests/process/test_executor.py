@@ -138,6 +138,27 @@ async def test_a_post_keeps_what_cannot_be_sent_yet(pair: tuple[socket.socket, s
     post.close()
 
 
+async def test_a_post_sends_from_another_thread_what_it_can_and_as_a_whole(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    post = Post(asyncio.get_running_loop(), ours, Box())
+    at_once = 0
+    while await asyncio.to_thread(post.send_at_once, b"%d" % at_once):
+        at_once += 1
+    assert at_once > 100  # then the socket is full
+    post.send(b"kept")
+    frames, out = Frames(), list[bytes]()
+    while b"kept" not in out:
+        out += frames.feed(await asyncio.to_thread(theirs.recv, 65536))
+    assert out == [*(b"%d" % number for number in range(at_once)), b"kept"]
+
+    assert not await asyncio.to_thread(post.send_at_once, b"long" * 1000)
+    assert await asyncio.to_thread(post.send_at_once, b"short")
+    post.close()
+    assert not await asyncio.to_thread(post.send_at_once, b"after the end")
+    assert theirs.recv(65536) == frame(b"short")
+    assert theirs.recv(65536) == b""
+
+
 async def test_a_post_sends_descriptors_in_order(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> None:
     ours, theirs = pair
     post, mailbox = Post(asyncio.get_running_loop(), ours, Box()), Mailbox(theirs)

@@ -388,15 +388,17 @@ async def test_forks_of_a_trial_are_as_python_means_them(local: LocalExecutor, a
         assert await search.metrics() == {"loss": 1.0}
 
 
-async def test_a_runner_stands_back(local: LocalExecutor, attach: Attach) -> None:
+async def test_a_runner_stands_back_as_what_made_it_does(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> dict[str, float]:
         score = Path("/proc/self/oom_score_adj").read_text()
-        return {"nice": os.nice(0), "oom": float(score), "session": float(os.getsid(0) == os.getpid())}
+        zygote = os.getpriority(os.PRIO_PROCESS, os.getppid())
+        return {"nice": os.nice(0), "zygote": zygote, "oom": float(score), "session": float(os.getsid(0) == os.getpid())}
 
     async with attach(local, train) as search:
         metrics = await search.metrics()
 
-    assert metrics == {"nice": os.nice(0) + 5, "oom": 500, "session": 1}
+    nice = os.nice(0) + 5
+    assert metrics == {"nice": nice, "zygote": nice, "oom": 500, "session": 1}
 
 
 async def test_a_runner_holds_nothing_of_others(local: LocalExecutor, attach: Attach) -> None:

@@ -1,0 +1,75 @@
+"""What a search must not do to the event loop that it runs in."""
+
+import asyncio
+import os
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import asynctune as at
+
+SCRIPT = """
+import asyncio, sys
+import asynctune as at
+from asynctune import Float, LocalExecutor, Objective, search
+
+def train(trial):
+    trial.report(loss=1.0)
+
+async def main():
+    async with LocalExecutor(1) as executor:
+        before = set(sys.modules)
+        await search(
+            train, {"x": Float(0, 1)}, objective=Objective("loss", "min"), max_trials=2, storage=sys.argv[1], executor=executor
+        )
+        print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+def test_nothing_is_imported_while_a_search_runs(tmp_path: Path) -> None:
+    # An import takes milliseconds of reading and computing, for which every request of a service waits.
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "search")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+JUDGING, GO = threading.Event(), threading.Event()
+
+
+class Waits(at.schedulers.Scheduler):
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> None:
+        JUDGING.set()
+        GO.wait()
+
+
+async def test_a_report_is_answered_while_the_loop_is_busy(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def train(trial: at.Trial) -> None:
+        trial.report(loss=1.0)
+        fifo.write_text("it goes on")
+
+    searching = asyncio.create_task(
+        at.search(
+            train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=1, scheduler=Waits(),
+            storage=tmp_path / "search", executor=at.LocalExecutor(1),
+        )
+    )  # fmt: skip
+    await asyncio.to_thread(JUDGING.wait)
+    # From here on the loop hears nothing; what is decided meanwhile reaches the trial all the same.
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    GO.set()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(20_000)
+    assert os.read(descriptor, 100) == b"it goes on"
+    os.close(descriptor)
+
+    result = await searching
+    assert result.trials[0].score == 1.0
