@@ -21,7 +21,7 @@ BENCHES = {
     "keras_digits": [],
     "loop_lag": [],
     "startup": [],
-    "slots": [],
+    "slots": ["--trials", "10000"],
     "display": [],
     "service": [],
 }

@@ -12,13 +12,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakSet
 
-import anyio._backends._asyncio  # noqa: F401 -- now: else anyio imports it in the loop, when the first search is left
 from anyio import CancelScope
 
 from asynctune import errors
@@ -49,6 +49,8 @@ __all__ = ["Life"]
 
 _logger = logging.getLogger("asynctune.search")
 _OWNED = WeakSet[Executor]()  # executors that a search has opened for itself, and will close
+with suppress(ImportError):  # a private name; without it, anyio imports this in the loop when the first search is left
+    import_module("anyio._backends._asyncio")
 _VERSION = version("asynctune")  # found by reading files, which the loop should not do
 _ACTOR_PATIENCE = 1.0  # seconds that an oracle which is being asked gets to come back, when the search is over
 

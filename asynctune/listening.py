@@ -94,8 +94,8 @@ class _Feed:
 
     def start(self) -> None:
         """Begin."""
-        self.started = True
         self._thread.start()
+        self.started = True
 
     def wake(self) -> None:
         """There is something to read."""
@@ -142,23 +142,24 @@ class _Feed:
                 continue
             self._news.clear()
             last = self._finishing.is_set()  # asked before reading: then what is read is all there is
-            if not self._read() or (last and not self._failures):
+            self._read()
+            if last and not self._failures:
                 return
             self._finishing.wait(_PAUSE if self._failures else self._observer.interval)
         _logger.warning("observer %s is cut off after %s failures in a row; the search goes on", self._name, _PATIENCE)
 
-    def _read(self) -> bool:
-        """Give it all that there is; whether there can be more."""
+    def _read(self) -> None:
+        """Give it all that there is. What could not be read, or given, is tried again."""
         try:
             while records := self._publication.take(self._after):
                 if not self._tried(partial(self._give, records)):
-                    self._news.set()  # they are given to it again
-                    return True
+                    self._news.set()
+                    return
                 self._after = records[-1].seq
         except StorageError as error:
-            _logger.warning("observer %s gets no more events: %s", self._name, error)
-            return False
-        return True
+            self._failures += 1
+            self._news.set()
+            _logger.warning("events for observer %s cannot be read: %s", self._name, error)
 
     def _give(self, records: Sequence[Record]) -> None:
         self._observer.on_events([event_of(record) for record in records], self._watched())

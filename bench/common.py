@@ -46,7 +46,10 @@ _ENVIRONMENT = {
 
 @frozen
 class Pair:
-    """A measurement beside its floor, both in the same unit, more is better unless `less` is."""
+    """A measurement beside its floor, both in the same unit, more is better unless `less` is.
+
+    The median ratio is to meet the target; with `every`, that of every turn.
+    """
 
     name: str
     unit: str
@@ -54,6 +57,7 @@ class Pair:
     floor: Sequence[float]
     target: float
     less: bool = False
+    every: bool = False
 
     @property
     def ratios(self) -> list[float]:
@@ -62,9 +66,9 @@ class Pair:
 
     @property
     def holds(self) -> bool:
-        """Whether the median ratio meets the target."""
-        ratio = statistics.median(self.ratios)
-        return ratio <= self.target if self.less else ratio >= self.target
+        """Whether the target is met."""
+        ratios = self.ratios if self.every else [statistics.median(self.ratios)]
+        return max(ratios) <= self.target if self.less else min(ratios) >= self.target
 
 
 @frozen

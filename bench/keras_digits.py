@@ -115,7 +115,7 @@ def measure(pairs: int, trials: int, epochs: int, others: Sequence[Rival]) -> in
         floor_starts.append(floor_start)
         for rival in others:
             theirs[rival.name].append(rival.seconds(values=[dict(each) for each in values], epochs=epochs))
-    status = show([Pair(f"{trials} trials x {epochs} epochs, 2 workers", "s", mine, bare, 1.15, less=True)])
+    status = show([Pair(f"{trials} trials x {epochs} epochs, 2 workers", "s", mine, bare, 1.15, less=True, every=True)])
     print(f"\nstart-up, left out: ours {statistics.median(starts):.2f} s, floor {statistics.median(floor_starts):.2f} s")
     if others:
         ahead = [Ahead(rival.name, "s", theirs[rival.name], mine, rival.target, less=True) for rival in others]

@@ -31,6 +31,7 @@ __all__ = ["Committed", "Decider", "Opened", "Outcome"]
 
 _logger = logging.getLogger("asynctune.engine")
 _SLOW = 0.1  # seconds; what asyncio, too, calls slow
+_ANSWERING = 0.005  # seconds that a batch's answers may take before the rest of it is said
 _WAITS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between tries to commit; the last one repeats
 
 
@@ -170,10 +171,21 @@ class Decider:
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
-        return Committed(records, [each for each in instructions if not self._answered(each)], trials, refused)
+        return Committed(records, self._without_answers(instructions), trials, refused)
 
-    def _answered(self, instruction: Instruction) -> bool:
-        return isinstance(instruction, AnswerReport) and self.answer is not None and self.answer(instruction.answer)
+    def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:
+        """Give the answers among these, and return the rest. What takes too long is left to the loop, which waits to hear."""
+        until = time.monotonic() + _ANSWERING
+        return [each for each in instructions if not (isinstance(each, AnswerReport) and self._answered(each.answer, until))]
+
+    def _answered(self, answer: Answer, until: float) -> bool:
+        if self.answer is None or time.monotonic() > until:
+            return False
+        try:
+            return self.answer(answer)
+        except Exception:  # an executor may be anybody's, and what is committed must be published whatever it does
+            _logger.exception("the answer to trial %s was not passed on at once", answer.trial)
+            return False
 
     def _commit(self, journal: Journal, records: list[Record], trials: list[TrialView]) -> None:
         tries = 0

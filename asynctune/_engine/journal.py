@@ -151,7 +151,7 @@ class DiskJournal:
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         """Commit these records, and the rows that follow from them."""
         hashed, rows = self._chain, []
-        self._check_still_there(is_last=any(isinstance(event, SearchEnded) for event in records[-1].happened))
+        self._check_still_there(is_last=any(isinstance(event, SearchEnded) for record in records for event in record.happened))
         for record in records:
             payload = pack(record)
             hashed = chain(hashed, payload)

@@ -12,6 +12,7 @@ from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
 from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, ParametersUsed, Reported, SpaceGrew
+from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
     Died,
@@ -81,7 +82,7 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             trial=trial.id,
             launch=message.launch,
             step=message.step,
-            metrics=message.metrics,
+            metrics=FrozenDict(message.metrics),
             checkpoint=message.checkpoint,
             judged=judged,
         ),

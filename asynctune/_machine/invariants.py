@@ -46,6 +46,7 @@ def _check_trials(machine: Machine) -> None:
         steps = [report.step for report in trial.reports]
         assert all(a < b for a, b in pairwise(steps)), f"{who}: steps do not increase: {steps}"
         assert not steps or trial.mark >= steps[-1], f"{who}: its mark {trial.mark} is behind its reports"
+        assert trial.view_holds(book.declared), f"{who} is shown as it stood before"
 
 
 def _check_search(machine: Machine) -> None:

@@ -9,6 +9,7 @@ from attrs import Factory, define, field
 
 from asynctune._machine import law
 from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
+from asynctune.frozen import FrozenDict
 from asynctune.objective import Objective
 from asynctune.records import (
     CheckpointKey,
@@ -156,11 +157,15 @@ class Trial:
             self._shown = self._view(declared)
         return self._shown
 
+    def view_holds(self, declared: frozenset[str]) -> bool:
+        """Whether the view that is shown is of the trial as it stands."""
+        return self._shown is None or self._shown == self._view(declared)
+
     def _view(self, declared: frozenset[str]) -> TrialView:
         return TrialView(
             id=self.id,
             state=self.state,
-            values=self.values(declared),
+            values=FrozenDict(self.values(declared)),
             score=self.score,
             step=self.mark,
             reports=Reports(self.reports),

@@ -1,6 +1,7 @@
 """One search's hold on a local executor: its zygote, started again when it dies, and its runners.
 
-Everything here happens in callbacks of the event loop; there is no task that could be cancelled, and nothing waits.
+But for `answer`, everything here happens in callbacks of the event loop; there is no task that could be cancelled, and
+nothing waits.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from asynctune.errors import WireError
 __all__ = ["Correspondent", "Post"]
 
 _CHUNK = 65536
-_WHOLE = 2048  # bytes that the kernel takes together or not at all
+_WHOLE = 2048  # bytes
 
 
 class Correspondent(Protocol):
@@ -81,7 +81,18 @@ class Post:
             return False
         data = frame(body)
         with self._guard:
-            return not self._unsent and self._open and self._try_send(data, ()) is None
+            if self._unsent or not self._open:
+                return False
+            rest = self._try_send(data, ())
+            if rest is not None and len(rest[0]) < len(data):  # Linux takes it together or not at all; who emulates it may not
+                self._unsent.append(rest)
+                self._loop.call_soon_threadsafe(self._write_on)
+                return True
+            return rest is None
+
+    def _write_on(self) -> None:
+        if self._open and self._unsent:
+            self._loop.add_writer(self._descriptor, self._writable)
 
     def drain(self) -> None:
         """Take in everything that has arrived, now."""

@@ -41,7 +41,8 @@ __all__ = ["Owner", "Runner", "tail_of"]
 
 _KILL_AFTER = 0.5
 # A process that ends closes its channel some microseconds before it can be reaped. One that lives on has closed it by itself.
-_REPORT_WITHIN = 0.5
+# The zygote that reaps it has no more right to a core than the runners have.
+_REPORT_WITHIN = 2.0
 _TAIL = 2000
 
 

@@ -1,8 +1,8 @@
 """What an executor is: a place where runners live, and a bounded set of slots.
 
 An executor belongs to whoever entered it and may serve several searches at once. Each search holds one `Attachment` of it: the
-door through which its launches are started, spoken to and ended. The engine calls these methods from the event loop; those that
-are not coroutines must never block.
+door through which its launches are started, spoken to and ended. The engine calls these methods from the event loop (but for
+`Attachment.answer`); those that are not coroutines must never block.
 """
 
 from __future__ import annotations

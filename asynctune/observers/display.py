@@ -32,7 +32,7 @@ class _Look(Protocol):
 class Display(Observer):
     """Shows a search: what `run()` shows, and `display=True`.
 
-    On a terminal, and in a notebook, a view that is drawn again in place, at most four times a second: progress, the best trial
+    On a terminal, and in a notebook, a view that is drawn again in place, at most twice a second: progress, the best trial
     so far, what runs, what failed. Anywhere else, a line for every trial that ends. At the end a table. A stream that is
     closed, full, or read no more ends the display, and nothing else.
 
@@ -45,7 +45,7 @@ class Display(Observer):
         ConfigurationError: for another `verbose` or `style`, or a stream that cannot be written.
     """
 
-    interval = 0.25
+    interval = 0.5
 
     def __init__(self, *, verbose: int = 2, style: Literal["tune", "keras"] = "tune", stream: TextIO | None = None) -> None:
         if isinstance(verbose, bool) or verbose not in (0, 1, 2, 3):

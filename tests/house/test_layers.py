@@ -16,7 +16,7 @@ NAMES = {module.name for module in MODULES}
 
 # Each room may import from the rooms of its own line and of those above it.
 LAYERS = [
-    {"errors", "lazy", "seeds", "validators", "version"},
+    {"errors", "frozen", "lazy", "seeds", "validators"},
     {"records"},
     {"space", "objective", "wire"},
     {"messages", "checkpoints", "views", "events"},

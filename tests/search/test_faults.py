@@ -213,6 +213,26 @@ async def test_a_scheduler_that_fails_ends_the_search_by_its_name_and_it_can_go_
     assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 6
 
 
+class Meddler(at.schedulers.Scheduler):
+    """Changes what it is shown."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> None:
+        shown: Any = trial.values if self.what == "values" else report.metrics
+        shown["x"] = 0.5
+
+    def settings(self) -> Mapping[str, Any]:
+        return {"what": self.what}
+
+
+@pytest.mark.parametrize("what", ["values", "metrics"])
+async def test_a_plugin_cannot_change_what_it_is_shown(what: str) -> None:
+    with pytest.raises(PluginError, match=r"Meddler\.on_trial_result raised TypeError: this is shown to others too"):
+        await search(descend, scheduler=Meddler(what))
+
+
 async def test_a_directory_that_is_removed_under_a_search_ends_it(tmp_path: Path) -> None:
     storage = tmp_path / "search"
 

@@ -33,7 +33,7 @@ asyncio.run(main())
 def test_nothing_is_imported_while_a_search_runs(tmp_path: Path) -> None:
     # An import takes milliseconds of reading and computing, for which every request of a service waits.
     command = [sys.executable, "-c", SCRIPT, str(tmp_path / "search")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
 
     assert done.stdout.strip() == "[]"
 
@@ -48,6 +48,8 @@ class Waits(at.schedulers.Scheduler):
 
 
 async def test_a_report_is_answered_while_the_loop_is_busy(tmp_path: Path) -> None:
+    JUDGING.clear()
+    GO.clear()
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
 
@@ -61,7 +63,7 @@ async def test_a_report_is_answered_while_the_loop_is_busy(tmp_path: Path) -> No
             storage=tmp_path / "search", executor=at.LocalExecutor(1),
         )
     )  # fmt: skip
-    await asyncio.to_thread(JUDGING.wait)
+    assert await asyncio.to_thread(JUDGING.wait, 60)
     # From here on the loop hears nothing; what is decided meanwhile reaches the trial all the same.
     descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     GO.set()
