@@ -19,7 +19,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 import anyio._backends._asyncio  # noqa: F401 -- now: else anyio imports it in the loop, when the first search is left
-from anyio import CancelScope
+from anyio import CancelScope, to_thread
 
 from asynctune import errors
 from asynctune._engine.actor import History, OracleActor
@@ -27,11 +27,12 @@ from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
-from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records, remove_search
+from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
+from asynctune._engine.removal import check_removable, remove_search
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
 from asynctune._machine.machine import Machine
@@ -152,8 +153,9 @@ class Life:
             await self._shut()
 
     async def _open(self) -> None:
-        if self._request.overwrite:
-            # What is there is removed once what takes its place is known to load.
+        if self._request.overwrite and self._request.storage is not None:
+            # What is there is removed once what takes its place is known to load; but loading it writes there, too.
+            await to_thread.run_sync(check_removable, self._request.storage)
             await self._attach()
         self._decider = Decider(self._opening)
         opened = await asyncio.shield(self._decider.opened)
