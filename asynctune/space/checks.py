@@ -122,7 +122,10 @@ def sound_unit(value: float) -> float:
 
 def sound_points(value: int) -> int:
     """How many points a grid is to have."""
-    return integer("grid(points=...)", value, "an integer of at least 2", 2)
+    points = integer("grid(points=...)", value, "an integer of at least 2", 2)
+    if points > _LISTED:
+        raise wrong("grid(points=...)", f"an integer of at most {_LISTED:,}", points)
+    return points
 
 
 def listed(domain: str, values: Sequence[V], size: int) -> tuple[V, ...]:

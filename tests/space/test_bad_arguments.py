@@ -136,3 +136,9 @@ def test_a_unit_is_from_0_to_1(domain: Domain, unit: Any) -> None:
 def test_a_grid_has_two_points_at_least(domain: Domain, points: Any) -> None:
     with pytest.raises(SpaceError, match=r"grid\(points=\.\.\.\) takes an integer of at least 2, not "):
         domain.grid(points)
+
+
+@pytest.mark.parametrize("domain", [Int(0, 10**9), Float(0, 1), Int(1, 10**9, sampling="log")])
+def test_a_grid_is_never_longer_than_can_be_listed(domain: Domain) -> None:
+    with pytest.raises(SpaceError, match=r"grid\(points=\.\.\.\) takes an integer of at most 1,000,000, not 10"):
+        domain.grid(10**18)
