@@ -226,6 +226,7 @@ class Life:
             objective=request.objective,
             resources=request.resources,
             limits=request.limits,
+            temporary=self.temporary,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 
