@@ -14,7 +14,7 @@ from typing import Any, Unpack
 from asynctune import observers
 from asynctune.errors import ConfigurationError
 from asynctune.results import Result
-from asynctune.search import Search, SearchOptions, checked_names
+from asynctune.search import Search, SearchOptions, check_names
 
 __all__ = ["run"]
 
@@ -43,7 +43,8 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
         raise ConfigurationError("run() makes an event loop, and one is running already: write `await asynctune.search(...)`")
     if options.get("display") is None:
         options["display"] = not _displays(options.get("observers"))
-    search = Search(trainable, space, **checked_names(options))
+    check_names("run()", options)
+    search = Search(trainable, space, **options)
     received: list[signal.Signals] = []
     try:
         return asyncio.run(_awaited(search, _free(), received))

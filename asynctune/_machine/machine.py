@@ -138,7 +138,8 @@ def _refused(search: Situation, stimulus: Stimulus) -> str | None:
             return f"the search is ending ({search.ending.reason}): open it again to add a trial"
         case Enqueued(values=values):
             try:
-                asking.check_values(search, values)
+                # With nothing declared, names are the trials' to give, and the user may know them before any trial has run.
+                asking.check_values(search, values, unknown=not search.book.declared)
             except SpaceError as error:
                 return str(error)
     return None

@@ -249,7 +249,7 @@ class InlineExecutor(Executor):
     capabilities = Capabilities(kills=False)
 
     def __init__(self, max_workers: int = 100) -> None:
-        self.pool = Pool(max_workers)
+        self.pool = Pool(max_workers, argument="InlineExecutor(max_workers=...)")
         self.attachments: dict[_InlineAttachment, None] = {}
         self._closing: list[_InlineAttachment] = []
         self._open = False

@@ -390,9 +390,10 @@ class Walk(RuleBasedStateMachine):
         self.tell(ResumeAsked(at=self.at))
 
     def enqueue(self, data: st.DataObject) -> None:
-        inside = data.draw(st.booleans(), label="inside the space")
-        refused = not inside or self.machine.ending is not None
-        self.tell(Enqueued(at=self.at, values=self.values() if inside else {"nonesuch": 1}))
+        values: Mapping[str, Any] = data.draw(st.sampled_from([self.values(), {"nonesuch": 1}, {"a": 7}]), label="values")
+        unknown_is_wrong = values != self.values() and bool(self.machine.book.declared)
+        refused = self.machine.ending is not None or unknown_is_wrong or ("a" in values and "a" in self.machine.space)
+        self.tell(Enqueued(at=self.at, values=values))
         assert (self.driven.decision.refused is not None) == refused
 
     def resize(self, data: st.DataObject) -> None:
