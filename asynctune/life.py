@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 import anyio._backends._asyncio  # noqa: F401 -- now: else anyio imports it in the loop, when the first search is left
-from anyio import CancelScope, to_thread
+from anyio import CancelScope
 
 from asynctune import errors
 from asynctune._engine.actor import History, OracleActor
@@ -155,7 +156,8 @@ class Life:
     async def _open(self) -> None:
         if self._request.overwrite and self._request.storage is not None:
             # What is there is removed once what takes its place is known to load; but loading it writes there, too.
-            await to_thread.run_sync(check_removable, self._request.storage)
+            with ThreadPoolExecutor(1) as apart:
+                await asyncio.get_running_loop().run_in_executor(apart, check_removable, self._request.storage)
             await self._attach()
         self._decider = Decider(self._opening)
         opened = await asyncio.shield(self._decider.opened)

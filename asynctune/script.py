@@ -63,7 +63,7 @@ def _displays(given: Any) -> bool:
 
 
 def _free() -> list[signal.Signals]:
-    """The signals that end a script, of those that nobody has other plans for: nohup ignores SIGHUP, a handler of yours stays."""
+    """The signals that end a script, as far as nobody has other plans: nohup ignores SIGHUP, a handler of yours stays."""
     if threading.current_thread() is not threading.main_thread():
         return []
     free = [signal.SIGTERM]

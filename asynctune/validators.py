@@ -21,8 +21,8 @@ def number(
     finite: bool = False,
     most: float = math.inf,
 ) -> Any:
-    """A real number (an integer, if `integer`) of at least `low`, or above it, and at most `most`; never a bool or NaN; None too
-    if `optional`."""
+    """A real number (an integer, if `integer`) of at least `low`, or above it, and at most `most`; never a bool or NaN; None
+    too, if `optional`."""
     kinds: tuple[type, ...] = (int,) if integer else (int, float)
     wanted = ("an integer " if integer else "a number ") + (f"above {low:g}" if above else f"of at least {low:g}")
     wanted += f" and at most {most:,}" if most < math.inf else ""

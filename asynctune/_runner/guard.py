@@ -67,7 +67,7 @@ def guard(parent: int, lifeline: int, control: int) -> None:
 def _wait(poll: select.poll, lifeline: int) -> set[bytes]:
     """Wait until somebody has ended, or all is over. Returns the temporary directories that were entrusted to us by then.
 
-    They come by the lifeline, each as b"+", its path and b"\\0"; with b"-" they are taken back, and b"." takes back all.
+    They come by the lifeline, each as b"+", its path and a zero; with b"-" they are taken back, and b"." takes back all.
     """
     entrusted, said = set[bytes](), b""
     # What is still to be read comes first: the parent may have said it and died.

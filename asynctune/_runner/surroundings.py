@@ -42,8 +42,8 @@ def start_single_threaded() -> None:
 
 
 def set_threads(cpu: float) -> None:
-    """Let the libraries of this process use as many threads as it has cores, and as the machine has for it. In a fork of a zygote
-    they use one already."""
+    """Let the libraries of this process use as many threads as it has cores, and at most as many as there are. In a fork of a
+    zygote they use one already."""
     threads = max(1, min(int(cpu), len(os.sched_getaffinity(0))))
     if threads == 1:
         return

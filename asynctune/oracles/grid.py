@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
@@ -29,13 +29,27 @@ class _Wheel:
     default: Value
     place: int
     size: int
-    value: Callable[[int], Value]
+    values: Wheel
 
     def __len__(self) -> int:
         return min(self.size + (self.place == self.size), sys.maxsize)  # nobody will get there
 
     def __getitem__(self, turned: int) -> Value:
-        return self.default if turned == 0 else self.value(turned - (turned <= self.place))
+        return self.default if turned == 0 else self.values[turned - (turned <= self.place)]
+
+
+@frozen
+class _Steps:
+    """The values of a domain that are too many to list."""
+
+    domain: Float
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, place: int) -> float:
+        return self.domain.from_unit((place + 0.5) / self.size)
 
 
 @define(kw_only=True, eq=False, slots=False)
@@ -110,15 +124,15 @@ class GridSearch(Oracle):
             values = range(domain.min_value, domain.max_value + 1, domain.step or 1)
             place = values.index(domain.default)
             size = (values[-1] - values[0]) // values.step + 1  # len() of a range ends at 63 bits
-            return _Wheel(domain.default, place, size, values.__getitem__)
+            return _Wheel(domain.default, place, size, values)
         if isinstance(domain, Float) and domain.size is not None:
             size = domain.size
             place = part(domain.to_unit(domain.default), size)
-            return _Wheel(domain.default, place, size, lambda place: domain.from_unit((place + 0.5) / size))
+            return _Wheel(domain.default, place, size, _Steps(domain, size))
         values = domain.grid(self.points)
         # Compared as they are: among the values of a Choice, 1, 1.0 and True are three.
         found = (place for place, value in enumerate(values) if (type(value), value) == (type(domain.default), domain.default))
-        return _Wheel(domain.default, next(found, len(values)), len(values), values.__getitem__)
+        return _Wheel(domain.default, next(found, len(values)), len(values), values)
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""

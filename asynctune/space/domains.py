@@ -52,7 +52,7 @@ def _index(values: tuple[Value, ...], value: object) -> int | None:
     place = -1
     with suppress(ValueError):
         while True:
-            place = values.index(value, place + 1)  # type: ignore[arg-type]
+            place = values.index(value, place + 1)
             if type(values[place]) is type(value):
                 return place
     return None

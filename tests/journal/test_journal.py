@@ -18,7 +18,7 @@ import pytest
 from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records
 from asynctune._engine.lock import SearchLock
-from asynctune.errors import JournalCorruptError, JournalError, SearchLockedError, StorageError
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from tests.journal.written import JOURNAL, batches, execute, marks, records_of, write
 
 RECORDS = records_of(3)

@@ -59,8 +59,8 @@ def test_all_that_a_search_made_goes(directory: Path) -> None:
 
 
 def test_what_the_user_put_beside_it_stays(directory: Path) -> None:
-    mine = ["mine.txt", "logs/mine.log", "logs/0-1.log.bak", "trials/mine", "trials/best/x", "checkpoints/mine", "logs/3-1.log/x"]
-    mine += ["checkpoints/0/mine/weights", "checkpoints/latest/weights"]
+    mine = ["mine.txt", "logs/mine.log", "logs/0-1.log.bak", "logs/3-1.log/x", "trials/mine", "trials/best/x"]
+    mine += ["checkpoints/mine", "checkpoints/0/mine/weights", "checkpoints/latest/weights"]
     for name in (*mine, "logs/0-1.log", "trials/0/x"):
         put(directory / name)
     remove_search(directory)

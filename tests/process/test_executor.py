@@ -29,9 +29,9 @@ from tests.process.conftest import Attach, Search, recipe, until
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"max_workers": 0}, "max_workers takes an integer of at least 1, not 0"),
-        ({"max_workers": 2.0}, "max_workers takes an integer"),
-        ({"max_workers": True}, "max_workers takes an integer"),
+        ({"max_workers": 0}, "max_workers=.* takes an integer of at least 1 and at most 10,000, not 0"),
+        ({"max_workers": 2.0}, "max_workers=.* takes an integer"),
+        ({"max_workers": True}, "max_workers=.* takes an integer"),
         ({"isolation": "process"}, "isolation=.* takes 'trial' or 'worker', not 'process'"),
         ({"start_method": "forkserver"}, "start_method=.* takes 'fork' or 'spawn', not 'forkserver'"),
         ({"preload": "keras"}, "preload=.* takes a list of modules such as \\[\"keras\"\\], not 'keras'"),

@@ -127,6 +127,14 @@ async def test_what_another_search_recorded_is_refused_by_name(tmp_path: Path) -
     assert len(fresh.trials) == 2
 
 
+async def test_overwriting_leaves_nothing_running(tmp_path: Path) -> None:
+    await search(descend, storage=tmp_path)
+    before = snapshot()
+    again = await search(descend, storage=tmp_path, overwrite=True, max_trials=2)
+    assert len(again.trials) == 2
+    nothing_left(before)
+
+
 async def test_must_wants_a_search_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="auto"):
         await search(descend, storage=tmp_path, resume="must")
@@ -286,6 +294,32 @@ async def test_two_searches_share_one_executor() -> None:
     assert [len(result.trials) for result in results] == [6, 6, 6]
 
 
+async def test_a_second_search_gets_its_first_slot_when_as_many_trials_have_ended_as_there_are_slots() -> None:
+    go_on, started = asyncio.Semaphore(0), asyncio.Queue[str]()
+
+    def trainable(name: str) -> Any:
+        async def train(trial: at.AsyncTrial) -> float:
+            started.put_nowait(name)
+            await go_on.acquire()
+            return 1.0
+
+        return train
+
+    async with at.InlineExecutor(2) as executor, asyncio.TaskGroup() as tasks:
+        tasks.create_task(search(trainable("first"), executor=executor, max_trials=8))
+        order = [await started.get(), await started.get()]
+        tasks.create_task(search(trainable("second"), executor=executor, max_trials=4))
+        while len(executor.pool._waiting) < 4:
+            await asyncio.sleep(0)
+        for _ in range(6):
+            go_on.release()
+            order.append(await started.get())
+        for _ in range(6):
+            go_on.release()
+    assert order[:4] == ["first"] * 4
+    assert order[4:] == ["second", "second", "first", "first"]
+
+
 async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> None:
     async def train(trial: at.AsyncTrial) -> float:
         at_ = trial.restore()
@@ -372,7 +406,7 @@ def no_argument() -> float:
 
 @pytest.mark.parametrize("trainable", [3, None, [descend], "x", ":x", "__main__:train", no_argument, at.Objective])
 async def test_a_trainable_that_is_none_is_refused_when_the_search_is_made(trainable: Any) -> None:
-    with pytest.raises(ConfigurationError, match="trainable|the main script"):
+    with pytest.raises(ConfigurationError, match=r"trainable|the main script"):
         at.Search(trainable, **GOOD)
 
 

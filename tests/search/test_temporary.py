@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,25 +42,20 @@ at.run(
 
 
 @contextmanager
-def waiting(tmp_path: Path, *arguments: str, before: Callable[[], object] | None = None) -> Iterator[subprocess.Popen[str]]:
+def waiting(tmp_path: Path, *arguments: str, under: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """The script, in a trial that waits. Its temporary files are in `tmp_path / "tmp"`."""
     fifo, temporary = tmp_path / "fifo", tmp_path / "tmp"
     os.mkfifo(fifo)
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "SCRIPT": str(tmp_path)}
-    command = [sys.executable, "-c", SCRIPT, str(fifo), *arguments]
+    command = [*under, sys.executable, "-c", SCRIPT, str(fifo), *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, preexec_fn=before) as process:
+    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             assert fifo.read_text() == "waiting"
             yield process
         finally:
             process.kill()
-
-
-def ignore_hangups() -> None:
-    """What nohup does."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSEGV])
@@ -93,7 +88,7 @@ def test_a_closed_terminal_ends_it_as_sigterm_does(tmp_path: Path, capsys: pytes
 
 
 def test_under_nohup_a_closed_terminal_is_not_heard(tmp_path: Path) -> None:
-    with waiting(tmp_path, before=ignore_hangups) as process:
+    with waiting(tmp_path, under=("nohup",)) as process:
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
@@ -108,7 +103,7 @@ async def test_a_result_keeps_its_directory_though_its_executor_is_closed() -> N
         other = at.Search(square, objective=at.Objective("loss", "min"), max_trials=1, executor=executor)
         async with other:
             await other.result()
-    time.sleep(0.1)  # were anything to remove them, it would be another process
+    await asyncio.sleep(0.1)  # were anything to remove them, it would be another process
     assert result.directory.is_dir()
     assert other.directory.is_dir()
 
