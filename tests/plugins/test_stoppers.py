@@ -96,7 +96,8 @@ def test_a_function_is_a_stopper(function: Callable[..., Any], told: Report, rea
 
 
 def test_a_function_without_a_signature_is_taken_at_its_word() -> None:
-    assert as_stopper(math.hypot) == FunctionStopper(math.hypot)
+    function: Any = math.hypot
+    assert as_stopper(function) == FunctionStopper(function)
 
 
 @pytest.mark.parametrize("function", [print, max, len])
