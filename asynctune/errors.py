@@ -1,26 +1,25 @@
 """The tree of blame: every error is named for whose doing it is.
 
-::
-
     AsynctuneError
-    ├─ ConfigurationError      yours: an argument, said before anything starts   (also a ValueError)
-    │   ├─ SpaceError          the space cannot be drawn from, or was declared twice with different ranges
-    │   ├─ TrainableError      the trainable cannot travel to a process, or cannot be imported there
-    │   └─ CapabilityError     a feature that this executor cannot give
-    ├─ StorageError            the directory's
-    │   ├─ JournalError        the journal cannot be written, or is newer than this version
-    │   │   └─ JournalCorruptError   it was changed or cut
-    │   ├─ SearchLockedError   another process writes this search
-    │   └─ ResumeError         what is recorded and what was asked for do not belong together
-    ├─ SearchError             the search ended without finishing; it can be resumed
-    │   ├─ TooManyFailuresError      the limit of consecutive failed trials
-    │   ├─ ObjectiveError            no report carries the objective
-    │   ├─ PluginError               an oracle, scheduler or stopper raised, or answered nonsense
-    │   └─ ExecutorError             runners can no longer be started
-    ├─ WireError               a frame that is not a message
-    ├─ IllegalTransition       ours: the law of a trial was broken
-    └─ FailedTrialError, FatalError (FatalValueError, FatalTypeError, FatalRuntimeError)
-                               raised by *your* code inside a trial, to speak to the search
+    ├─ ConfigurationError          yours: an argument, said before anything starts
+    │   ├─ SpaceError              the space cannot be drawn from, or contradicts itself
+    │   ├─ TrainableError          the trainable cannot travel, or cannot be imported
+    │   └─ CapabilityError         a feature that this executor cannot give
+    ├─ StorageError                the directory's
+    │   ├─ JournalError            the journal cannot be written, or is too new
+    │   │   └─ JournalCorruptError     it was changed or cut
+    │   ├─ SearchLockedError       another process writes this search
+    │   └─ ResumeError             what is recorded is not what was asked for
+    ├─ SearchError                 the search ended unfinished; it can be resumed
+    │   ├─ TooManyFailuresError    the limit of consecutive failed trials
+    │   ├─ ObjectiveError          no report carries the objective
+    │   ├─ PluginError             an oracle, scheduler or stopper raised, or answered nonsense
+    │   └─ ExecutorError           runners can no longer be started
+    ├─ WireError                   a frame that is not a message
+    └─ IllegalTransition           ours: the law of a trial was broken
+
+`FailedTrialError` and `FatalError` (`FatalValueError`, `FatalTypeError`, `FatalRuntimeError`) stand apart: your code raises
+them inside a trial, to speak to the search. A `ConfigurationError` is also a `ValueError`.
 """
 
 from __future__ import annotations

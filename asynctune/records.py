@@ -46,14 +46,19 @@ __all__ = [
 ]
 
 TrialId: TypeAlias = int
+"""From 0, in the order of proposal."""
 LaunchNumber: TypeAlias = int
+"""From 1, over the trial's life."""
 Value: TypeAlias = None | bool | int | float | str
+"""What one parameter can be."""
 Values: TypeAlias = Mapping[str, Value]
+"""By flat name: `a/b` for nested ones."""
 Metrics: TypeAlias = Mapping[str, float]
+"""By name."""
 
 
 class State(Enum):
-    """The five states of a trial."""
+    """The five states of a trial: PENDING, RUNNING, RETRYING, and the two ends, FAILED and COMPLETED."""
 
     PENDING = "PENDING"
     RUNNING = "RUNNING"
@@ -189,7 +194,8 @@ class Reports(Sequence[Report]):
 
 
 class FailureKind(Enum):
-    """How an attempt failed."""
+    """How an attempt failed: RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), TIMED_OUT, or REFUSED (no
+    process could be started for it, or what it asked for cannot be)."""
 
     RAISED = "raised"
     INVALID_RESULT = "invalid result"
@@ -292,10 +298,15 @@ class Reallocate:
 
 
 CONTINUE = Continue()
+"""What a scheduler answers to let a trial go on."""
 PAUSE = Pause()
+"""To set it aside."""
 STOP = Stop()
+"""To end it early; `Stop("why")` gives a reason."""
 Verdict: TypeAlias = Continue | Pause | Stop | Exploit | Reallocate
+"""On one trial."""
 Verdicts: TypeAlias = Verdict | Mapping[TrialId, Verdict] | None
+"""What a scheduler may answer: a verdict on the trial that reported, one for each of several trials, or None for CONTINUE."""
 
 
 # ------------------------------------------------------------------------------------------------------------- trial
@@ -341,3 +352,4 @@ class TrialView:
 
 
 Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]
+"""Who gets a free slot: a trial, the next proposal, or nobody."""

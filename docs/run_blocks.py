@@ -1,6 +1,13 @@
-"""Runs the examples in Markdown pages: each Python block that follows a line `<!-- runnable -->`.
+"""Runs the examples in Markdown pages: each Python block that follows a comment `<!-- runnable -->`.
 
-`python docs/run_blocks.py README.md docs`. Every block is a program of its own, run in an empty directory.
+`python docs/run_blocks.py README.md docs`. Every block is a program of its own, run in an empty directory. What a page does not
+show, because it would only be in the way, stands in the comment, on lines of its own:
+
+    <!-- runnable, after
+    import asynctune as at
+    -->
+
+A block that awaits outside of a function is run inside one.
 """
 
 from __future__ import annotations
@@ -9,23 +16,36 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["Block", "blocks"]
 
 SECONDS = 300
-RUNNABLE = re.compile(r"^<!-- runnable -->\n```python[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+RUNNABLE = re.compile(
+    r"^<!-- runnable(?:, after\n(?P<before>.*?))? ?-->\n```python[^\n]*\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 Block = tuple[str, str]
 
 
 def blocks(path: Path) -> Iterator[Block]:
-    """Where each runnable block of a page starts, and its code."""
+    """Where each runnable block of a page starts, and the program that it is."""
     text = path.read_text(encoding="utf-8")
     for match in RUNNABLE.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
-        yield f"{path}:{line}", match["code"]
+        yield f"{path}:{line}", _program(match["before"] or "", match["code"])
+
+
+def _program(before: str, code: str) -> str:
+    try:
+        compile(code, "block", "exec")
+    except SyntaxError:
+        inside = textwrap.indent(code, "    ")
+        return f"import asyncio\n{before}\nasync def main():\n{inside}\nasyncio.run(main())\n"
+    return before + code
 
 
 def _pages(arguments: list[str]) -> Iterator[Path]:

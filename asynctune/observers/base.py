@@ -82,8 +82,8 @@ class Observer(ABC):
         """The search was opened.
 
         Returns:
-            The number of the first event that is wanted: 1 for all there are, n + 1 to go on behind event n. None: what comes
-            from this opening on.
+            The number of the first event that is wanted (1 for all there are, n + 1 to go on behind event n), or None for what
+            comes from this opening on.
         """
         return None
 
