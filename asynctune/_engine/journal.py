@@ -29,6 +29,7 @@ __all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "has_jou
 
 SCHEMA_VERSION = 1
 _logger = logging.getLogger("asynctune.journal")
+_NAME = JOURNAL_NAME
 _LOOK = 0.1  # seconds between two looks whether the file is still there
 _PATIENCE = 5.0  # seconds to wait for who else is at the database: a reader that recovers it, or a curious person's shell
 _RECORDS = f"""
@@ -97,11 +98,11 @@ class DiskJournal:
                 held.callback(SearchLock(directory).release)
                 self._head = HeadMark(directory)
                 held.callback(self._head.close)
-                self._database = self._open(directory / JOURNAL_NAME)
+                self._database = self._open(directory / _NAME)
                 held.callback(self._database.close)
             except OSError as error:
                 raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-            self._path = str(directory / JOURNAL_NAME)
+            self._path = str(directory / _NAME)
             self._file = _file_of(self._path)
             self._look = 0.0
             self._held = held.pop_all()
@@ -144,7 +145,7 @@ class DiskJournal:
 
     def rebuild(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         """Make the query tables again."""
-        with _understood(self.directory / JOURNAL_NAME), self._transaction():
+        with _understood(self.directory / _NAME), self._transaction():
             tables.clear(self._database)
             self._write_tables(records, trials)
 
@@ -189,7 +190,7 @@ class DiskJournal:
             return
         self._look = now + _LOOK
         if _file_of(self._path) != self._file:
-            raise StorageError(f"{self.directory / JOURNAL_NAME} was removed or replaced while the search was running")
+            raise StorageError(f"{self.directory / _NAME} was removed or replaced while the search was running")
 
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
@@ -211,13 +212,13 @@ def _file_of(path: str) -> int | None:
 
 def has_journal(directory: Path) -> bool:
     """Whether there is a journal in `directory`."""
-    return (directory / JOURNAL_NAME).exists()
+    return (directory / _NAME).exists()
 
 
 def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
     """(seq, payload, chain hash) of every record behind number `after`, each checked against the one before."""
     hashed, expected = FIRST_CHAIN, after + 1
-    with _understood(directory / JOURNAL_NAME):
+    with _understood(directory / _NAME):
         if after:
             row = database.execute("select chain from records where seq = ?", (after,)).fetchone()
             hashed = bytes(row[0]) if row else FIRST_CHAIN
@@ -272,7 +273,7 @@ def read_records(directory: Path, after: int = 0, limit: int | None = None) -> l
         StorageError: there is no search in `directory`.
         JournalCorruptError: a record was changed or is missing.
     """
-    path = directory / JOURNAL_NAME
+    path = directory / _NAME
     if not path.is_file():
         raise StorageError(f"there is no search in {directory}")
     with _understood(path), closing(_to_read(path)) as database:

@@ -36,8 +36,7 @@ def check_ours(directory: Path) -> None:
         return
     what = "file"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            tables = {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+        tables = _tables(path)
         if not tables or tables >= _TABLES:
             return
         what = "database"
@@ -48,6 +47,20 @@ def check_ours(directory: Path) -> None:
     if read_head(directory) is None:
         kept = "it is neither written to nor removed. Use another directory, or move it away"
         raise StorageError(f"{path} is somebody else's {what}, and no journal of a search: {kept}")
+
+
+def _tables(path: Path) -> set[str]:
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not any(path.with_name(f"{path.name}-{it}").exists() for it in ("wal", "journal")):
+        # Nobody seems to write it: then it can be read without a trace. If somebody did after all, it is read once more.
+        with suppress(sqlite3.DatabaseError):
+            return _tables_by(f"{uri}&immutable=1")
+    return _tables_by(uri)
+
+
+def _tables_by(uri: str) -> set[str]:
+    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as database:
+        return {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
 
 
 def check_removable(directory: Path) -> None:

@@ -105,13 +105,15 @@ def test_a_journal_that_is_cut_can_be_removed_without_its_head_mark(directory: P
     assert there(directory) == {LOCK}
 
 
-@pytest.mark.parametrize("kind", ["text", "database", "database with a table called records"])
+@pytest.mark.parametrize("kind", ["text", "database", "database with a table called records", "database with a log"])
 def test_somebody_elses_file_is_neither_written_nor_removed(tmp_path: Path, kind: str) -> None:
     path = tmp_path / JOURNAL
     if kind == "text":
         path.write_text("precious\n" * 1000)
     else:
         database = sqlite3.connect(path)
+        if "log" in kind:
+            database.execute("pragma journal_mode = wal")
         database.execute(f"create table {'records' if 'records' in kind else 'precious'} (x)")
         database.close()
     before = path.read_bytes()
