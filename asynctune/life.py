@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from importlib import import_module
@@ -27,11 +28,12 @@ from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
-from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records, remove_search
+from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
+from asynctune._engine.removal import check_removable, remove_search
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
 from asynctune._machine.machine import Machine
@@ -154,8 +156,10 @@ class Life:
             await self._shut()
 
     async def _open(self) -> None:
-        if self._request.overwrite:
-            # What is there is removed once what takes its place is known to load.
+        if self._request.overwrite and self._request.storage is not None:
+            # What is there is removed once what takes its place is known to load; but loading it writes there, too.
+            with ThreadPoolExecutor(1) as apart:
+                await asyncio.get_running_loop().run_in_executor(apart, check_removable, self._request.storage)
             await self._attach()
         self._decider = Decider(self._opening)
         opened = await asyncio.shield(self._decider.opened)
@@ -226,6 +230,7 @@ class Life:
             objective=request.objective,
             resources=request.resources,
             limits=request.limits,
+            temporary=self.temporary,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 

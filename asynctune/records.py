@@ -80,11 +80,11 @@ class Resources:
     """What one trial occupies while it runs.
 
     Args:
-        cpu: cores; sizes the thread pools of the trial's libraries.
+        cpu: cores, at most 10,000; sizes the thread pools of the trial's libraries, which are never larger than the machine.
         gpu: GPUs, fractions allowed.
     """
 
-    cpu: float = field(default=1, validator=number(0, above=True, finite=True))
+    cpu: float = field(default=1, validator=number(0, above=True, most=10_000))
     gpu: float = field(default=0, validator=number(0, finite=True))
 
 

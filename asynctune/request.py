@@ -15,6 +15,7 @@ from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors.base import Executor
+from asynctune.executors.trainable import check_trainable
 from asynctune.objective import Objective, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
@@ -75,11 +76,12 @@ class Request:
         """The request that these arguments make.
 
         Raises:
-            ConfigurationError: naming the argument, what it takes, and what it got.
+            ConfigurationError: naming the argument, what it takes, and what it got. (TrainableError, SpaceError: these, too.)
         """
         if not callable(trainable) and not isinstance(trainable, str):
             message = f'the trainable is a function of one argument, or "package.module:name", not {trainable!r}'
             raise ConfigurationError(message)
+        check_trainable(trainable)
         request = cls(
             trainable=trainable,
             space=Space.of(space),
@@ -226,7 +228,7 @@ def _data(data: Any) -> Mapping[str, Any]:
 def _storage(storage: Any) -> Path | None:
     if storage is None:
         return None
-    if not isinstance(storage, str | Path) or not str(storage):
+    if not isinstance(storage, str | Path) or not str(storage) or "\0" in str(storage):
         raise ConfigurationError(f"storage= takes a directory, or None for memory, not {storage!r}")
     try:
         path = Path(storage).expanduser().absolute()
@@ -245,6 +247,8 @@ def _resume(resume: Any, storage: Any, overwrite: Any) -> str:
         raise ConfigurationError(f"resume={resume!r} needs storage=: with storage=None a search lives in memory only")
     if not isinstance(overwrite, bool):
         raise ConfigurationError(f"overwrite= takes True or False, not {overwrite!r}")
+    if overwrite and storage is None:
+        raise ConfigurationError("overwrite=True needs storage=: with storage=None there is nothing to overwrite")
     if overwrite and resume in ("must", "adopt"):
         raise ConfigurationError(f"overwrite=True removes what resume={resume!r} wants to go on from: choose one")
     return str(resume)

@@ -63,7 +63,13 @@ class Result:
         return next(iter(self.best_trials(1)), None)
 
     def best_trials(self, count: int | None = None) -> list[TrialView]:
-        """The COMPLETED trials with a finite score, best first; at most `count`. Never a failed or running one."""
+        """The COMPLETED trials with a finite score, best first; at most `count`. Never a failed or running one.
+
+        Raises:
+            ConfigurationError: `count` is no integer of at least 0, and not None.
+        """
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+            raise ConfigurationError(f"best_trials(count=...) takes an integer of at least 0, or None for all, not {count!r}")
         scored = [t for t in self.trials.values() if t.state is State.COMPLETED and _finite(t.score)]
         scored.sort(key=lambda t: self.objective.loss(t.score if t.score is not None else math.nan))
         return scored[:count]

@@ -7,12 +7,12 @@ progress, and handles Ctrl-C and SIGTERM.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, ParamSpec, Self, TypedDict, Unpack
 
-from asynctune._engine.pool import Pool
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
 from asynctune._machine.stimuli import Stimulus
@@ -29,7 +29,7 @@ from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler
 
-__all__ = ["Search", "SearchOptions", "checked_names", "search"]
+__all__ = ["Search", "SearchOptions", "check_names", "search"]
 
 
 class SearchOptions(TypedDict, total=False):
@@ -54,6 +54,20 @@ class SearchOptions(TypedDict, total=False):
     display: bool | None
 
 
+P = ParamSpec("P")
+
+
+def _names_checked(init: Callable[P, None]) -> Callable[P, None]:
+    """A misspelled argument is told as `search()` tells it, and type checkers see the arguments as they are."""
+
+    @functools.wraps(init)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        check_names("Search()", kwargs)
+        init(*args, **kwargs)
+
+    return checked
+
+
 class Search:
     """One search, held in the hand: `async with Search(train, ...) as search: ...`.
 
@@ -72,10 +86,10 @@ class Search:
         failure, limits, checkpoints, resources: policies; see each.
         executor: where trials run; `LocalExecutor()` by default. One that you entered is shared and outlives the search.
         data: named objects, loaded once and mapped into every trial as `trial.data["name"]`.
-        storage: a directory to be durable and resumable in; None keeps the search in memory.
+        storage: a directory to be durable and resumable in ("~" is your home); None keeps the search in memory.
         resume: what to do about a search that is there already. "auto" goes on with it; "must" wants one; "never" refuses one;
             "adopt" goes on with another oracle or scheduler than the recorded one.
-        overwrite: remove the search that is there and start a new one.
+        overwrite: remove the search that is there, and none of your own files beside it, and start a new one.
         seed: of everything that is drawn; None draws one, once.
         observers: told of everything that happens, each in a thread of its own; see `Observer`. They are not copied.
         display: show what goes on, as `observers=[Display()]` does. None is False here, and True in `run()`.
@@ -84,6 +98,7 @@ class Search:
         ConfigurationError: an argument cannot work; nothing was started.
     """
 
+    @_names_checked
     def __init__(
         self,
         trainable: Any,
@@ -228,6 +243,9 @@ class Search:
     async def enqueue(self, values: Values) -> None:
         """Have these values tried before the next proposal. Counts as a trial.
 
+        Where no space was declared, any names are taken: a trial uses the values of those that it asks for. One that asks for a
+        name with a range in which its value is not is FAILED, and says so.
+
         Raises:
             ConfigurationError: they are not in the space.
         """
@@ -237,10 +255,15 @@ class Search:
         await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(values)))
 
     async def set_max_workers(self, count: int) -> None:
-        """Change how many trials run at once, for every search on this executor. Running ones are not ended."""
-        size = Pool(count).size
+        """Change how many trials run at once, for every search on this executor. Running ones are not ended.
+
+        Raises:
+            ConfigurationError: it is no integer of at least 1, or is more than the executor can have.
+        """
+        pool = self._executor.pool
+        size = pool.sound(count, "set_max_workers()")
         await self._command(lambda at: stimuli.WorkersSet(at=at, slots=size))
-        self._executor.pool.resize(size)
+        pool.resize(size)
 
     async def _command(self, make: Callable[[float], Stimulus]) -> None:
         await self._running().command(make)
@@ -257,21 +280,23 @@ async def search(trainable: Any, space: Any = None, **options: Unpack[SearchOpti
         SearchError: the search ended before it was finished. It can be resumed.
         FatalError: a trial ended it.
     """
-    async with Search(trainable, space, **checked_names(options)) as running:
+    check_names("search()", options)
+    async with Search(trainable, space, **options) as running:
         return await running.result()
 
 
-def checked_names(options: SearchOptions) -> SearchOptions:
-    """The options, if `Search` has an argument for each.
+def check_names(who: str, options: Mapping[str, object]) -> None:
+    """Whether `Search` has an argument for each of the options.
 
     Raises:
         TypeError: naming the one that it has not, and the one that was probably meant; or the one that is missing.
     """
-    known = SearchOptions.__annotations__
+    known = [*SearchOptions.__annotations__, "trainable", "space"]
     for name in options:
+        if name == "max_workers":
+            raise TypeError(f"{who} has no argument 'max_workers': it is the executor's, executor=LocalExecutor(max_workers=4)")
         if name not in known:
             meant = difflib.get_close_matches(name, known, n=1)
-            raise TypeError(f"search() has no argument {name!r}" + (f": did you mean {meant[0]!r}?" if meant else ""))
+            raise TypeError(f"{who} has no argument {name!r}" + (f": did you mean {meant[0]!r}?" if meant else ""))
     if "objective" not in options:
-        raise TypeError('search() needs objective=, such as Objective("loss", "min") or "val_accuracy"')
-    return options
+        raise TypeError(f'{who} needs objective=, such as Objective("loss", "min") or "val_accuracy"')

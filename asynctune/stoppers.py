@@ -117,6 +117,9 @@ def _sound(function: Callable[..., Any]) -> Callable[[TrialView, Report], Any]:
     # What an async function returns is always true: it would end every trial at its first report.
     if iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 -- not whether
         raise ConfigurationError(f"stop= takes plain functions of (trial, report): {function!r} is async")
+    if getattr(function, "__module__", None) == "builtins":  # `print` takes anything, and knows nothing of trials
+        text = f"stop= takes functions of (trial, report), and {function!r} is none: write one, def stop(trial, report): ..."
+        raise ConfigurationError(text)
     try:
         parameters = signature(function)
     except ValueError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +17,19 @@ from pathlib import Path
 from typing import Protocol
 
 from asynctune._engine import tables
-from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.head import HeadMark, read_head
 from asynctune._engine.lock import SearchLock
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
+from asynctune._engine.removal import JOURNAL_NAME, check_ours
 from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
 from asynctune.events import SearchEnded
 from asynctune.records import TrialView
 
-__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "has_journal", "read_records", "remove_search"]
+__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "has_journal", "read_records"]
 
 SCHEMA_VERSION = 1
 _logger = logging.getLogger("asynctune.journal")
-_NAME = "journal.sqlite"
+_NAME = JOURNAL_NAME
 _LOOK = 0.1  # seconds between two looks whether the file is still there
 _PATIENCE = 5.0  # seconds to wait for who else is at the database: a reader that recovers it, or a curious person's shell
 _RECORDS = f"""
@@ -85,7 +85,7 @@ class DiskJournal:
         SearchLockedError: another process writes it.
         JournalCorruptError: it was changed, or has lost its end.
         JournalError: it is of a newer version, or cannot be opened.
-        StorageError: the directory cannot be made or written.
+        StorageError: the directory cannot be made or written, or the journal in it is somebody else's.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -93,6 +93,7 @@ class DiskJournal:
         self._seq, self._chain = 0, FIRST_CHAIN
         with ExitStack() as held:
             try:
+                check_ours(directory)  # before a lock and a head mark are put beside it
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 held.callback(SearchLock(directory).release)
                 self._head = HeadMark(directory)
@@ -212,41 +213,6 @@ def _file_of(path: str) -> int | None:
 def has_journal(directory: Path) -> bool:
     """Whether there is a journal in `directory`."""
     return (directory / _NAME).exists()
-
-
-def _check_ours(path: Path) -> None:
-    database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5)
-    try:
-        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
-    except sqlite3.DatabaseError:
-        return  # a journal that is past reading is what overwriting is for
-    finally:
-        database.close()
-    if tables and "records" not in tables:
-        raise StorageError(f"{path} is somebody else's database: use another directory")
-
-
-def remove_search(directory: Path) -> None:
-    """Remove the search in `directory`, and nothing else that is there.
-
-    Raises:
-        SearchLockedError: somebody is writing it.
-    """
-    if not any((directory / name).exists() for name in (_NAME, HEAD_NAME)):
-        return
-    if has_journal(directory):
-        _check_ours(directory / _NAME)
-    lock = SearchLock(directory)
-    try:
-        # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened. The head
-        # mark last: with it, what was not removed to the end is never taken for a search that has lost nothing.
-        for name in (_NAME, f"{_NAME}-wal", f"{_NAME}-shm"):
-            (directory / name).unlink(missing_ok=True)
-        for name in ("checkpoints", "logs", "trials"):
-            shutil.rmtree(directory / name, ignore_errors=True)
-        (directory / HEAD_NAME).unlink(missing_ok=True)
-    finally:
-        lock.release()
 
 
 def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:

@@ -27,12 +27,13 @@ class Pool:
 
     Args:
         size: how many trials may run at once; at least 1.
+        most: how large it can be, also later; None for any size.
+        argument: what `size` was given as, for errors.
     """
 
-    def __init__(self, size: int) -> None:
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ConfigurationError(f"max_workers takes an integer of at least 1, not {size!r}")
-        self._size = size
+    def __init__(self, size: int, *, most: int | None = None, argument: str = "max_workers") -> None:
+        self._most = most
+        self._size = self.sound(size, argument)
         self._busy: dict[SlotId, Claimant] = {}
         self._free: list[SlotId] = []
         self._next = 0
@@ -68,8 +69,20 @@ class Pool:
 
     def resize(self, size: int) -> None:
         """More slots at once, or fewer as they are released."""
-        self._size = Pool(size).size
+        self._size = self.sound(size)
         self._grant()
+
+    def sound(self, size: int, argument: str = "max_workers") -> int:
+        """The size, if the pool can have it.
+
+        Raises:
+            ConfigurationError: it cannot; names the argument.
+        """
+        least = not isinstance(size, bool) and isinstance(size, int) and size >= 1
+        if not least or (self._most is not None and size > self._most):
+            wanted = "an integer of at least 1" + (f" and at most {self._most:,}" if self._most is not None else "")
+            raise ConfigurationError(f"{argument} takes {wanted}, not {size!r}")
+        return size
 
     def _grant(self) -> None:
         # A claimant's `granted` may request or release; each of those calls comes back here, so we take the decision

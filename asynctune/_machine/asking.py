@@ -19,7 +19,7 @@ def suggested(search: Situation, stimulus: Suggested) -> None:
     trial = search.asks.answered(stimulus.ask, suggestion.status)
     if suggestion.status is SuggestionStatus.RUNNING:
         try:
-            check_values(search, suggestion.values)
+            check_values(search, suggestion.values, unknown=False)
         except SpaceError as error:
             who = f"{search.oracle_name} proposed values for trial {trial}"
             raise PluginError(f"{who} that are not in the space: {error}") from error
@@ -31,12 +31,15 @@ def enqueued(search: Situation, stimulus: Enqueued) -> None:
     _add(search, search.asks.new_id(), stimulus.values, ask=None)
 
 
-def check_values(search: Situation, values: Values) -> None:
+def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
+    """Whether a trial can be given these values; with `unknown`, also of parameters that no trial has named yet."""
     for name in search.book.declared:
         if name not in values:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:
+            if unknown:
+                continue
             raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
         if not search.space[name].contains(value):
             raise SpaceError(f"{value!r} is not a value of {name!r}, {search.space[name].describe()}")

@@ -69,6 +69,8 @@ def _check_search(machine: Machine) -> None:
     assert best == (book.best.score if book.best is not None else None), "the best trial is not the best"
     if machine.over:
         assert not book.live, "the search is over and something runs"
+        assert not slots.held, "the search is over and holds slots"
+        assert not slots.requested, "the search is over and wants slots"
     elif machine.ending is None and not machine.user_paused:
         # Live trials and free slots imply progress: something runs, is asked, is requested, or is about to be chosen.
         moving = book.live or machine.asks.in_flight or slots.requested or slots.held

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from asynctune._machine import asking, hearing, settling
 from asynctune._machine.consult import PluginAnswer
-from asynctune._machine.instructions import Instruction
+from asynctune._machine.instructions import Instruction, ReleaseSlot
 from asynctune._machine.invariants import check
 from asynctune._machine.retry import FailureRun
 from asynctune._machine.situation import Situation
@@ -57,7 +57,8 @@ class Decision:
         instructions: what to do, in order, once the record is committed.
         happened: what the record says.
         answers: what the plugins answered.
-        void: the stimulus changed nothing (the last words of a dead launch): there is nothing to record.
+        void: the stimulus changed nothing (the last words of a dead launch, or anything after the end): there is nothing to
+            record.
         refused: why a user's command was not obeyed; then it is void too.
     """
 
@@ -98,6 +99,9 @@ class Machine(Situation):
         if _is_stale(self, stimulus):
             self.dropped += 1
             return Decision(self.do, void=True)
+        if self.over and not isinstance(stimulus, Opened):
+            # The end of a search is its last record, until it is opened again. A slot that is granted now goes straight back.
+            return Decision([ReleaseSlot()] if isinstance(stimulus, SlotGranted) else (), void=True)
         if type(stimulus) is not SlotGranted:
             self.declined = None  # whatever has happened may change the scheduler's mind
         self.at = stimulus.at
@@ -118,6 +122,8 @@ _COMMANDS = frozenset({StopAsked, StopTrialAsked, Enqueued, WorkersSet})  # thos
 
 def _refused(search: Situation, stimulus: Stimulus) -> str | None:
     """Why a user's command cannot be obeyed."""
+    if search.over:
+        return "the search is over"
     try:
         decode(encode(stimulus, Stimulus), Stimulus)  # what could not be read again must not be written down
     except WireError as error:
@@ -132,7 +138,8 @@ def _refused(search: Situation, stimulus: Stimulus) -> str | None:
             return f"the search is ending ({search.ending.reason}): open it again to add a trial"
         case Enqueued(values=values):
             try:
-                asking.check_values(search, values)
+                # With nothing declared, names are the trials' to give, and the user may know them before any trial has run.
+                asking.check_values(search, values, unknown=not search.book.declared)
             except SpaceError as error:
                 return str(error)
     return None

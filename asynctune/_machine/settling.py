@@ -19,9 +19,6 @@ __all__ = ["settle"]
 
 def settle(search: Situation) -> None:
     """What follows for the search."""
-    if search.over:
-        search.do.extend(search.slots.give_back())
-        return
     if search.ending is None:
         reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
         if reason is not None:
@@ -137,6 +134,7 @@ def _end_if_done(search: Situation) -> None:
 
 def _end(search: Situation, ending: SearchEnded) -> None:
     search.over = True
+    search.slots.withdraw()
     search.happened.append(ending)
     search.do.append(EndSearch(ending.reason, ending.error))
 

@@ -40,6 +40,10 @@ class Slots:
         self.held = 0
         return released
 
+    def withdraw(self) -> None:
+        """Want no more of them. Whoever handed them out is told by `EndSearch`."""
+        self.requested = 0
+
     def balance(self, *, keep: int, wanted: float) -> list[Instruction]:
         """Release what is held beyond `keep`, and request what is missing to `wanted`."""
         surplus = max(0, self.held - keep)

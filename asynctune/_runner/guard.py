@@ -2,7 +2,8 @@
 
 It is started by exec and forks the root zygote before anything is imported. From then on it only waits: for the end of the
 process that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does
-the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants.
+the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants. If it
+is the parent that has ended, it also removes the temporary directories that were entrusted to it.
 
 It imports the standard library and three small modules of ours, runs no code but this, and so has nothing to fail with.
 """
@@ -23,6 +24,7 @@ from asynctune._runner.linux import adopt_orphans, children, die_with_parent, ki
 __all__ = ["guard", "last_rites"]
 
 _DEADLINE = 5.0
+_OURS = "asynctune-"
 
 
 def guard(parent: int, lifeline: int, control: int) -> None:
@@ -54,10 +56,50 @@ def guard(parent: int, lifeline: int, control: int) -> None:
     for descriptor in (watched, lifeline, os.pidfd_open(root)):
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
     # The parent may have ended before we began to watch; then somebody else is our parent now.
-    if os.getppid() == parent:
-        poll.poll()
+    entrusted = _wait(poll, lifeline) if os.getppid() == parent else set[bytes]()
     last_rites()
+    if entrusted and _has_ended(watched):
+        for directory in entrusted:
+            _remove(os.fsdecode(directory))
     os._exit(0)
+
+
+def _wait(poll: select.poll, lifeline: int) -> set[bytes]:
+    """Wait until somebody has ended, or all is over. Returns the temporary directories that were entrusted to us by then.
+
+    They come by the lifeline, each as b"+", its path and a zero; with b"-" they are taken back, and b"." takes back all.
+    """
+    entrusted, said = set[bytes](), b""
+    # What is still to be read comes first: the parent may have said it and died.
+    while lifeline in {descriptor for descriptor, _ in poll.poll()}:
+        try:
+            heard = os.read(lifeline, 65536)
+        except OSError:
+            heard = b""
+        if not heard:
+            break
+        *words, said = (said + heard).split(b"\0")
+        for word in words:
+            if word == b".":
+                entrusted.clear()
+            elif word[:1] == b"+":
+                entrusted.add(word[1:])
+            else:
+                entrusted.discard(word[1:])
+    return entrusted
+
+
+def _has_ended(watched: int) -> bool:
+    # Its sockets are closed a moment before its end can be seen.
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    return bool(poll.poll(1000))
+
+
+def _remove(directory: str) -> None:
+    """Remove what nobody is left to remove: a temporary directory of a search, and nothing that is called otherwise."""
+    if os.path.isabs(directory) and os.path.basename(directory).startswith(_OURS) and not os.path.islink(directory):
+        importlib.import_module("shutil").rmtree(directory, ignore_errors=True)  # whose import nobody else pays for
 
 
 def last_rites() -> None:

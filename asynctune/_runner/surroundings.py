@@ -42,8 +42,9 @@ def start_single_threaded() -> None:
 
 
 def set_threads(cpu: float) -> None:
-    """Let the libraries of this process use as many threads as it has cores. In a fork of a zygote they use one already."""
-    threads = max(1, int(cpu))
+    """Let the libraries of this process use as many threads as it has cores, and at most as many as there are. In a fork of a
+    zygote they use one already."""
+    threads = max(1, min(int(cpu), len(os.sched_getaffinity(0))))
     if threads == 1:
         return
     for name in _VARIABLES:

@@ -73,7 +73,9 @@ def argument_of(trainable: Any) -> Argument:
     named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     takes_more = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if len(required) > 1 or named or not (positional or takes_more):
-        listed = ", ".join(p.name for p in [*required, *named]) or "none"
+        if not (required or named):
+            raise TrainableError(f"the trainable {name} takes no argument; it must take one: the trial")
+        listed = ", ".join(p.name for p in [*required, *named])
         text = f"the trainable {name} must take exactly one argument, the trial; it requires {listed}"
         raise TrainableError(f"{text}. Bind the others with functools.partial")
     return _kind(positional[0]) if positional else Argument.TRIAL

@@ -190,6 +190,8 @@ class LocalAttachment(Attachment):
         number = self._search = self._host.next_search()
         self._living.add(number)
         self._control = Post(self._loop, ours, self)
+        if self._recipe.temporary:
+            family.entrust(self._recipe.directory)
         family.send(Attach(search=number, plan=self._plan), (theirs.detach(), parcel))
 
     def heard(self, body: bytes) -> None:
@@ -314,6 +316,8 @@ class LocalAttachment(Attachment):
         if self._living or self.gone.done():
             return
         self.gone.set_result(None)
+        if self._recipe.temporary and self._host.family is not None:
+            self._host.family.take_back(self._recipe.directory)
         self._host.left(self)
         while self._waiting:
             self._listener.ended(_lost(self._waiting.popleft(), "the executor was closed"))

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,9 +75,22 @@ class Family:
         """Tell the root. The descriptors become this object's to close."""
         self._root.send(encode(order, ToRoot), descriptors)
 
+    def entrust(self, directory: Path) -> None:
+        """Have the guard remove this temporary directory of ours, if this process ends before it is taken back."""
+        self._tell(b"+" + os.fsencode(directory))
+
+    def take_back(self, directory: Path) -> None:
+        """The directory is no affair of the guard's any more."""
+        self._tell(b"-" + os.fsencode(directory))
+
+    def _tell(self, word: bytes) -> None:
+        with suppress(OSError):  # it is on its way out, or has not read for ages
+            self._lifeline.send(word + b"\0", socket.MSG_DONTWAIT)
+
     def close(self) -> None:
         """Kill everything, at once. `gone` will be called."""
         if self._watch >= 0:
+            self._tell(b".")
             # Shut down and not only closed: a process that the service has forked may hold the same socket.
             try:
                 self._lifeline.shutdown(socket.SHUT_RDWR)

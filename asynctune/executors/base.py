@@ -49,6 +49,7 @@ class Recipe:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
         resources, limits: of every trial.
+        temporary: whether the directory is to go, if nobody is left who could remove it.
     """
 
     trainable: Any
@@ -57,6 +58,7 @@ class Recipe:
     objective: Objective
     resources: Resources
     limits: Limits
+    temporary: bool = False
 
 
 class Listener(Protocol):

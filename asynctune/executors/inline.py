@@ -6,6 +6,7 @@ Nothing is isolated: what blocks in a trial blocks you. A trial can be told to s
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,10 @@ from asynctune.wire import decode, encode
 
 __all__ = ["AsyncTrial", "InlineExecutor"]
 
+_log = logging.getLogger("asynctune.executors")
+_MOST_CANCELS = 2  # before a task that does not end is given up
+_PATIENCE = 0.5  # seconds that a task has to end after each of them, or the grace, if that is longer
+
 
 class _Desk(Line):
     """A line without a pipe: what the trial sends is heard at once, what it is sent waits here."""
@@ -46,9 +51,11 @@ class _Desk(Line):
         self._listener = listener
         self._bodies: deque[bytes] = deque()
         self._reader: asyncio.Future[None] | None = None
+        #: Whether anybody wants to know what the trial says.
+        self.is_heard = True
 
     def send(self, *bodies: bytes) -> None:
-        for body in bodies:
+        for body in bodies if self.is_heard else ():
             message = decode(body, FromRunner)
             if isinstance(message, MetricsReported | ParametersDeclared):
                 self._listener.heard(message)
@@ -85,8 +92,12 @@ class _Launch:
         self._attachment = attachment
         self._desk = _Desk(attachment.listener)
         self._timer: asyncio.TimerHandle | None = None
-        self._cancelled = False
-        self.task = asyncio.create_task(self._run(), name=f"asynctune-trial-{order.trial}")
+        self._patience = _PATIENCE
+        self._cancels = 0
+        self._given_up = False
+        loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[None] = loop.create_future()
+        self.task = loop.create_task(self._run(), name=f"asynctune-trial-{order.trial}")
         self.task.add_done_callback(self._done)
 
     def send(self, message: ToRunner) -> None:
@@ -94,14 +105,43 @@ class _Launch:
 
     def halt(self, reason: str, grace: float) -> None:
         self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
+        self._patience = max(grace, _PATIENCE)
+        self._press_after(grace)
+
+    def close(self) -> None:
+        """Have it end now."""
+        self._patience = _PATIENCE
+        if self._cancels < _MOST_CANCELS:
+            self._press()
+        else:
+            self._press_after(_PATIENCE)
+
+    def _press_after(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(grace, self.cancel)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._press)
 
-    def cancel(self) -> None:
-        """Cancel the task."""
-        self._cancelled = True
+    def _press(self) -> None:
+        # Nobody can end a task that swallows its cancellation. It is cancelled once more, in case it was in the middle of
+        # something; then the search goes on without it.
+        if self._cancels == _MOST_CANCELS:
+            self._give_up()
+            return
+        self._cancels += 1
         self.task.cancel()
+        self._press_after(self._patience)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        who = f"trial {self.order.trial} did not end when it was cancelled, {_MOST_CANCELS} times"
+        _log.warning("%s: its task is left behind in the event loop until it returns. Let CancelledError pass in it", who)
+        self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason="it was given up"))
+        self._desk.is_heard = False
+        # Whoever ends the loop (`asyncio.run`) would cancel it and wait for it, for ever; and it has been complained of here.
+        asyncio._unregister_task(self.task)  # noqa: SLF001 -- documented, for those who make tasks
+        self.task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001
+        text = f"it did not end when it was cancelled, {_MOST_CANCELS} times, and its task was left behind"
+        self._end(self._raised(Failure(kind=FailureKind.KILLED, message=text)))
 
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
@@ -124,7 +164,7 @@ class _Launch:
         except StopTrial:
             return TrialLeft(trial=order.trial, launch=order.launch)
         except asyncio.CancelledError as error:
-            if self._cancelled:
+            if self._cancels:
                 return TrialLeft(trial=order.trial, launch=order.launch)
             return self._raised(failure_of(error, None))  # what it awaited was cancelled, by somebody else
         except InvalidResult as error:
@@ -140,12 +180,18 @@ class _Launch:
         return TrialRaised(trial=self.order.trial, launch=self.order.launch, failure=failure)
 
     def _done(self, task: asyncio.Task[Ending]) -> None:
+        if self._given_up:
+            return
+        if task.cancelled():  # before its first step
+            self._end(Lost(trial=self.order.trial, launch=self.order.launch, reason="it was cancelled"))
+        else:
+            self._end(task.result())
+
+    def _end(self, ending: Ending) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if task.cancelled():  # before its first step
-            ending: Ending = Lost(trial=self.order.trial, launch=self.order.launch, reason="it was cancelled")
-        else:
-            ending = task.result()
+        if not self.over.done():
+            self.over.set_result(None)
         self._attachment.over(ending)
 
 
@@ -182,14 +228,12 @@ class _InlineAttachment(Attachment):
     def close(self) -> None:
         self._closed = True
         self._executor.attachments.pop(self, None)
-        for launch in self._launches.values():
-            launch.cancel()
+        for launch in list(self._launches.values()):
+            launch.close()
 
     async def wait_closed(self) -> None:
         while self._launches:
-            for launch in self._launches.values():
-                launch.cancel()  # again: a trial may have swallowed the one before
-            await asyncio.wait([launch.task for launch in self._launches.values()], timeout=1.0)
+            await asyncio.wait([launch.over for launch in self._launches.values()])
 
 
 class InlineExecutor(Executor):
@@ -205,7 +249,7 @@ class InlineExecutor(Executor):
     capabilities = Capabilities(kills=False)
 
     def __init__(self, max_workers: int = 100) -> None:
-        self.pool = Pool(max_workers)
+        self.pool = Pool(max_workers, argument="InlineExecutor(max_workers=...)")
         self.attachments: dict[_InlineAttachment, None] = {}
         self._closing: list[_InlineAttachment] = []
         self._open = False

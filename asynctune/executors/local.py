@@ -25,6 +25,7 @@ __all__ = ["LocalExecutor"]
 _log = logging.getLogger("asynctune.executors")
 
 _MOST_LOSSES = 3
+_MOST_WORKERS = 10_000  # each is a process with a descriptor here; no machine has room for more
 
 
 class LocalExecutor(Executor):
@@ -34,7 +35,7 @@ class LocalExecutor(Executor):
     over 16 MiB is cut to its beginning and its newest part.
 
     Args:
-        max_workers: how many trials run at once; the number of cores that this process may use, if None.
+        max_workers: how many trials run at once, at most 10,000; the number of cores that this process may use, if None.
         isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until
             one fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its
             modules.
@@ -59,14 +60,16 @@ class LocalExecutor(Executor):
     ) -> None:
         _check("isolation", isolation, ("trial", "worker"))
         _check("start_method", start_method, ("fork", "spawn"))
-        if isinstance(preload, str) or not all(isinstance(name, str) and name for name in preload):
+        listed = isinstance(preload, Sequence) and not isinstance(preload, str | bytes)
+        if not listed or not all(isinstance(name, str) and name for name in preload):
             raise ConfigurationError(f'LocalExecutor(preload=...) takes a list of modules such as ["keras"], not {preload!r}')
         if preload and start_method == "spawn":
             text = 'LocalExecutor(preload=...) imports modules once, to be forked: with start_method="spawn" it does nothing'
             raise ConfigurationError(text)
         if isinstance(nice, bool) or not isinstance(nice, int) or not 0 <= nice <= 19:
             raise ConfigurationError(f"LocalExecutor(nice=...) takes an integer from 0 to 19, not {nice!r}")
-        self.pool = Pool(max_workers if max_workers is not None else len(os.sched_getaffinity(0)))
+        size = max_workers if max_workers is not None else len(os.sched_getaffinity(0))
+        self.pool = Pool(size, most=_MOST_WORKERS, argument="LocalExecutor(max_workers=...)")
         self.gpus = Gpus()
         self.capabilities = Capabilities(kills=True, gpus=self.gpus.count)
         self.family: Family | None = None

@@ -42,6 +42,8 @@ def check_trainable(trainable: Any) -> None:
     if isinstance(trainable, str):
         if not _REFERENCE.fullmatch(trainable):
             raise TrainableError(f'a trainable is named as "package.module:name", not {trainable!r}')
+        if trainable.startswith("__main__:"):
+            raise TrainableError(f"{trainable!r} is in the main script, which trials do not import: pass the function itself")
     else:
         argument_of(trainable)
 

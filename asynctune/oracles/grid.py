@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
-from asynctune.oracles.tried import Odometer, Tried
+from asynctune.oracles.tried import Odometer, Tried, Wheel
 from asynctune.records import Suggestion, TrialId, TrialView, Value
-from asynctune.space import Domain, FillRule, Int, Space
+from asynctune.space import Domain, FillRule, Float, Int, Space
+from asynctune.space.scales import part
 from asynctune.validators import number
 
 __all__ = ["GridSearch"]
+
+_MOST_POINTS: Final = 10_000
+
+
+@frozen
+class _Wheel:
+    """The default, then the other values in their order. Each is worked out when its turn comes, for there may be too many to
+    list: `place` is that of the default, and `size` where it is not among the values."""
+
+    default: Value
+    place: int
+    size: int
+    values: Wheel
+
+    def __len__(self) -> int:
+        return min(self.size + (self.place == self.size), sys.maxsize)  # nobody will get there
+
+    def __getitem__(self, turned: int) -> Value:
+        return self.default if turned == 0 else self.values[turned - (turned <= self.place)]
+
+
+@frozen
+class _Steps:
+    """The values of a domain that are too many to list."""
+
+    domain: Float
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, place: int) -> float:
+        return self.domain.from_unit((place + 0.5) / self.size)
 
 
 @define(kw_only=True, eq=False, slots=False)
@@ -34,7 +69,7 @@ class GridSearch(Oracle):
     It is exhausted when each has been proposed. While no parameter is known, the first trial runs alone.
 
     Args:
-        points: how many values are taken of a range without a step; at least 2, by default 10.
+        points: how many values are taken of a range without a step; from 2 to 10,000, by default 10.
 
     Raises:
         ConfigurationError: if `points` is no such integer.
@@ -45,7 +80,7 @@ class GridSearch(Oracle):
     fill: ClassVar[FillRule] = FillRule.DEFAULT
     exhaustive: ClassVar[bool] = True
 
-    points: int = field(default=10, validator=number(2, integer=True))
+    points: int = field(default=10, validator=number(2, integer=True, most=_MOST_POINTS))
     _tried: Tried = field(init=False, repr=False)
     _walk: Odometer = field(init=False, repr=False, factory=lambda: Odometer({}))
     # The trial that was proposed before anything was known, and whether it still runs.
@@ -83,12 +118,21 @@ class GridSearch(Oracle):
         self._tried.propose(trial_id, {})
         return Suggestion.run({})
 
-    def _wheel(self, domain: Domain) -> Sequence[Value]:
-        whole = isinstance(domain, Int) and domain.sampling == "linear"
-        values = domain.values if whole else domain.grid(self.points)
+    def _wheel(self, domain: Domain) -> Wheel:
+        values: Sequence[Value]
+        if isinstance(domain, Int) and domain.sampling == "linear":
+            values = range(domain.min_value, domain.max_value + 1, domain.step or 1)
+            place = values.index(domain.default)
+            size = (values[-1] - values[0]) // values.step + 1  # len() of a range ends at 63 bits
+            return _Wheel(domain.default, place, size, values)
+        if isinstance(domain, Float) and domain.size is not None:
+            size = domain.size
+            place = part(domain.to_unit(domain.default), size)
+            return _Wheel(domain.default, place, size, _Steps(domain, size))
+        values = domain.grid(self.points)
         # Compared as they are: among the values of a Choice, 1, 1.0 and True are three.
-        others = [value for value in values if (type(value), value) != (type(domain.default), domain.default)]
-        return [domain.default, *others]
+        found = (place for place, value in enumerate(values) if (type(value), value) == (type(domain.default), domain.default))
+        return _Wheel(domain.default, next(found, len(values)), len(values), values)
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""

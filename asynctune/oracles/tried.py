@@ -10,6 +10,7 @@ This room does not know who wants the next combination, nor what a trial's score
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 from attrs import Factory, define, field
 
@@ -17,7 +18,7 @@ from asynctune.records import State, TrialId, TrialView, Value, Values
 from asynctune.seeds import fill_seed
 from asynctune.space import Fill, FillRule, Space
 
-__all__ = ["Odometer", "Tried"]
+__all__ = ["Odometer", "Tried", "Wheel"]
 
 # 1, 1.0 and True are equal in Python, and three values here.
 _Exact = tuple[type, Value]
@@ -117,6 +118,13 @@ class Tried:
         self._single.add({name: values[name] if name in values else fill.value(name, domain) for name, domain in known})
 
 
+class Wheel(Protocol):
+    """The values of a parameter, in the order in which they are to be taken; at least one."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> Value: ...
+
+
 @define
 class Odometer:
     """Walks the combinations of `wheels` in order, the last one turning fastest, over whatever is covered.
@@ -130,7 +138,7 @@ class Odometer:
         wheels: the values of each parameter, by name, in the order in which they are to be taken; none is empty.
     """
 
-    wheels: Mapping[str, Sequence[Value]]
+    wheels: Mapping[str, Wheel]
     _places: dict[str, int] = field(init=False)
     _turned: list[int] = field(init=False)
     # For each wheel: the earlier wheels on which it depends that its values up to this one are covered.

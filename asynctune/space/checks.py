@@ -14,6 +14,7 @@ __all__ = [
     "declared_twice",
     "integer",
     "listed",
+    "nearest",
     "number",
     "plain",
     "scalar",
@@ -43,11 +44,18 @@ def plain(value: Any) -> Any:
 
 def as_float(value: Any) -> float | None:
     """The finite float that a float or an int stands for, exactly (and 0.0 for -0.0); None if there is none."""
+    exact = nearest(value)
+    return exact if exact == value else None
+
+
+def nearest(value: Any) -> float | None:
+    """The finite float that a float is, or that is nearest to an int; None if there is none."""
     if type(value) is float and math.isfinite(value):
         return value + 0.0
-    if type(value) is int and value.bit_length() <= 1024 and int(float(value)) == value:
-        return float(value)
-    return None
+    try:
+        return float(value) if type(value) is int else None
+    except OverflowError:
+        return None
 
 
 def integer(argument: str, value: Any, takes: str = "an integer", least: int | None = None) -> int:
@@ -61,12 +69,12 @@ def integer(argument: str, value: Any, takes: str = "an integer", least: int | N
 
 
 def number(argument: str, value: Any, takes: str = "a finite number", least: float = -math.inf) -> float:
-    """A finite float, or an integer that a float can hold; never a bool; of at least `least`."""
+    """A finite float, or the one that is nearest to an integer; never a bool; of at least `least`."""
     value = plain(value)
-    exact = as_float(value)
-    if exact is None or exact < least:
+    found = nearest(value)
+    if found is None or found < least:
         raise wrong(argument, takes, value)
-    return exact
+    return found
 
 
 def text(argument: str, value: Any, takes: str = "a string") -> str:
@@ -122,7 +130,10 @@ def sound_unit(value: float) -> float:
 
 def sound_points(value: int) -> int:
     """How many points a grid is to have."""
-    return integer("grid(points=...)", value, "an integer of at least 2", 2)
+    points = integer("grid(points=...)", value, "an integer of at least 2", 2)
+    if points > _LISTED:
+        raise wrong("grid(points=...)", f"an integer of at most {_LISTED:,}", points)
+    return points
 
 
 def listed(domain: str, values: Sequence[V], size: int) -> tuple[V, ...]:

@@ -10,8 +10,9 @@ Every domain has the same members: `default`, `size` (None where there is no end
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import EllipsisType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
@@ -24,14 +25,37 @@ from asynctune.wire import closed_union
 __all__ = ["Boolean", "Choice", "Domain", "Fixed", "Float", "Int", "Sampling"]
 
 
-def _exactly(value: object) -> object:
+class _Shown:
+    """Values as a message shows them: the first ones, where there are many."""
+
+    def __init__(self, values: tuple[Value, ...]) -> None:
+        self._values = values
+
+    def __repr__(self) -> str:
+        more = [f"... {len(self._values) - _MOST_SHOWN:,} more"] if len(self._values) > _MOST_SHOWN else []
+        return f"[{', '.join([*map(repr, self._values[:_MOST_SHOWN]), *more])}]"
+
+
+_MOST_SHOWN = 20
+_SCALARS = frozenset({bool, int, float, str, type(None)})
+
+
+def _exactly(value: Any) -> Any:
     # 1, 1.0 and True are equal in Python, and three values here.
     return tuple(map(_exactly, value)) if isinstance(value, tuple) else (type(value).__name__, value)
 
 
 def _index(values: tuple[Value, ...], value: object) -> int | None:
-    found = (index for index, one in enumerate(values) if type(one) is type(value) and one == value)
-    return next(found, None)
+    if type(value) not in _SCALARS:
+        return None
+    # `index` looks at thousands of values in no time; what it finds first may be of another type.
+    place = -1
+    with suppress(ValueError):
+        while True:
+            place = values.index(value, place + 1)
+            if type(values[place]) is type(value):
+                return place
+    return None
 
 
 @frozen(init=False)
@@ -58,9 +82,11 @@ class Choice:
         default: Value | EllipsisType = ...,
     ) -> None:
         listed = scalars("Choice(values=...)", values)
-        repeated = [value for index, value in enumerate(listed) if _index(listed[:index], value) is not None]
-        if repeated:
-            raise wrong("Choice(values=...)", f"different values ({repeated[0]!r} is repeated)", list(listed))
+        seen = set[object]()
+        for value, exactly in zip(listed, _exactly(listed), strict=True):
+            if exactly in seen:
+                raise wrong("Choice(values=...)", f"different values ({value!r} is repeated)", _Shown(listed))
+            seen.add(exactly)
         numbers = _are_numbers(listed)
         order = numbers if ordered is None else plain(ordered)
         if type(order) is not bool or (order and not numbers):
@@ -69,7 +95,7 @@ class Choice:
         if start is None and _index(listed, None) is None:
             start = listed[0]
         if _index(listed, start) is None:
-            raise wrong("Choice(default=...)", f"one of {', '.join(map(repr, listed))}", default)
+            raise wrong("Choice(default=...)", f"one of {str(_Shown(listed))[1:-1]}", default)
         self.__attrs_init__(listed, order, start)
 
     @property

@@ -12,7 +12,7 @@ import math
 from attrs import frozen
 
 from asynctune.errors import SpaceError
-from asynctune.space.checks import as_float, integer, listed, number, plain, sound_points, sound_unit, wrong
+from asynctune.space.checks import as_float, integer, listed, nearest, number, plain, sound_points, sound_unit, wrong
 from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, part, squeeze, stretch
 
 __all__ = ["Float", "Int"]
@@ -175,7 +175,7 @@ class Float:
                 raise wrong("Float(step=...)", f"a step that floats from {low!r} to {high!r} are fine enough for", step)
         rungs = _rungs(low, high, step, sampling)
         first = low if rungs is None else rungs[0]
-        start = first if default is None else _on(plain(default), low, high, rungs)
+        start = first if default is None else _on(nearest(plain(default)), low, high, rungs)
         if start is None:
             raise wrong("Float(default=...)", f"a value of Float({_span(low, high, step, sampling)})", default)
         self.__attrs_init__(low, high, step, sampling, start)

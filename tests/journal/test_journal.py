@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from asynctune._engine.head import HEAD_NAME, read_head
-from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records, remove_search
+from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records
 from asynctune._engine.lock import SearchLock
-from asynctune.errors import JournalCorruptError, JournalError, SearchLockedError, StorageError
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from tests.journal.written import JOURNAL, batches, execute, marks, records_of, write
 
 RECORDS = records_of(3)
@@ -458,38 +458,3 @@ sys.stdin.read()
         kept = read(directory)
         assert len(kept) >= acknowledged
         assert kept == MARKS[: len(kept)]
-
-
-# ------------------------------------------------------------------------------------------------------------- removing
-
-
-def test_removing_a_search_removes_that_and_nothing_else(directory: Path) -> None:
-    for name in ("checkpoints", "logs", "trials"):
-        (directory / name / "0").mkdir(parents=True)
-    (directory / "mine.txt").write_text("precious")
-    remove_search(directory)
-    assert sorted(path.name for path in directory.iterdir()) == [LOCK, "mine.txt"]
-    write(directory, RECORDS[:5])
-    assert read(directory) == MARKS[:5]
-
-
-def test_removing_what_is_not_there_does_nothing(tmp_path: Path) -> None:
-    remove_search(tmp_path)
-    remove_search(tmp_path / "nonesuch")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_left_of_a_search_without_its_journal_can_be_removed(directory: Path) -> None:
-    (directory / JOURNAL).unlink()
-    with pytest.raises(JournalCorruptError, match="the journal ends at record 0"):
-        read(directory)
-    remove_search(directory)
-    assert read(directory) == []
-
-
-def test_a_search_that_is_being_written_is_not_removed(directory: Path) -> None:
-    journal = DiskJournal(directory)
-    with pytest.raises(SearchLockedError):
-        remove_search(directory)
-    assert marks(journal.records()) == MARKS
-    journal.close()

@@ -146,8 +146,10 @@ class Driven:
 
     def tell(self, stimulus: Stimulus) -> list[Instruction]:
         """Tell it, and return what it answers."""
+        was_over = self.machine.over
         self.decision = decision = self.machine.handle(stimulus)
         self.machine.check()
+        assert decision.void or not was_over or isinstance(stimulus, Opened), "something was recorded behind the end"
         if decision.void:
             assert not decision.happened
         else:

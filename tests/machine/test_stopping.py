@@ -20,6 +20,7 @@ from asynctune._machine.instructions import (
     WakeAt,
 )
 from asynctune._machine.stimuli import (
+    Closed,
     Enqueued,
     ExecutorFailed,
     OracleFailed,
@@ -397,3 +398,38 @@ def test_time_does_not_go_back() -> None:
     driven.tick(3.0)
     with pytest.raises(ValueError, match=r"search time cannot go back: 2\.0 after 3\.0"):
         driven.machine.handle(Ticked(at=2.0))
+
+
+def test_nothing_is_recorded_behind_the_end() -> None:
+    driven = Driven(slots=2)
+    driven.start()
+    driven.close()
+    driven.left(0)
+    assert driven.machine.over
+    records, at = len(driven.records), driven.at
+    assert driven.grant() == [ReleaseSlot()]
+    for late in (
+        Ticked(at=at),
+        Closed(at=at),
+        StopAsked(at=at, reason="enough"),
+        PauseAsked(at=at),
+        WorkersSet(at=at, slots=3),
+        StopTrialAsked(at=at, trial=0, reason="enough"),
+        OracleFailed(at=at, message="it raised"),
+    ):
+        assert driven.tell(late) == []
+    assert driven.decision.void
+    assert len(driven.records) == records
+
+
+def test_a_proposal_that_comes_behind_the_end_is_asked_for_again() -> None:
+    driven = Driven(slots=2)
+    driven.start()
+    driven.grant()
+    asked = dict(driven.machine.asks.in_flight)
+    assert asked
+    driven.close()
+    driven.left(0)
+    driven.suggest(x=3)
+    assert driven.machine.asks.in_flight == asked
+    assert len(driven.machine.book.trials) == 1

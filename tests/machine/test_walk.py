@@ -178,6 +178,7 @@ class Walk(RuleBasedStateMachine):
         space = data.draw(st.sampled_from([{"x": Int(0, 99)}, {"x": Int(0, 99)}, {}]))
         self.luck, self.asks, self.wake, self.end = luck, dict[int, Ask](), math.inf, False
         self.requested, self.held, self.running = 0, 0, dict[KeyOfLaunch, Running]()
+        self.granted_late = 0  # slots that were asked for when it ended: they may have been on their way
         self.driven = Driven(
             lambda: FIFO() if kind is FIFO else kind(luck),
             stop=lambda: stoppers,
@@ -250,7 +251,7 @@ class Walk(RuleBasedStateMachine):
             case EndSearch():
                 assert not self.running
                 assert not self.end
-                self.end = True
+                self.end, self.requested, self.granted_late = True, 0, self.requested
 
     @property
     def machine(self) -> Machine:
@@ -294,7 +295,23 @@ class Walk(RuleBasedStateMachine):
                 self.held += 1
                 self.tell(SlotGranted(at=self.at))
 
-    @precondition(lambda self: self.asks)
+    @precondition(lambda self: self.end)
+    @rule(data=st.data())
+    def come_late(self, data: st.DataObject) -> None:
+        """What is said after the end changes nothing, and leaves nothing behind; a slot goes back."""
+        before = portrait(self.machine)
+        at, granted, ask = self.at, self.granted_late > 0, min(self.asks, default=0)
+        late: list[Stimulus] = [Ticked(at=at), Closed(at=at), PauseAsked(at=at), OracleFailed(at=at, message="it raised")]
+        late += [Suggested(at=at, ask=ask, suggestion=Suggestion.run(self.values())), *[SlotGranted(at=at)] * granted]
+        said = data.draw(st.sampled_from(late), label="late")
+        if isinstance(said, SlotGranted):
+            self.granted_late -= 1
+            self.held += 1
+        assert self.tell(said) == [ReleaseSlot()] * isinstance(said, SlotGranted)
+        assert self.driven.decision.void
+        assert portrait(self.machine) == before
+
+    @precondition(lambda self: self.asks and not self.end)
     @rule(data=st.data(), kind=st.sampled_from(["run", "run", "run", "idle", "exhausted"]))
     def suggest(self, data: st.DataObject, kind: str) -> None:
         number = data.draw(st.sampled_from(sorted(self.asks)), label="ask")
@@ -362,7 +379,7 @@ class Walk(RuleBasedStateMachine):
     def stop_trial(self, data: st.DataObject) -> None:
         trial = data.draw(st.integers(-1, 8), label="trial")
         known = self.machine.book.trials.get(trial)
-        refused = known is None or known.state.ended
+        refused = known is None or known.state.ended or self.end
         self.tell(StopTrialAsked(at=self.at, trial=trial, reason="user"))
         assert (self.driven.decision.refused is not None) == refused
 
@@ -373,9 +390,10 @@ class Walk(RuleBasedStateMachine):
         self.tell(ResumeAsked(at=self.at))
 
     def enqueue(self, data: st.DataObject) -> None:
-        inside = data.draw(st.booleans(), label="inside the space")
-        refused = not inside or self.machine.ending is not None
-        self.tell(Enqueued(at=self.at, values=self.values() if inside else {"nonesuch": 1}))
+        values: Mapping[str, Any] = data.draw(st.sampled_from([self.values(), {"nonesuch": 1}, {"a": 7}]), label="values")
+        unknown_is_wrong = values != self.values() and bool(self.machine.book.declared)
+        refused = self.machine.ending is not None or unknown_is_wrong or ("a" in values and "a" in self.machine.space)
+        self.tell(Enqueued(at=self.at, values=values))
         assert (self.driven.decision.refused is not None) == refused
 
     def resize(self, data: st.DataObject) -> None:
@@ -390,6 +408,7 @@ class Walk(RuleBasedStateMachine):
     def open_again(self, data: st.DataObject) -> None:
         """As after a crash, if it was not over: everything that ran or was granted is gone, and the asks are still there."""
         self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
+        self.granted_late = 0
         self.running.clear()
         changes = {
             "max_trials": data.draw(MAX_TRIALS),

@@ -96,7 +96,14 @@ def test_a_function_is_a_stopper(function: Callable[..., Any], told: Report, rea
 
 
 def test_a_function_without_a_signature_is_taken_at_its_word() -> None:
-    assert as_stopper(max) == FunctionStopper(max)
+    function: Any = math.hypot
+    assert as_stopper(function) == FunctionStopper(function)
+
+
+@pytest.mark.parametrize("function", [print, max, len])
+def test_a_builtin_is_no_stopper(function: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"stop= takes functions of \(trial, report\)"):
+        as_stopper(function)
 
 
 class Both:

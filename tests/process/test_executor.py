@@ -29,9 +29,9 @@ from tests.process.conftest import Attach, Search, recipe, until
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"max_workers": 0}, "max_workers takes an integer of at least 1, not 0"),
-        ({"max_workers": 2.0}, "max_workers takes an integer"),
-        ({"max_workers": True}, "max_workers takes an integer"),
+        ({"max_workers": 0}, "max_workers=.* takes an integer of at least 1 and at most 10,000, not 0"),
+        ({"max_workers": 2.0}, "max_workers=.* takes an integer"),
+        ({"max_workers": True}, "max_workers=.* takes an integer"),
         ({"isolation": "process"}, "isolation=.* takes 'trial' or 'worker', not 'process'"),
         ({"start_method": "forkserver"}, "start_method=.* takes 'fork' or 'spawn', not 'forkserver'"),
         ({"preload": "keras"}, "preload=.* takes a list of modules such as \\[\"keras\"\\], not 'keras'"),
@@ -78,9 +78,13 @@ def many_threads(trial: Any) -> dict[str, float]:
     return {**variables, "pools": len(pools), "blas": max(pools)}
 
 
-@pytest.mark.parametrize(("cpu", "threads"), [(0.5, 1), (1, 1), (2, 2), (3.9, 3)])
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("cpu", "threads"), [(0.5, 1), (1, 1), (2, min(2, CORES)), (3.9, min(3, CORES)), (9_999, CORES)])
 async def test_libraries_use_as_many_threads_as_the_trial_has_cores(attach: Attach, cpu: float, threads: int) -> None:
-    # Loaded before the fork, it has read the environment; so it must be told.
+    # Loaded before the fork, it has read the environment; so it must be told. More than the machine has would be in each
+    # other's way.
     async with LocalExecutor(1, preload=["numpy"]) as local, attach(local, many_threads) as search:
         ending = await search.start(resources=Resources(cpu=cpu))
 

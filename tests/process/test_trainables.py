@@ -188,11 +188,13 @@ def nothing() -> None: ...
         (None, "no trainable"),
         (3, "no trainable"),
         (Callable, "the class Callable is no trainable"),
-        (nothing, "exactly one argument"),
+        (nothing, "the trainable nothing takes no argument; it must take one: the trial"),
         (two, "exactly one argument, the trial; it requires trial, value"),
         ("no colon", '"package.module:name"'),
         ("a:b:c", '"package.module:name"'),
         ("os path:join", '"package.module:name"'),
+        (":x", '"package.module:name"'),
+        ("__main__:train", "the main script, which trials do not import: pass the function itself"),
     ],
 )
 async def test_no_trainable(local: LocalExecutor, tmp_path: Path, trainable: Any, text: str) -> None:

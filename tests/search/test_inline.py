@@ -127,6 +127,14 @@ async def test_what_another_search_recorded_is_refused_by_name(tmp_path: Path) -
     assert len(fresh.trials) == 2
 
 
+async def test_overwriting_leaves_nothing_running(tmp_path: Path) -> None:
+    await search(descend, storage=tmp_path)
+    before = snapshot()
+    again = await search(descend, storage=tmp_path, overwrite=True, max_trials=2)
+    assert len(again.trials) == 2
+    nothing_left(before)
+
+
 async def test_must_wants_a_search_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="auto"):
         await search(descend, storage=tmp_path, resume="must")
@@ -196,6 +204,47 @@ async def test_commands_are_obeyed_or_refused() -> None:
     assert 42 in [trial.values["x"] for trial in result.trials.values()]
 
 
+async def test_what_no_trial_has_named_yet_can_be_enqueued() -> None:
+    go_on = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        await go_on.wait()
+        x = trial.hp.Float("x", 0, 1)
+        return trial.hp.Float("y", 0, 1) + x if x == 0.25 else x
+
+    async with at.Search(train, objective=LOSS, executor=at.InlineExecutor(1), max_trials=4, seed=0) as running:
+        await running.enqueue({"x": 0.25, "y": 0.5})
+        await running.enqueue({"x": 0.125, "z": "nobody asks for it"})
+        await running.enqueue({"x": 7})
+        go_on.set()
+        result = await running.result()
+    found = [(trial.values, trial.score) for trial in result.trials.values()]
+    assert ({"x": 0.25, "y": 0.5}, 0.75) in found
+    assert ({"x": 0.125}, 0.125) in found
+    (failed,) = [trial for trial in result.trials.values() if trial.state is at.State.FAILED]
+    assert failed.failure is not None
+    assert failed.failure.message.endswith("parameter 'x': Float(0.0 to 1.0) takes one of its values, not 7")
+
+
+async def test_what_was_enqueued_before_it_was_known_is_there_when_it_is_resumed(tmp_path: Path) -> None:
+    started = asyncio.Event()
+
+    async def waits(trial: at.AsyncTrial) -> float:
+        started.set()
+        await asyncio.Event().wait()
+        return 1.0
+
+    async def train(trial: at.AsyncTrial) -> float:
+        return trial.hp.Float("x", 0, 1)
+
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 3, "storage": tmp_path, "limits": at.Limits(grace=0)}
+    async with at.Search(waits, executor=at.InlineExecutor(1), **options) as running:
+        await started.wait()
+        await running.enqueue({"x": 0.25})
+    result = await at.search(train, executor=at.InlineExecutor(1), **options)
+    assert {"x": 0.25} in [trial.values for trial in result.trials.values()]
+
+
 async def test_pause_starts_nothing_new_until_resume() -> None:
     gate = asyncio.Event()
 
@@ -243,6 +292,32 @@ async def test_two_searches_share_one_executor() -> None:
         results = await asyncio.gather(*(search(descend, executor=executor, seed=seed) for seed in range(3)))
         assert executor.pool.busy == 0
     assert [len(result.trials) for result in results] == [6, 6, 6]
+
+
+async def test_a_second_search_gets_its_first_slot_when_as_many_trials_have_ended_as_there_are_slots() -> None:
+    go_on, started = asyncio.Semaphore(0), asyncio.Queue[str]()
+
+    def trainable(name: str) -> Any:
+        async def train(trial: at.AsyncTrial) -> float:
+            started.put_nowait(name)
+            await go_on.acquire()
+            return 1.0
+
+        return train
+
+    async with at.InlineExecutor(2) as executor, asyncio.TaskGroup() as tasks:
+        tasks.create_task(search(trainable("first"), executor=executor, max_trials=8))
+        order = [await started.get(), await started.get()]
+        tasks.create_task(search(trainable("second"), executor=executor, max_trials=4))
+        while len(executor.pool._waiting) < 4:
+            await asyncio.sleep(0)
+        for _ in range(6):
+            go_on.release()
+            order.append(await started.get())
+        for _ in range(6):
+            go_on.release()
+    assert order[:4] == ["first"] * 4
+    assert order[4:] == ["second", "second", "first", "first"]
 
 
 async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> None:
@@ -293,9 +368,12 @@ GOOD: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "executor": at.Inlin
         ({"data": [1]}, ConfigurationError, "data="),
         ({"storage": 3}, ConfigurationError, "storage="),
         ({"storage": __file__}, ConfigurationError, "is a file"),
+        ({"storage": "a\0b"}, ConfigurationError, "storage= takes a directory"),
         ({"resume": "yes"}, ConfigurationError, "resume="),
         ({"resume": "must"}, ConfigurationError, "storage="),
         ({"overwrite": "no"}, ConfigurationError, "overwrite="),
+        ({"overwrite": True}, ConfigurationError, "overwrite=True needs storage="),
+        ({"stop": print}, ConfigurationError, r"functions of \(trial, report\), and <built-in function print> is none"),
         ({"seed": -1}, ConfigurationError, "seed="),
         ({"seed": "x"}, ConfigurationError, "seed="),
         ({"limits": at.Limits(trial_time=3)}, CapabilityError, "LocalExecutor"),
@@ -310,16 +388,26 @@ async def test_a_wrong_argument_is_refused_before_anything_starts(changed: dict[
 
 
 async def test_a_wrong_name_is_told_what_was_meant() -> None:
-    with pytest.raises(TypeError, match="did you mean 'max_trials'"):
+    with pytest.raises(TypeError, match=r"search\(\) has no argument 'max_trial': did you mean 'max_trials'"):
         await at.search(descend, objective=LOSS, max_trial=3)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="objective"):
+    with pytest.raises(TypeError, match=r"Search\(\) has no argument 'maxtrials': did you mean 'max_trials'"):
+        at.Search(descend, objective=LOSS, maxtrials=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"executor=LocalExecutor\(max_workers=4\)"):
+        at.Search(descend, objective=LOSS, max_workers=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"search\(\) needs objective="):
         await at.search(descend, max_trials=3)
+    with pytest.raises(TypeError, match=r"Search\(\) needs objective="):
+        at.Search(descend, max_trials=3)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize("trainable", [3, None, [descend]])
-async def test_a_trainable_that_is_none_is_refused(trainable: Any) -> None:
-    with pytest.raises(ConfigurationError, match="trainable"):
-        await at.search(trainable, **GOOD)
+def no_argument() -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("trainable", [3, None, [descend], "x", ":x", "__main__:train", no_argument, at.Objective])
+async def test_a_trainable_that_is_none_is_refused_when_the_search_is_made(trainable: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"trainable|the main script"):
+        at.Search(trainable, **GOOD)
 
 
 async def test_a_blocking_function_is_refused_by_the_inline_executor() -> None:
@@ -378,3 +466,39 @@ async def test_one_that_could_not_be_opened_is_over(tmp_path: Path) -> None:
     with pytest.raises(ResumeError):
         await refused.__aenter__()
     assert refused.over
+
+
+@pytest.mark.parametrize("count", ["x", -1, 2.0, True])
+async def test_how_many_of_the_best_are_wanted_is_checked(count: Any) -> None:
+    result = await search(descend)
+    with pytest.raises(ConfigurationError, match=r"best_trials\(count=\.\.\.\) takes an integer of at least 0, or None"):
+        result.best_trials(count)
+    assert [len(result.best_trials(n)) for n in (0, 2, 99, None)] == [0, 2, 6, 6]
+
+
+async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    await search(descend, storage="~/runs", max_trials=1)
+    assert (tmp_path / "runs" / "journal.sqlite").exists()
+
+
+@pytest.mark.parametrize("kind", [at.InlineExecutor, at.LocalExecutor])
+@pytest.mark.parametrize("count", [0, -1, 1.5, True, "4"])
+def test_a_number_of_workers_that_cannot_be_names_the_executor(kind: Any, count: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\(max_workers=\.\.\.\) takes an integer of at least 1"):
+        kind(count)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: at.LocalExecutor(10**9), r"LocalExecutor\(max_workers=\.\.\.\) takes .* at most 10,000, not 1000000000"),
+        (lambda: at.LocalExecutor(preload=None), r"LocalExecutor\(preload=\.\.\.\) takes a list of modules"),  # type: ignore[arg-type]
+        (lambda: at.LocalExecutor(preload=7), r"LocalExecutor\(preload=\.\.\.\) takes a list of modules"),  # type: ignore[arg-type]
+        (lambda: at.Resources(cpu=1e9), r"Resources\(cpu=\.\.\.\) takes a number above 0 and at most 10,000, not 10+"),
+        (lambda: at.Resources(cpu=float("nan")), r"Resources\(cpu=\.\.\.\) takes a number above 0"),
+    ],
+)
+def test_more_than_any_machine_has_is_refused(make: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        make()

@@ -6,16 +6,19 @@ import asyncio
 import ctypes
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 import asynctune as at
-from asynctune.errors import CapabilityError, SearchLockedError, TrainableError
+from asynctune._engine.lock import SearchLock
+from asynctune.errors import CapabilityError, SearchLockedError, StorageError, TrainableError
 from asynctune.events import Reported
 from asynctune.records import FailureKind
 from tests.leftovers import nothing_left, snapshot
@@ -277,3 +280,30 @@ async def test_set_max_workers_lets_more_run() -> None:
                 break
         await running.stop()
     assert running_now == 3
+
+
+@pytest.mark.parametrize("kind", ["database", "text", "locked"])
+async def test_a_directory_that_is_refused_is_not_written_to(tmp_path: Path, kind: str) -> None:
+    journal = tmp_path / "journal.sqlite"
+    if kind == "database":
+        with closing(sqlite3.connect(journal)) as database:
+            database.execute("create table precious (x)")
+    elif kind == "text":
+        journal.write_text("precious")
+    held = SearchLock(tmp_path) if kind == "locked" else None
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(StorageError, match=r"[Uu]se another directory"):
+        await at.search(square, objective=LOSS, max_trials=1, storage=tmp_path, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == before
+    if held is not None:
+        held.release()
+
+
+async def test_overwriting_leaves_what_the_user_put_there(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "storage": tmp_path, "executor": at.LocalExecutor(1)}
+    for mine in ("logs/mine.log", "trials/mine"):
+        (tmp_path / mine).parent.mkdir()
+        (tmp_path / mine).write_text("precious")
+    await at.search(square, **options)
+    await at.search(square, **{**options, "executor": at.LocalExecutor(1), "overwrite": True})
+    assert (tmp_path / "logs" / "mine.log").read_text() == (tmp_path / "trials" / "mine").read_text() == "precious"

@@ -11,6 +11,15 @@ from asynctune.space import Boolean, Choice, Domain, Fixed
 from tests.space.strategies import exactly
 
 
+def test_a_long_list_of_choices_is_looked_through_once() -> None:
+    # Quadratic, it would take half an hour.
+    domain = Choice([*range(300_000), True, 1.0, "1"])
+    assert domain.size == 300_003
+    assert not domain.contains(np.array([1, 2]))
+    with pytest.raises(SpaceError, match="299999 is repeated"):
+        Choice([*range(300_000), 299_999])
+
+
 @pytest.mark.parametrize(
     ("domain", "unit", "value"),
     [

@@ -45,7 +45,7 @@ MESSAGES: dict[type, st.SearchStrategy[Any]] = {
             "space": parameters,
             "fill": st.builds(Fill, st.sampled_from(FillRule), counts),
             "seed": counts,
-            "resources": st.builds(Resources, cpu=positive, gpu=st.floats(0, 8)),
+            "resources": st.builds(Resources, cpu=st.floats(0, 10_000, exclude_min=True), gpu=st.floats(0, 8)),
             "restore": st.none() | keys,
             "step": counts,
         },

@@ -214,3 +214,13 @@ def test_the_noise_of_arithmetic_is_taken_for_the_step() -> None:
 )
 def test_describe(domain: Int | Float, text: str) -> None:
     assert domain.describe() == text
+
+
+@pytest.mark.parametrize("end", [10**30, 2**53 + 1, 10**300])
+def test_a_whole_number_of_any_size_is_an_end_of_a_range(end: int) -> None:
+    domain = Float(1, end, default=end)
+    assert domain == Float(1.0, float(end), default=float(end))
+    assert domain.coerce(domain.max_value) == float(end)
+    assert not domain.contains(2**53 + 1)  # a value is what it is, and that is no float
+    with pytest.raises(SpaceError, match="one of its values"):
+        domain.coerce(2**53 + 1)

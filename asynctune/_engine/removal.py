@@ -1,0 +1,111 @@
+"""Removing a search from its directory: what a search makes goes, by its names; whatever else lies there stays."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from asynctune._engine.head import HEAD_NAME, read_head
+from asynctune._engine.lock import SearchLock, holder
+from asynctune.checkpoints import DirectoryStore
+from asynctune.errors import SearchLockedError, StorageError
+
+__all__ = ["JOURNAL_NAME", "check_ours", "check_removable", "remove_search"]
+
+JOURNAL_NAME = "journal.sqlite"
+_TABLES = {"meta", "records"}
+_LOG = re.compile(r"zygote\.log|\d+-\d+\.log")
+_TRIAL = re.compile(r"0|[1-9]\d*")
+
+
+def check_ours(directory: Path) -> None:
+    """Whether a file named as a journal is, where there is one, a journal. Nothing is written.
+
+    It is if it has our tables, or is a database with none; if it is past reading, it is ours when it begins as SQLite's files
+    do, or when there is a head mark beside it.
+
+    Raises:
+        StorageError: it is somebody else's.
+    """
+    path = directory / JOURNAL_NAME
+    if not path.exists():
+        return
+    what = "file"
+    try:
+        tables = _tables(path)
+        if not tables or tables >= _TABLES:
+            return
+        what = "database"
+    except sqlite3.DatabaseError as error:
+        # The file itself is not opened here: closing it would drop the locks that a search in this process may have on it.
+        if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+            return
+    if read_head(directory) is None:
+        kept = "it is neither written to nor removed. Use another directory, or move it away"
+        raise StorageError(f"{path} is somebody else's {what}, and no journal of a search: {kept}")
+
+
+def _tables(path: Path) -> set[str]:
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    if not any(path.with_name(f"{path.name}-{it}").exists() for it in ("wal", "journal")):
+        # Nobody seems to write it: then it can be read without a trace. If somebody did after all, it is read once more.
+        with suppress(sqlite3.DatabaseError):
+            return _tables_by(f"{uri}&immutable=1")
+    return _tables_by(uri)
+
+
+def _tables_by(uri: str) -> set[str]:
+    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as database:
+        return {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
+
+
+def check_removable(directory: Path) -> None:
+    """Whether `remove_search` would be refused. Nothing is written.
+
+    Raises:
+        StorageError: the journal is somebody else's.
+        SearchLockedError: somebody is writing the search.
+    """
+    check_ours(directory)
+    if (who := holder(directory)) is not None:
+        raise SearchLockedError(f"{directory} is being written by {who}. End that search, or use another directory.")
+
+
+def remove_search(directory: Path) -> None:
+    """Remove the search in `directory`, and nothing else that is there.
+
+    Raises:
+        StorageError: the journal is somebody else's.
+        SearchLockedError: somebody is writing it.
+    """
+    if not any((directory / name).exists() for name in (JOURNAL_NAME, HEAD_NAME)):
+        return
+    check_ours(directory)
+    lock = SearchLock(directory)
+    try:
+        # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened. The head
+        # mark last: with it, what was not removed to the end is never taken for a search that has lost nothing.
+        for name in (JOURNAL_NAME, f"{JOURNAL_NAME}-wal", f"{JOURNAL_NAME}-shm"):
+            (directory / name).unlink(missing_ok=True)
+        with suppress(StorageError):
+            DirectoryStore(directory / "checkpoints").sweep(())
+        for log in _named(directory / "logs", _LOG):
+            if not log.is_dir():
+                log.unlink(missing_ok=True)
+        for trial in _named(directory / "trials", _TRIAL):
+            shutil.rmtree(trial, ignore_errors=True)
+        for name in ("checkpoints", "logs", "trials"):
+            with suppress(OSError):
+                (directory / name).rmdir()  # it stays if anything is in it
+        (directory / HEAD_NAME).unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from [entry for entry in folder.iterdir() if pattern.fullmatch(entry.name)]
