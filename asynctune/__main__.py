@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from asynctune._engine.journal import read_records
@@ -15,19 +18,41 @@ from asynctune._engine.lock import holder
 from asynctune._engine.record import event_of
 from asynctune._engine.retelling import Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
-from asynctune.observers.console import clock, shown_values, table
+from asynctune.observers.console import clock, columns_of, lasted, shown_values, table
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["main"]
 
 _BLOCK = 1024  # records that are read at once
 _PAUSE = 0.2  # seconds between two looks at a journal that another process writes
+_DIGITS = 18  # of a number that SQLite has
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    given = _parser().parse_args(arguments)
-    return _written(_lines(given))
+    try:
+        return _run(arguments)
+    except AsynctuneError as error:
+        said = str(error)
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except KeyboardInterrupt:
+        return 130
+    _remark(said)
+    return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    code = 0
+    try:
+        for line in _lines(_parser().parse_args(arguments)):
+            _print(line)
+    except SystemExit as end:  # a mistake, --help, --version, and whoever read has seen enough: all is said
+        code = end.code if isinstance(end.code, int) else 0
+    if sys.stdout is not None:
+        with _output():
+            sys.stdout.flush()
+    return code
 
 
 def _lines(given: argparse.Namespace) -> Iterator[str]:
@@ -41,38 +66,53 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches.")
+    parser.add_argument("--version", action="version", version=f"asynctune {version('asynctune')}")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print the table of a search, also of one that is running")
     show.add_argument("--trial", type=int, metavar="N", help="print all that is known of one trial")
     events = commands.add_parser("events", help="print the events of a search, a line of JSON each")
     events.add_argument("--follow", action="store_true", help="go on until the search ends")
-    events.add_argument("--from", type=_positive, default=1, metavar="N", dest="first", help="begin with event number N")
+    events.add_argument("--from", type=_number, default=1, metavar="N", dest="first", help="begin with event number N")
     for command in (show, events):
         command.add_argument("directory", type=Path, help="the storage= of the search")
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("events are numbered from 1")
-    return number
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise argparse.ArgumentTypeError(f"takes the number of an event (the first is number 1), not {text!r}")
+    return int(text)
 
 
-def _written(lines: Iterator[str]) -> int:
-    """Write them as they come; returns the exit code."""
+def _print(line: str) -> None:
+    with _output():
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
+        sys.stdout.write(f"{line}\n".encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
+        sys.stdout.flush()
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """What standard output does not take is dropped: or the interpreter tries to flush it once more, and complains."""
     try:
-        for line in lines:
-            sys.stdout.write(f"{line}\n".encode(sys.stdout.encoding, "replace").decode(sys.stdout.encoding))
-            sys.stdout.flush()
-    except AsynctuneError as error:
-        sys.stderr.write(f"asynctune: {error}\n")
-        return 1
+        yield
     except BrokenPipeError:  # `| head`: enough was seen
-        sys.stdout = None  # or the interpreter tries to flush it once more
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        sys.stdout = None
+        raise SystemExit(0) from None
+    except (OSError, ValueError) as error:
+        sys.stdout = None
+        raise AsynctuneError(f"standard output cannot be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _remark(text: str) -> None:
+    """Say something that is no part of the output."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(f"asynctune: {text}\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = None
 
 
 # ---------------------------------------------------------------------------------------------------------------- show
@@ -87,7 +127,8 @@ def _show(directory: Path) -> str:
     counts = Counter(trial.state.value.lower() for trial in said.trials)
     listed = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
     head = f"{directory}: {len(said.trials)} trials ({listed}), {_status(said, held)}"
-    return f"{head}\n{table(said.trials, said.settings.objective, live=held is not None)}"
+    rows = table(said.trials, said.settings.objective, live=held is not None, width=columns_of(sys.stdout))
+    return f"{head}\n{rows}"
 
 
 def _status(said: Retold, held: str | None) -> str:
@@ -111,14 +152,14 @@ def _described(trial: TrialView, directory: Path, *, live: bool) -> Iterator[str
     state = "interrupted" if trial.state is State.RUNNING and not live else trial.state.value.lower()
     yield f"trial {trial.id}: {state}" + (f", score {trial.score:.6g}" if trial.score is not None else "")
     times = (("created", trial.created), ("started", trial.started), ("ended", trial.ended))
-    yield ", ".join(f"{name} {clock(at)}" for name, at in times if at is not None)
+    yield ", ".join(f"{name} {_span(at)}" for name, at in times if at is not None) + " into the search"
     yield f"attempt {trial.attempt}, launch {trial.launches}, step {trial.step}"
     for name, reason in (("stopped", trial.stop_reason), ("waits", trial.hold)):
         if reason is not None:
             yield f"{name}: {reason}"
     yield "values:" if trial.values else "values: none"
     yield from (f"  {name} = {json.dumps(value)}" for name, value in trial.values.items())
-    yield "reports:" if trial.reports else "reports: none"
+    yield "reports (at h:m:s into the search):" if trial.reports else "reports: none"
     yield from (f"  {clock(report.at)}  step {report.step}: {shown_values(report.metrics)}" for report in trial.reports)
     if trial.metrics is not None:
         yield f"returned: {shown_values(trial.metrics)}"
@@ -130,11 +171,15 @@ def _described(trial: TrialView, directory: Path, *, live: bool) -> Iterator[str
     yield from (f"log: {path}" for path in logs)
 
 
+def _span(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else lasted(seconds)
+
+
 # -------------------------------------------------------------------------------------------------------------- events
 
 
 def _events(directory: Path, first: int, *, follow: bool) -> Iterator[str]:
-    after = first - 1
+    after = first = max(0, first - 1)
     while True:
         # Asked before reading: when nobody writes, what is read then is all there is.
         held = holder(directory) if follow else None
@@ -143,9 +188,19 @@ def _events(directory: Path, first: int, *, follow: bool) -> Iterator[str]:
             yield json.dumps(event_of(record).to_dict())
             after = record.seq
         if not records and held is None:
-            return
+            break
         if not records:
             time.sleep(_PAUSE)
+    if after == first:
+        _remark(_nothing_behind(directory))
+
+
+def _nothing_behind(directory: Path) -> str:
+    records = read_records(directory)
+    if not records:
+        return f"{directory}: nothing is recorded yet"
+    ended = retold(records).ended is not None
+    return f"there is nothing to print: {'the search ended at' if ended else 'the newest is'} event {records[-1].seq}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -78,6 +77,7 @@ class Life:
         self._actor: OracleActor | None = None
         self._attachment: Attachment | None = None
         self._audience: Audience | None = None
+        self._clock: SearchClock | None = None
         self._leaving = 0
         self._ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live(), name="asynctune-search")
@@ -157,9 +157,11 @@ class Life:
 
     async def _open(self) -> None:
         if self._request.overwrite and self._request.storage is not None:
-            # What is there is removed once what takes its place is known to load; but loading it writes there, too.
+            # What is there is removed once what takes its place is known to load, and who watches it to have no objection. But
+            # both write there, too.
             with ThreadPoolExecutor(1) as apart:
                 await asyncio.get_running_loop().run_in_executor(apart, check_removable, self._request.storage)
+            await self._gather(None)
             await self._attach()
         self._decider = Decider(self._opening)
         opened = await asyncio.shield(self._decider.opened)
@@ -168,7 +170,9 @@ class Life:
         if recorded is not None and recorded.scheduler == settings.scheduler:
             self._diverged(opened.machine.consult.divergences)
         self.publication.start(opened.folded.seq, [opened.machine.book.view(t) for t in opened.machine.book.trials.values()])
-        clock = SearchClock(opened.folded.at)
+        clock = self._clock = SearchClock(opened.folded.at)
+        if self._audience is None:
+            await self._gather(None if recorded is None else opened.machine.space)
         grace = self._request.limits.grace
         coroutine = self._ear.coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish, grace)
         if recorded is None:
@@ -181,7 +185,7 @@ class Life:
             objective=settings.objective,
             seed=settings.seed,
         )
-        self._audience = self._gathered(clock, None if recorded is None else opened.machine.space)
+        assert self._audience is not None  # noqa: S101
         self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
         await coroutine.open(opening)
@@ -199,18 +203,23 @@ class Life:
         self._coroutine = coroutine
         settled(self._ready)(None)
 
-    def _gathered(self, clock: SearchClock, found: Space | None) -> Audience:
-        watched = partial(
-            Watched,
-            objective=self._request.objective,
-            space=self._request.space if found is None else found,
-            directory=self.directory,
-            max_trials=self._request.max_trials,
-            trials=Trials(self.publication.trials),
-            resumed=found is not None,
-        )
-        pool, told = self._executor.pool, self._request.observers
-        return Audience(told, self.publication, lambda: watched(workers=pool.size, now=clock.now()))
+    async def _gather(self, found: Space | None) -> None:
+        """Let the observers in, and have each say whether it can do its work. They may block, so they are asked in threads."""
+
+        def watched() -> Watched:
+            return Watched(
+                objective=self._request.objective,
+                space=self._request.space if found is None else found,
+                directory=self.directory,
+                max_trials=self._request.max_trials,
+                workers=self._executor.pool.size,
+                trials=Trials(self.publication.trials),
+                now=0.0 if self._clock is None else self._clock.now(),
+                resumed=found is not None,
+            )
+
+        self._audience = Audience(self._request.observers, self.publication, watched)
+        await self._audience.check()
 
     async def _attach(self) -> None:
         if self._attachment is not None:

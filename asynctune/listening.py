@@ -16,7 +16,7 @@ from functools import partial
 from asynctune._engine.futures import settled
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record, event_of
-from asynctune.errors import StorageError
+from asynctune.errors import ConfigurationError, StorageError
 from asynctune.observers.base import Observer, Watched
 
 __all__ = ["DEADLINE", "Audience"]
@@ -43,8 +43,22 @@ class Audience:
         self._deadline: float | None = None
         self._hurried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    async def check(self) -> None:
+        """Ask each whether it can do its work.
+
+        Raises:
+            ConfigurationError: one of them cannot.
+        """
+        for feed in self._feeds:
+            feed.open()
+        if asked := [feed.checked for feed in self._feeds]:
+            await asyncio.wait(asked)
+        for answer in asked:
+            if (refusal := answer.result()) is not None:
+                raise refusal
+
     def start(self) -> None:
-        """Feed them from here on."""
+        """Feed them, once they were checked, from here on."""
         for feed in self._feeds:
             feed.start()
             self._publication.subscribe(feed.wake)
@@ -62,7 +76,7 @@ class Audience:
             self._deadline = loop.time() + DEADLINE
         for feed in self._feeds:
             feed.finish()
-        while waiting := [feed.ended for feed in self._feeds if feed.started and not feed.ended.done()]:
+        while waiting := [feed.ended for feed in self._feeds if feed.opened and not feed.ended.done()]:
             left = self._deadline - loop.time()
             if left <= 0:
                 break
@@ -79,54 +93,84 @@ class _Feed:
     def __init__(self, observer: Observer, publication: Publication, watched: Callable[[], Watched]) -> None:
         self._observer, self._publication, self._watched = observer, publication, watched
         self._name = type(observer).__name__
-        self._after = publication.seq
+        self._after = 0
         self._failures = 0
         self._reported = False
-        self._news, self._finishing = threading.Event(), threading.Event()
+        self._started = False
+        self._news, self._finishing, self._decided = threading.Event(), threading.Event(), threading.Event()
         self._loop = asyncio.get_running_loop()
+        self.checked: asyncio.Future[ConfigurationError | None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.started = False
+        self.opened = False
         # In the context of whoever made the search: by it a notebook knows the cell to which an output belongs.
         name, run = f"asynctune-observer-{self._name}", partial(contextvars.copy_context().run, self._run)
         self._thread = threading.Thread(target=run, name=name, daemon=True)
 
     # ------------------------------------------------------------------------------------------------- on the loop
 
+    def open(self) -> None:
+        """Ask it whether it can."""
+        self._thread.start()
+        self.opened = True
+
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
-        self.started = True
+        self._after, self._started = self._publication.seq, True
+        self._decided.set()
 
     def wake(self) -> None:
         """There is something to read."""
         self._news.set()
 
     def finish(self) -> None:
-        """Nothing more will be published."""
+        """Nothing more will be published, and if it has not begun, it will not."""
         self._finishing.set()
         self._news.set()
+        self._decided.set()
 
     def leave(self) -> None:
         """The last word: what has ended is joined, what has not is left alone."""
         if self.ended.done():
             self._thread.join()
-        elif self.started:
+        elif self.opened:
             _logger.warning("observer %s has not come to its end; it is left behind", self._name)
 
     # ------------------------------------------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
         try:
-            try:
-                if self._tried(self._begin):
-                    self._feed()
-            finally:
-                self._tried(lambda: self._observer.on_end(self._watched()))
+            self._say(partial(settled(self.checked), self._refusal()))
+            self._decided.wait()
+            if self._started:
+                self._live()
         finally:
+            self._say(partial(settled(self.ended), None))
+
+    def _say(self, say: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(say)
+        except RuntimeError:
+            _logger.debug("the loop was closed before observer %s had ended", self._name)
+
+    def _refusal(self) -> ConfigurationError | None:
+        refusals = list[ConfigurationError]()
+
+        def check() -> None:
             try:
-                self._loop.call_soon_threadsafe(settled(self.ended), None)
-            except RuntimeError:
-                _logger.debug("the loop was closed before observer %s had ended", self._name)
+                self._observer.check(self._watched())
+            except ConfigurationError as error:
+                refusals.append(error)
+
+        self._tried(check)
+        return refusals[0] if refusals else None
+
+    def _live(self) -> None:
+        self._failures = 0
+        try:
+            if self._tried(self._begin):
+                self._feed()
+        finally:
+            self._tried(lambda: self._observer.on_end(self._watched()))
 
     def _begin(self) -> None:
         first = self._observer.on_start(self._watched())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from asynctune.stoppers import SearchStopper, Stopper, as_stopper
 __all__ = ["Request", "fingerprint", "new_seed"]
 
 _RESUMES = ("auto", "must", "never", "adopt")
+_NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 
 
 @frozen(kw_only=True)
@@ -205,6 +207,11 @@ def _observers(given: Any, display: Any) -> tuple[Observer, ...]:
             raise ConfigurationError(f"observers= takes objects, not the class {each.__name__}: write {each.__name__}(...)")
         if not isinstance(each, Observer):
             raise ConfigurationError(f"observers= takes objects of subclasses of asynctune.Observer, not {each!r}")
+        for name in ("check", "on_start", "on_events", "on_end"):
+            if any(waits(getattr(each, name)) for waits in _NOT_PLAIN):
+                message = f"{type(each).__name__}.{name}() is `async def`, or has a `yield`, and would never be run"
+                hint = "an observer's methods are plain functions: they are called in a thread of its own, and may block there"
+                raise ConfigurationError(f"{message}; {hint}")
     if len({id(each) for each in given}) < len(given):
         raise ConfigurationError("observers= names the same object twice: make one for each place")
     # A display is fetched only when there is something to show: it brings what draws it.

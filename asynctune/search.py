@@ -91,7 +91,8 @@ class Search:
             "adopt" goes on with another oracle or scheduler than the recorded one.
         overwrite: remove the search that is there, and none of your own files beside it, and start a new one.
         seed: of everything that is drawn; None draws one, once.
-        observers: told of everything that happens, each in a thread of its own; see `Observer`. They are not copied.
+        observers: told of everything that happens, each in a thread of its own; see `Observer`. They are not copied. One that
+            cannot do its work (its file is somebody else's) raises ConfigurationError when the search is entered.
         display: show what goes on, as `observers=[Display()]` does. None is False here, and True in `run()`.
 
     Raises:

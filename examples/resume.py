@@ -1,7 +1,8 @@
 """A search that is killed with `kill -9`, and goes on where it was.
 
 The program starts itself once more, as the victim. When that has trial 3 half done, it is killed, and the same search is
-opened again: what was completed is not run again, and what was interrupted goes on from its newest checkpoint.
+opened again: what was completed is not run again, and what was interrupted goes on from its newest checkpoint. Each time that
+you run it, the victim begins anew.
 """
 
 import asyncio
@@ -29,10 +30,11 @@ def train(trial: at.Trial) -> None:
         trial.report(step=step, loss=loss)
 
 
-async def search() -> None:
+async def search(*, anew: bool) -> None:
     """Open the search, and tell its story from its first event on, to its end."""
     loss, executor = at.Objective("loss", "min"), at.LocalExecutor(2)
-    async with at.Search(train, objective=loss, max_trials=8, storage=STORAGE, executor=executor, seed=0) as running:
+    opened = at.Search(train, objective=loss, max_trials=8, storage=STORAGE, overwrite=anew, executor=executor, seed=0)
+    async with opened as running:
         async for event in running.events():
             for happened in event.happened:
                 if isinstance(happened, SearchOpened):
@@ -56,7 +58,8 @@ def kill_one() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["victim"]:
+    is_victim = sys.argv[1:] == ["victim"]
+    if not is_victim:
         kill_one()
         print("killed; the story of the search, when it is opened again:")
-    asyncio.run(search())
+    asyncio.run(search(anew=is_victim))

@@ -4,15 +4,15 @@
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import server_sent
 import uvicorn
 from quickstart import train
 from starlette import applications, requests
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import asynctune as at
@@ -31,9 +31,14 @@ def application(trainable: object, executor: at.LocalExecutor) -> applications.S
         await asyncio.wait([task])
 
     async def start(request: requests.Request) -> Response:
-        name, trials = request.path_params["name"], int(request.query_params.get("max_trials", 20))
-        if not name.isidentifier() or (name in searches and not searches[name][1].done()):
-            raise ValueError(f"{name!r} is no identifier, or runs already")
+        name, asked = request.path_params["name"], request.query_params.get("max_trials", "20")
+        if not name.isidentifier():
+            raise ValueError(f"a search is named by letters, digits and underscores, not {name!r}")
+        if not asked.isdecimal():
+            raise ValueError(f"max_trials takes a whole number, not {asked!r}")
+        if name in searches and not searches[name][1].done():
+            raise at.errors.SearchError(f"{name!r} is running already: follow it, or DELETE it first")
+        trials = int(asked)
         search = at.Search(trainable, objective="val_accuracy", max_trials=trials, executor=executor, storage=f"runs/{name}")
         searches[name] = search, asyncio.create_task(hold(search))
         return Response(status_code=202)
@@ -45,15 +50,8 @@ def application(trainable: object, executor: at.LocalExecutor) -> applications.S
         await leave(searches[request.path_params["name"]][1])
         return Response(status_code=204)
 
-    async def lines(search: at.Search, task: asyncio.Task[at.Result], seen: int) -> AsyncIterator[str]:
-        async for event in search.events(seen + 1):
-            yield f"id: {event.seq}\ndata: {json.dumps(event.to_dict())}\n\n"
-        await asyncio.wait([task])
-        yield "event: end\ndata: {}\n\n"  # or a browser would take it for a lost connection, and ask again
-
     async def follow(request: requests.Request) -> Response:
-        held, seen = searches[request.path_params["name"]], int(request.headers.get("last-event-id", 0))
-        return StreamingResponse(lines(*held, seen), media_type="text/event-stream")
+        return await server_sent.follow(request, *searches[request.path_params["name"]])
 
     async def result(request: requests.Request) -> Response:
         if not (search := searches[request.path_params["name"]][0]).over:
@@ -61,7 +59,9 @@ def application(trainable: object, executor: at.LocalExecutor) -> applications.S
         return JSONResponse((await search.result()).to_dicts())
 
     async def refuse(_: requests.Request, e: Exception) -> Response:
-        return JSONResponse({"error": str(e)}, 404 if isinstance(e, KeyError) else 400 if isinstance(e, ValueError) else 409)
+        if isinstance(e, KeyError):
+            return JSONResponse({"error": f"there is no search {e}: POST to where it would be starts it"}, 404)
+        return JSONResponse({"error": str(e)}, 400 if isinstance(e, ValueError) else 409)
 
     @asynccontextmanager
     async def lifespan(_: applications.Starlette) -> AsyncIterator[None]:

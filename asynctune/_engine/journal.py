@@ -6,10 +6,12 @@ writing connection, used by one thread); `MemoryJournal` in a list, for `storage
 
 from __future__ import annotations
 
+import errno
 import itertools
 import logging
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -17,8 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from asynctune._engine import tables
-from asynctune._engine.head import HeadMark, read_head
-from asynctune._engine.lock import SearchLock
+from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.lock import SearchLock, holder
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
 from asynctune._engine.removal import JOURNAL_NAME, check_ours
 from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
@@ -267,25 +269,70 @@ def _unpacked(directory: Path, seq: int, payload: bytes) -> Record:
 def read_records(directory: Path, after: int = 0, limit: int | None = None) -> list[Record]:
     """Up to `limit` records behind number `after`, through a connection of its own that can only read.
 
-    Whoever writes the search is not disturbed, and need not be there.
+    Whoever writes the search is not disturbed, and need not be there. Of a search that nobody writes, nothing is left behind.
 
     Raises:
-        StorageError: there is no search in `directory`.
+        StorageError: there is no search in `directory`, or it cannot be read.
         JournalCorruptError: a record was changed or is missing.
     """
     path = directory / _NAME
-    if not path.is_file():
-        raise StorageError(f"there is no search in {directory}")
-    with _understood(path), closing(_to_read(path)) as database:
+    try:
+        found = _stat(path)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            raise StorageError(f"there is no search in {directory}")
+        if not os.access(path, os.R_OK):
+            raise StorageError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
+        records = _read_at_rest(path, after, limit)
+        return records if records is not None else _read(path, after, limit, at_rest=_is_sealed(path))
+    except OSError as error:
+        raise StorageError(f"{directory} cannot be read: {error.strerror or error}") from error
+
+
+def _read(path: Path, after: int, limit: int | None, *, at_rest: bool) -> list[Record]:
+    # A reader shares memory with the writer through a file beside the database, which it makes, and leaves, if it is not there.
+    # To one that is said to be at rest it looks as if nobody would ever write.
+    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
+    connected = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
+    with _understood(path), closing(connected) as database:
         _version(database, path)
-        verified = _verified(database, directory, after)
-        return [_unpacked(directory, seq, payload) for seq, payload, _ in itertools.islice(verified, limit)]
+        verified = _verified(database, path.parent, after)
+        return [_unpacked(path.parent, seq, payload) for seq, payload, _ in itertools.islice(verified, limit)]
 
 
-def _to_read(path: Path) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    if not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-shm").exists():
-        # A reader shares memory with the writer through a file beside the database. It is not there, so nobody writes, and it
-        # cannot be made.
-        uri += "&immutable=1"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
+def _read_at_rest(path: Path, after: int, limit: int | None) -> list[Record] | None:
+    """The records of a journal that nobody wrote while it was read; None if somebody did, or nobody can say."""
+    before = _at_rest(path)
+    if before is None:
+        return None
+    try:
+        records = _read(path, after, limit, at_rest=True)
+    except (JournalError, sqlite3.Error):
+        if _at_rest(path) == before:
+            raise
+        return None  # it was read while a writer was at it
+    return records if _at_rest(path) == before else None
+
+
+def _at_rest(path: Path) -> object:
+    """What would be another if somebody wrote the journal from now on; None if somebody may be writing it already.
+
+    A writer holds the lock, has a file for what it has not moved into the database yet, and takes that away when it ends: all
+    it wrote is in the database then, which has changed, and so has the head mark.
+    """
+    directory = path.parent
+    if holder(directory) is not None or any(path.with_name(f"{path.name}-{it}").exists() for it in ("wal", "journal")):
+        return None
+    files = [_stat(each) for each in (path, directory / HEAD_NAME)]
+    return [found and (found.st_ino, found.st_size, found.st_mtime_ns) for found in files]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether what a reader shares with a writer is not there, so nobody writes, and cannot be made."""
+    return not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-shm").exists()

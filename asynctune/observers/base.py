@@ -63,12 +63,12 @@ class Watched:
 class Observer(ABC):
     """Listens to a search: every event once, in order.
 
-    Its methods are called one at a time, in a thread of its own, so they may block: the search does not wait for them. It may
-    have side effects. What it raises is logged once (by `asynctune.observers`, with its name), and the same events are given to
-    it again; after three failures in a row it is cut off. The search goes on.
+    Its methods are plain functions, called one at a time, in a thread of its own, so they may block: the search does not wait
+    for them. It may have side effects. What it raises is logged once (by `asynctune.observers`, with its name), and the same
+    events are given to it again; after three failures in a row it is cut off. The search goes on.
 
     When the search is over, it gets the events that are left, and then `on_end`, and the search waits for that, 10 seconds at
-    most. Use one object for each search: it is not copied.
+    most; one that has not come back by then is left behind, with its thread. Use one object for each search: it is not copied.
 
     Attributes:
         interval: seconds, at least, between two calls of `on_events`: a fast search costs few calls with many events each.
@@ -77,6 +77,17 @@ class Observer(ABC):
 
     interval: float = 0.1
     idle: float | None = None
+
+    def check(self, search: Watched) -> None:
+        """The search is about to be opened: nothing of it was started, and nothing that `overwrite=True` replaces was removed.
+
+        The one place where an observer can say no: a file that is somebody else's, a place that cannot be written. It changes
+        nothing and opens nothing, since the search may never begin; the search waits for it.
+
+        Raises:
+            ConfigurationError: it cannot do its work; the search is not opened, and raises this. Anything else that is raised
+                here is logged, as it is everywhere.
+        """
 
     def on_start(self, search: Watched) -> int | None:
         """The search was opened.

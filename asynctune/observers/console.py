@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import TextIO
 
 from asynctune.objective import Objective
 from asynctune.records import Failure, State, TrialId, TrialView
 
-__all__ = ["clock", "culprit", "lasted", "shown", "shown_values", "spark", "table"]
+__all__ = ["clock", "columns_of", "culprit", "lasted", "shown", "shown_values", "spark", "table"]
 
 _WIDTH = 60  # characters of a message that fit on a line with everything else
 _BARS = "▁▂▃▄▅▆▇█"
+_GAP = "  "  # between columns
 
 
-def table(trials: Iterable[TrialView], objective: Objective, *, live: bool = True, most: int | None = None) -> str:
+def columns_of(stream: TextIO | None) -> int | None:
+    """How wide the terminal is that `stream` writes to; None if it is none, or does not say."""
+    try:
+        return (os.get_terminal_size(stream.fileno()).columns or None) if stream is not None and stream.isatty() else None
+    except (OSError, ValueError):
+        return None
+
+
+def table(
+    trials: Iterable[TrialView],
+    objective: Objective,
+    *,
+    live: bool = True,
+    most: int | None = None,
+    width: int | None = None,
+) -> str:
     """The trials as a table of text: those with a score first, best first.
 
     Args:
         live: whether somebody runs the search; a trial that is RUNNING in a search that nobody runs was interrupted.
         most: how many rows there may be; a line says how many are left out.
+        width: how many characters a row may have, None for any number: values and remarks are cut to fit.
     """
 
     def rank(trial: TrialView) -> tuple[float, TrialId]:
@@ -28,9 +47,11 @@ def table(trials: Iterable[TrialView], objective: Objective, *, live: bool = Tru
         return (objective.loss(trial.score) if scored and trial.score is not None else math.inf, trial.id)
 
     ranked = sorted(trials, key=rank)
-    rows = [_row(trial, live=live) for trial in ranked[:most]]
-    text = _columns([("trial", "state", shown(objective.name), "step", "attempt", "values", "remark"), *rows])
-    return text if len(rows) == len(ranked) else f"{text}\n... and {len(ranked) - len(rows)} more trials"
+    head = ("trial", "state", shown(objective.name), "step", "attempt", "values", "remark")
+    rows = [head, *(_row(trial, live=live) for trial in ranked[:most])]
+    lines = _columns(rows if width is None else _cut(rows, width))
+    left_out = [] if most is None or len(ranked) <= most else [f"... and {len(ranked) - most} more trials"]
+    return "\n".join(line[:width] for line in [*lines, *left_out])
 
 
 def _row(trial: TrialView, *, live: bool) -> tuple[str, ...]:
@@ -45,9 +66,21 @@ def _row(trial: TrialView, *, live: bool) -> tuple[str, ...]:
     )
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = _widths(rows)
+    return [_GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _cut(rows: Sequence[Sequence[str]], width: int) -> list[tuple[str, ...]]:
+    """The last two columns, values and remarks, share what the others leave: half each, or what the other one does not need."""
+    *others, values, remarks = _widths(rows)
+    left = max(0, width - sum(others) - len(_GAP) * (len(others) + 1))
+    remarks = min(remarks, max(left // 2, left - values))
+    return [(*rest, shown(value, left - remarks), shown(remark, remarks)) for *rest, value, remark in rows]
 
 
 def shown_values(values: Mapping[str, object]) -> str:
@@ -58,7 +91,7 @@ def shown_values(values: Mapping[str, object]) -> str:
 def shown(text: str, width: int = _WIDTH) -> str:
     """The first line of `text`, cut to `width`."""
     line = _printable(text.strip().splitlines()[0]) if text.strip() else ""
-    return line if len(line) <= width else line[: max(0, width - 3)] + "..."
+    return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]
 
 
 def _printable(text: str) -> str:

@@ -7,13 +7,16 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from asynctune.errors import ConfigurationError
 from asynctune.events import Event, Finished, GaveUp, Stopped
 from asynctune.observers.base import Observer, Watched
-from asynctune.observers.jsonlines import as_path
-from asynctune.observers.rows import as_row
+from asynctune.observers.places import as_path, check_file
+from asynctune.observers.rows import COLUMNS, VALUES, as_row
 from asynctune.records import TrialId, TrialView
 
 __all__ = ["CSV"]
+
+_ENOUGH = 1 << 20  # bytes; the names of the columns and the first row are shorter
 
 
 class CSV(Observer):
@@ -21,10 +24,12 @@ class CSV(Observer):
     `values/<name>` for each of its values.
 
     When the search is opened, the file is written anew with the trials that have ended before; so each is there exactly once,
-    whatever became of the search. It is written anew, too, when a trial has brought a new column.
+    whatever became of the search. It is written anew, too, when a trial has brought a new column. It stays the same file: links
+    to it, its owner and its permissions are kept.
 
     Args:
-        path: of the file; made, with its directories, when it is not there, and replaced when it is.
+        path: of the file; made, with its directories, when it is not there. One that holds anything but this search's trials is
+            left alone, and the search is not opened.
 
     Raises:
         ConfigurationError: `path` is no path.
@@ -35,8 +40,20 @@ class CSV(Observer):
         self._written: dict[TrialId, None] = {}
         self._columns: list[str] = []
 
+    def check(self, search: Watched) -> None:
+        """Whether the file can be written, and holds this search's trials or none."""
+        data = b""
+        with check_file("CSV", self._path) as found:
+            if found:
+                with self._path.open("rb") as file:
+                    data = file.read(_ENOUGH)
+        columns, rows = _taken_apart(data, self._path)
+        if rows and not (search.resumed and _is_of(search, columns, rows)):
+            raise ConfigurationError(f"{self._path} holds the trials of another search: use another file, or remove this one")
+
     def on_start(self, search: Watched) -> int | None:
         """Write what has ended already."""
+        self.check(search)  # once more: it was some time ago
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._add([trial for trial in search.trials.values() if trial.state.ended], search)
         return None
@@ -48,28 +65,68 @@ class CSV(Observer):
             self._add([search.trials[trial] for trial in ended if trial not in self._written], search)
 
     def _add(self, trials: Sequence[TrialView], search: Watched) -> None:
-        rows = [as_row(trial) for trial in trials]
-        columns = list(dict.fromkeys([*self._columns, *(name for row in rows for name in row)]))
-        anew = not self._columns or columns != self._columns
+        columns = list(dict.fromkeys([*COLUMNS, *self._columns, *(name for trial in trials for name in as_row(trial))]))
+        anew = columns != self._columns
         self._columns = []  # whatever is raised here may leave half a row, and then the file is written anew
         if anew:
-            self._replace([*(search.trials[trial] for trial in self._written), *trials], columns)
+            self._rewrite([*(search.trials[trial] for trial in self._written), *trials], columns)
         else:
-            with self._path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            with self._path.open("ab") as file:
                 file.write(_text(trials, columns))
         self._columns = columns
         self._written.update(dict.fromkeys(trial.id for trial in trials))
 
-    def _replace(self, trials: Iterable[TrialView], columns: Sequence[str]) -> None:
-        new = self._path.with_name(f"{self._path.name}.new")
-        new.write_text(_text(trials, columns, head=bool(columns)), encoding="utf-8", errors="backslashreplace", newline="")
-        new.replace(self._path)
+    def _rewrite(self, trials: Iterable[TrialView], columns: Sequence[str]) -> None:
+        # In its place: a new file that is renamed would end links, owners and permissions, and could be left behind. What a
+        # kill cuts off here is in the journal.
+        self._path.touch()
+        with self._path.open("r+b") as file:
+            file.write(_head(columns) + _text(trials, columns))
+            file.truncate()
 
 
-def _text(trials: Iterable[TrialView], columns: Sequence[str], *, head: bool = False) -> str:
+def _head(columns: Sequence[str]) -> bytes:
+    return _lines([columns])
+
+
+def _text(trials: Iterable[TrialView], columns: Sequence[str]) -> bytes:
+    rows = map(as_row, trials)
+    return _lines([row.get(name) for name in columns] for row in rows)
+
+
+def _lines(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    if head:
-        writer.writeheader()
-    writer.writerows(map(as_row, trials))
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _taken_apart(data: bytes, path: Path) -> tuple[list[str], bytes]:
+    """The columns of a file that begins like this, and its rows; nothing is whole in a file that was being written.
+
+    Raises:
+        ConfigurationError: it is none of ours.
+    """
+    try:
+        columns = next(csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline="")), [])
+    except csv.Error:
+        columns = []
+    head, torn = _head(columns), b"\n" not in data
+    others = columns[len(COLUMNS) :]
+    named = all(name.startswith(VALUES) or (torn and VALUES.startswith(name)) for name in others)
+    if named and tuple(columns[: len(COLUMNS)]) == COLUMNS and data.startswith(head.rstrip(b"\n")):
+        return columns, data[len(head) :]
+    if _head(COLUMNS).startswith(data):
+        return [], b""
+    raise ConfigurationError(f"{path} is not a file of trials as CSV writes them: use another file, or remove this one")
+
+
+def _is_of(search: Watched, columns: Sequence[str], rows: bytes) -> bool:
+    """Whether the first row is that of the search's own trial: nothing of a trial changes once it has ended."""
+    if b"\n" not in rows:
+        return True  # torn
+    number = rows[:10].partition(b",")[0]
+    trial = search.trials.get(int(number)) if number.isdigit() else None
+    if trial is None:
+        return False
+    expected = _text([trial], columns)
+    return rows.startswith(expected) or expected.startswith(rows)

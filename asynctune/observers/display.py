@@ -54,6 +54,8 @@ class Display(Observer):
             raise ConfigurationError(f'Display(style=...) takes "tune" or "keras", not {style!r}')
         if stream is not None and not all(callable(getattr(stream, each, None)) for each in ("write", "flush", "isatty")):
             raise ConfigurationError(f"Display(stream=...) takes an open text file, not {stream!r}")
+        if not _can_be_written(stream):
+            raise ConfigurationError(f"Display(stream=...) takes a file that is open for writing, and {stream!r} is not")
         self._verbose, self._style, self._stream = verbose, style, stream
         self._look: _Look | None = None
         self._tally: Tally | None = None
@@ -115,6 +117,13 @@ class Display(Observer):
             picture = import_module("asynctune.observers.picture")
             look = picture.Screen(stream) if picture.can_draw(stream) else None
         return look
+
+
+def _can_be_written(stream: TextIO | None) -> bool:
+    ask = getattr(stream, "writable", None)  # many a stream has no more than it needs to be printed to
+    with suppress(ValueError):  # it was closed: that ends a display whenever it happens
+        return not callable(ask) or bool(ask())
+    return True
 
 
 def _in_notebook() -> bool:

@@ -9,12 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from asynctune.errors import ConfigurationError
+from asynctune.errors import ConfigurationError, WireError
 from asynctune.events import Event
 from asynctune.observers.base import Observer, Watched
+from asynctune.observers.places import as_path, check_file
 
-__all__ = ["JSONLines", "as_path"]
+__all__ = ["JSONLines"]
 
+_BEGINNING = b'{"seq": '  # of every line
 _BLOCK = 1 << 16  # bytes that are read at once, from the end of the file
 
 
@@ -25,8 +27,8 @@ class JSONLines(Observer):
     line for each event once it has been resumed and has ended.
 
     Args:
-        path: of the file; made, with its directories, when it is not there. One that holds another search's events is refused
-            when the search starts (logged, as everything is that an observer raises).
+        path: of the file; made, with its directories, when it is not there. One that holds anything but this search's events is
+            left alone, and the search is not opened.
 
     Raises:
         ConfigurationError: `path` is no path.
@@ -37,19 +39,41 @@ class JSONLines(Observer):
         self._file: BinaryIO | None = None
         self._end = 0
 
+    def check(self, search: Watched) -> None:
+        """Whether the file can be written, and holds this search's events or none."""
+        with check_file("JSONLines", self._path) as found:
+            if found:
+                with self._path.open("rb") as file:
+                    self._whole(file, search)
+
     def on_start(self, search: Watched) -> int | None:
         """Cut off what is torn, and go on behind the last whole line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
             file = opened.enter_context(self._path.open("ab+", buffering=0))
-            self._end, line = _last_line(file)
-            last = _number_of(line, self._path) if line else 0
-            if last and not search.resumed:
-                raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove it")
+            self._end, last = self._whole(file, search)
             file.truncate(self._end)
             opened.pop_all()
         self._file = file
         return last + 1
+
+    def _whole(self, file: BinaryIO, search: Watched) -> tuple[int, int]:
+        """Where the last whole line ends, and the number of its event."""
+        end, line, torn = _last_line(file)
+        try:
+            last = Event.from_dict(json.loads(line)) if line else None
+        except (ValueError, WireError):
+            last = None
+        if (line and last is None) or not _is_beginning(torn):
+            raise ConfigurationError(f"{self._path} is not a file of events: use another file, or remove this one")
+        if not search.resumed and (last is not None or torn):
+            raise self._of_another()
+        if last is not None and last.at > search.now:  # this search has not come so far
+            raise self._of_another()
+        return end, 0 if last is None else last.seq
+
+    def _of_another(self) -> ConfigurationError:
+        return ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove this one")
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:
         """Write them, all or none."""
@@ -72,33 +96,16 @@ class JSONLines(Observer):
                 os.fsync(self._file.fileno())
 
 
-def as_path(who: str, path: object, of: str = "a file") -> Path:
-    """The path that an observer was given: `of` a file, or of what it says.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise ConfigurationError(f"{who}(...) takes the path of {of}, not {path!r}")
-    return Path(path).expanduser().absolute()
-
-
-def _last_line(file: BinaryIO) -> tuple[int, bytes]:
-    """Where the last whole line ends, and the line."""
+def _last_line(file: BinaryIO) -> tuple[int, bytes, bytes]:
+    """Where the last whole line ends, the line, and what stands behind it."""
     start, tail = file.seek(0, os.SEEK_END), b""
     while start > 0 and tail.count(b"\n") < 2:
         step = min(_BLOCK, start)
         start = file.seek(start - step)
         tail = file.read(step) + tail
-    whole = tail[: tail.rfind(b"\n") + 1]
-    return start + len(whole), whole.rstrip(b"\n").rpartition(b"\n")[2]
+    whole, torn = tail[: (end := tail.rfind(b"\n") + 1)], tail[end:]
+    return start + len(whole), whole.rstrip(b"\n").rpartition(b"\n")[2], torn
 
 
-def _number_of(line: bytes, path: Path) -> int:
-    try:
-        number = json.loads(line)["seq"]
-    except (ValueError, KeyError, TypeError):
-        number = None
-    if not isinstance(number, int):
-        raise ConfigurationError(f"{path} is not a file of events: use another one")
-    return number
+def _is_beginning(torn: bytes) -> bool:
+    return torn.startswith(_BEGINNING) or _BEGINNING.startswith(torn)

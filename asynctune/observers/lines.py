@@ -7,7 +7,7 @@ from typing import TextIO
 
 from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Happening, Reported, SearchEnded, SearchOpened, Stopped
 from asynctune.observers.base import Watched
-from asynctune.observers.console import clock, culprit, lasted, shown, shown_values, table
+from asynctune.observers.console import clock, columns_of, culprit, lasted, shown, shown_values, table
 from asynctune.observers.tally import Tally
 from asynctune.records import State
 
@@ -31,10 +31,12 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def summary(tally: Tally, search: Watched) -> str:
-    """The table of the trials, what failed and why, and how the search ended."""
+def summary(tally: Tally, search: Watched, stream: TextIO | None = None) -> str:
+    """The table of the trials, as wide as the terminal behind `stream` if it is one, what failed and why, and how the search
+    ended.
+    """
     trials = list(search.trials.values())
-    parts = [table(trials, search.objective, live=False, most=_MOST)]
+    parts = [table(trials, search.objective, live=False, most=_MOST, width=columns_of(stream))]
     failed = [f"trial {t.id} FAILED: {culprit(t.failure)}" for t in trials if t.state is State.FAILED and t.failure is not None]
     if failed:
         parts.append("\n".join(failed[:_MOST]))
@@ -68,7 +70,7 @@ class Lines:
 
     def end(self, tally: Tally, search: Watched) -> None:
         """Write the table."""
-        write(self._stream, summary(tally, search))
+        write(self._stream, summary(tally, search, self._stream))
 
     def close(self) -> None:
         """The stream is somebody else's."""

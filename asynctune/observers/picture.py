@@ -9,7 +9,6 @@ from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +23,7 @@ __all__ = ["Notebook", "Screen", "can_draw", "picture"]
 
 _ROWS = 12  # running trials that are shown
 _POINTS = 24  # of a spark line
+_BAR = 40  # characters
 _COLUMNS = 100  # of a picture in a notebook
 
 
@@ -33,9 +33,8 @@ def picture(tally: Tally, search: Watched) -> RenderableType:
 
 
 def _parts(tally: Tally, search: Watched) -> Iterator[RenderableType]:
-    bar = Table.grid()
-    bar.add_row(ProgressBar(total=search.max_trials, completed=len(tally.ended), width=40))
-    yield bar
+    if search.max_trials is not None:
+        yield _bar(len(tally.ended), search.max_trials)
     yield Text(_counted(tally, search))
     name = shown(search.objective.name)
     if tally.best is not None:
@@ -46,6 +45,13 @@ def _parts(tally: Tally, search: Watched) -> Iterator[RenderableType]:
         yield _running(tally, search, name)
     for trial, failure in tally.failures:
         yield Text(f"trial {trial} failed: {culprit(failure)}", style="red", no_wrap=True, overflow="ellipsis")
+
+
+def _bar(done: int, most: int) -> Text:
+    """How far it is. Rich's own bar is told from nothing by its color alone, and may have none."""
+    full = min(_BAR, _BAR * done // most)
+    style = "bar.finished" if full == _BAR else "bar.complete"
+    return Text.assemble(("━" * full, style), ("╌" * (_BAR - full), "bar.back"), no_wrap=True, overflow="crop")
 
 
 def _counted(tally: Tally, search: Watched) -> str:
@@ -112,7 +118,7 @@ class Screen:
     def end(self, tally: Tally, search: Watched) -> None:
         """Take the picture away, and write the table."""
         self.close()
-        write(self._stream, summary(tally, search))
+        write(self._stream, summary(tally, search, self._stream))
 
     def close(self) -> None:
         """Take the picture away, and what stood between the terminal and others."""

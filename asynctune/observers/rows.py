@@ -6,19 +6,25 @@ from typing import Any
 
 from asynctune.records import TrialView
 
-__all__ = ["as_row"]
+__all__ = ["COLUMNS", "VALUES", "as_row"]
+
+COLUMNS = ("id", "state", "score", "step", "attempt", "launches", "stop_reason", "failure")  # of every row
+VALUES = "values/"  # before the name of each of its values
 
 
 def as_row(trial: TrialView) -> dict[str, Any]:
     """id, state, score, step, attempt, launches, stop_reason, failure, and `values/<name>` for each of its values."""
+    fixed = (
+        trial.id,
+        trial.state.value,
+        trial.score,
+        trial.step,
+        trial.attempt,
+        trial.launches,
+        trial.stop_reason,
+        trial.failure.message if trial.failure else None,
+    )
     return {
-        "id": trial.id,
-        "state": trial.state.value,
-        "score": trial.score,
-        "step": trial.step,
-        "attempt": trial.attempt,
-        "launches": trial.launches,
-        "stop_reason": trial.stop_reason,
-        "failure": trial.failure.message if trial.failure else None,
-        **{f"values/{name}": value for name, value in trial.values.items()},
+        **dict(zip(COLUMNS, fixed, strict=True)),
+        **{f"{VALUES}{name}": value for name, value in trial.values.items()},
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 from asynctune.errors import ConfigurationError
 from asynctune.events import Event, Finished, GaveUp, Happening, Reported, SpaceGrew, Stopped
 from asynctune.observers.base import Observer, Watched
-from asynctune.observers.jsonlines import as_path
 from asynctune.observers.ledger import Ledger
+from asynctune.observers.places import as_path, check_directory
 from asynctune.observers.tfevents import Metric, Records, Run
 from asynctune.records import Metrics, TrialId
 from asynctune.space.domains import Domain
@@ -42,9 +42,9 @@ class TensorBoard(Observer):
     Needs the package tensorboard, `pip install "asynctune[tensorboard]"`, and neither TensorFlow nor NumPy.
 
     Args:
-        log_dir: a directory; `<the search's directory>/tensorboard`, if None. (Without `storage=`, that is removed with the
-            result.) One that holds another search's trials is refused when the search starts (logged, as everything is that an
-            observer raises); those in the default one belong to the search that was there before, and are replaced.
+        log_dir: a directory; made, with those above it, when it is not there. `<the search's directory>/tensorboard`, if None.
+            (Without `storage=`, that is removed with the result.) One that holds another search's trials is left alone, and the
+            search is not opened; those in the default one belong to the search that was there before, and are replaced.
 
     Raises:
         ConfigurationError: `log_dir` is no path, or tensorboard is not installed.
@@ -65,15 +65,27 @@ class TensorBoard(Observer):
         self._tags: dict[str, None] = {}
         self._said: tuple[Mapping[str, Domain], list[str]] | None = None
 
+    def check(self, search: Watched) -> None:
+        """Whether the directory can be written, and holds this search's trials or none."""
+        directory = self._place(search)
+        check_directory("TensorBoard", directory)
+        if self._given and not search.resumed and _ours(directory):
+            message = f"{directory} holds the trials of another search"
+            raise ConfigurationError(f"{message}: use another directory, or remove this one")
+
+    def _place(self, search: Watched) -> Path:
+        return self._given or search.directory / "tensorboard"
+
     def on_start(self, search: Watched) -> int | None:
         """Cut off what is torn, and go on behind it."""
+        self.check(search)  # once more: it was some time ago
         self._records = Records()
-        self._directory = self._given or search.directory / "tensorboard"
+        self._directory = self._place(search)
         self._directory.mkdir(parents=True, exist_ok=True)
         self._ledger = Ledger(self._directory, _LEDGER)
         seq = self._ledger.open()
         if seq is None or (seq and not search.resumed):
-            self._make_room(search)
+            self._make_room()
         self._seq = seq if seq is not None and search.resumed else 0
         self._space.update(search.space)
         self._tags[search.objective.name] = None
@@ -82,11 +94,8 @@ class TensorBoard(Observer):
                 self._tags.update(dict.fromkeys(metrics))
         return self._seq + 1
 
-    def _make_room(self, search: Watched) -> None:
-        ours = [*self._directory.glob(f"trial_*/{_FILE}"), *self._directory.glob(_FILE)]
-        if ours and self._given and not search.resumed:
-            raise ConfigurationError(f"{self._directory} holds the trials of another search: use another one, or remove it")
-        for path in (*ours, self._directory / _LEDGER):
+    def _make_room(self) -> None:
+        for path in (*_ours(self._directory), self._directory / _LEDGER):
             path.unlink(missing_ok=True)
             if path.parent != self._directory:
                 with suppress(OSError):  # somebody keeps something else there
@@ -169,10 +178,14 @@ class TensorBoard(Observer):
             names = {_SCORE: f"score ({search.objective.name})"}
             wall, metrics = time.time(), [Metric(tag, names.get(tag, tag)) for tag in tags]
             path = self._directory / _FILE
-            new = path.with_name("new")
+            new = path.with_name(".asynctune.new")  # no reader takes it for a file of events
             new.write_bytes(self._records.head(wall) + self._records.experiment(wall, self._space, metrics))
             new.replace(path)
             self._said = dict(self._space), tags
+
+
+def _ours(directory: Path) -> list[Path]:
+    return [*directory.glob(f"trial_*/{_FILE}"), *directory.glob(_FILE)]
 
 
 def _name(trial: TrialId) -> str:

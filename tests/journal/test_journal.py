@@ -429,6 +429,49 @@ def test_a_reader_changes_nothing(directory: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_reader_leaves_nothing_behind_where_nobody_writes(directory: Path) -> None:
+    before = sorted(os.listdir(directory))
+    for after in (0, 3, len(RECORDS)):
+        assert marks(read_records(directory, after)) == MARKS[after:]
+        assert sorted(os.listdir(directory)) == before
+
+
+def test_a_killed_writers_records_are_read_too(tmp_path: Path) -> None:
+    journal = DiskJournal(tmp_path / "search")
+    list(journal.records())
+    for group, trials in batches(RECORDS, 10):
+        journal.append(group, trials)
+    shutil.copytree(tmp_path / "search", tmp_path / "copy")  # as a kill would leave it: not all is in the database
+    journal.close()
+    assert (tmp_path / "copy" / f"{JOURNAL}-wal").stat().st_size > 0
+    assert marks(read_records(tmp_path / "copy")) == MARKS
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from asynctune._engine.journal import DiskJournal
+from tests.journal.written import batches, records_of
+for group, trials in batches(records_of(3), 1):
+    journal = DiskJournal(Path(sys.argv[1]))
+    list(journal.records())
+    journal.append(group, trials)
+    journal.close()
+"""
+
+
+def test_a_reader_is_not_deceived_by_writers_that_come_and_go(tmp_path: Path) -> None:
+    """Each opens, writes and closes: the reader meets a journal at rest, one that is written, and all that is between."""
+    DiskJournal(tmp_path / "search").close()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "search")], env=environment) as writer:
+        while writer.poll() is None:
+            found = marks(read_records(tmp_path / "search"))
+            assert found == MARKS[: len(found)]
+    assert writer.returncode == 0
+    assert marks(read_records(tmp_path / "search")) == MARKS
+
+
 def test_a_reader_needs_no_right_to_write_where_nobody_writes(directory: Path) -> None:
     os.chmod(directory / JOURNAL, 0o400)
     assert marks(read_records(directory)) == MARKS

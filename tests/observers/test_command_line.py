@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,7 +26,9 @@ async def test_a_trial_with_all_that_is_known(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "logs" / "2-1.log").write_text("said")
     assert main(["show", str(tmp_path), "--trial", "2"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("trial 2: failed\n")
+    assert shown.startswith("trial 2: failed\ncreated 0.0 s, started 0.")
+    assert shown.splitlines()[1].endswith(" s into the search")
+    assert "reports (at h:m:s into the search):\n  00:00:0" in shown
     assert "  lr = 0.0" in shown
     assert shown.count("  step ") == 3
     assert "in third_fails" in shown
@@ -43,8 +50,121 @@ async def test_events_as_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str
         seen = [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()]
         assert seen == list(range(first, first + len(seen)))
         assert len(seen) > 20
-    with pytest.raises(SystemExit):
-        main(["events", str(tmp_path), "--from", "0"])
+    assert main(["events", str(tmp_path)]) == main(["events", str(tmp_path), "--from", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+
+
+async def test_a_number_that_is_none_and_one_behind_the_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await search(storage=tmp_path)
+    for wrong in ("x", "-1", "1.5", "", "9" * 19):
+        assert main(["events", str(tmp_path), "--from", wrong]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.endswith(f"argument --from: takes the number of an event (the first is number 1), not {wrong!r}")
+    assert main(["events", str(tmp_path)]) == 0
+    last = len(capsys.readouterr().out.splitlines())
+    for more in ([], ["--follow"]):
+        assert main(["events", str(tmp_path), "--from", str(last + 1), *more]) == 0
+        assert capsys.readouterr() == ("", f"asynctune: there is nothing to print: the search ended at event {last}\n")
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"asynctune {at.__version__}\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", ["show {}", "show --trial 0 {}", "events {}", "--help", "--version"])
+@pytest.mark.parametrize("to", [">/dev/full", ">&-"])
+def test_an_output_that_takes_nothing(command: str, to: str, tmp_path: Path) -> None:
+    asyncio.run(search(storage=tmp_path))
+    line = f"exec {sys.executable} -m asynctune {command.format(tmp_path)} {to}"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(line, shell=True, env=buffered, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    if command.startswith("--") and to == ">&-":  # argparse turns to standard error
+        assert done.returncode == 0
+    else:
+        reason = "No space left on device" if "full" in to else "it is closed"
+        assert (done.returncode, done.stderr) == (1, f"asynctune: standard output cannot be written: {reason}\n")
+
+
+@pytest.mark.process
+def test_when_even_the_error_cannot_be_said(tmp_path: Path) -> None:
+    for to in ("2>/dev/full", "2>&-", ">/dev/full 2>/dev/full", ">&- 2>&-"):
+        line = f"exec {sys.executable} -m asynctune show {tmp_path}/none {to}"
+        assert subprocess.run(line, shell=True, timeout=60, check=False).returncode == 1
+
+
+async def test_somebody_elses_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "theirs"
+    await search(storage=directory)
+    directory.chmod(0)
+    me = os.geteuid()
+    try:
+        if me == 0:  # who may read anything
+            os.seteuid(65534)
+        for command in ("show", "events"):
+            assert main([command, str(directory)]) == 1
+            said = capsys.readouterr()
+            assert (said.out, said.err) == ("", f"asynctune: {directory} cannot be read: Permission denied\n")
+    finally:
+        os.seteuid(me)
+        directory.chmod(0o700)
+
+
+async def test_looking_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await search(storage=tmp_path)
+    before = sorted(os.listdir(tmp_path))
+    for command in (["show"], ["show", "--trial", "0"], ["events"], ["events", "--follow"]):
+        assert main([*command, str(tmp_path)]) == 0
+        assert sorted(os.listdir(tmp_path)) == before
+
+
+def terminal(columns: int) -> tuple[int, int]:
+    reader, writer = os.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    return reader, writer
+
+
+def read(reader: int) -> list[str]:
+    """What was written to the terminal, once nobody has it open for writing."""
+    data = b""
+    with suppress(OSError):
+        while block := os.read(reader, 4096):
+            data += block
+    os.close(reader)
+    return data.decode().splitlines()
+
+
+async def wordy(trial: at.AsyncTrial) -> float:
+    for name in ("first", "second", "third"):
+        trial.hp.Choice(f"a parameter with a long name, the {name}", ["and a long value"])
+    if trial.id:
+        raise ValueError("a message that is longer than the terminal is wide, at least if it is a narrow one")
+    return 1.0
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("columns", [120, 60, 20])
+def test_a_table_fits_the_terminal(columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    reader, writer = terminal(columns)
+    with os.fdopen(writer, "w") as stream:
+        asyncio.run(search(wordy, storage=tmp_path, max_trials=2, observers=[at.observers.Display(stream=stream, verbose=1)]))
+    ended = [line for line in read(reader) if line.startswith(("trial  ", "0  ", "1  "))]
+    reader, writer = terminal(columns)
+    command = [sys.executable, "-m", "asynctune", "show", str(tmp_path)]
+    subprocess.run(command, stdout=writer, timeout=60, check=True)
+    os.close(writer)
+    _, *shown = read(reader)
+    for lines in (ended, shown):
+        assert [len(line) <= columns for line in lines] == [True] * 3
+        assert [line[0] for line in lines] == list("t01")
+        if columns == 120:
+            assert lines[1].endswith("...")
+            assert "a message that" in lines[2]
+    piped = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert piped.count("the third=and a long value") == 2
 
 
 def test_events_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,14 @@ async def test_a_picture_of_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "█" in text
 
 
+async def test_how_far_it_is_can_be_seen_without_colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = await shown(stream=Terminal())
+    assert "╌" * 40 in text
+    assert "━" in text
+
+
 async def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     text = await shown(stream=Terminal())

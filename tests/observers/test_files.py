@@ -90,23 +90,30 @@ def test_killed_and_resumed_it_has_each_event_once(tmp_path: Path) -> None:
     assert len(opened) == 4
 
 
-async def test_another_searchs_file_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "events.jsonl"
-    await search(observers=[JSONLines(path)])
-    data = path.read_bytes()
-    await search(observers=[JSONLines(path)])
-    assert path.read_bytes() == data
-    assert "holds the events of another search" in caplog.text
-    path.write_text("not json\n")
-    await search(observers=[JSONLines(path)])
-    assert path.read_text() == "not json\n"
-    assert "is not a file of events" in caplog.text
+FULL = """
+import asyncio, resource, logging
+import asynctune as at
+from asynctune.observers import CSV, JSONLines
+from tests.observers.searches import search
+
+logging.basicConfig(format="%(name)s %(message)s")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+result = asyncio.run(search(observers=[JSONLines("events.jsonl"), CSV("trials.csv")], max_trials=40))
+print(len(result.best_trials(100)))
+"""
 
 
-async def test_a_full_disk_cuts_it_off_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    result = await search(observers=[JSONLines("/dev/full"), CSV("/dev/null/none.csv")])
-    assert len(result.best_trials()) == 6
-    assert {record.name for record in caplog.records} == {"asynctune.observers"}
+@pytest.mark.process
+def test_a_full_disk_cuts_it_off_and_nothing_else(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FULL]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "40\n", done.stderr
+    for name in ("JSONLines", "CSV"):
+        assert f"asynctune.observers observer {name} is cut off after 3 failures in a row" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["events.jsonl", "trials.csv"]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -191,14 +191,15 @@ async def test_a_directory_that_has_lost_something_is_written_anew(lost: str, tm
     agrees(Board(board), result)
 
 
-async def test_another_searchs_trials_are_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_another_searchs_trials_are_left_alone(tmp_path: Path) -> None:
     first = await search(observers=[TensorBoard(tmp_path)])
-    await search(observers=[TensorBoard(tmp_path)], max_trials=9, seed=1)
-    assert "holds the trials of another search" in caplog.text
+    with pytest.raises(ConfigurationError, match="holds the trials of another search"):
+        await search(observers=[TensorBoard(tmp_path)], max_trials=9, seed=1)
     agrees(Board(tmp_path), first)
     shutil.rmtree(tmp_path / "trial_00003")
     (tmp_path / "asynctune.json").unlink()
-    await search(observers=[TensorBoard(tmp_path)])
+    with pytest.raises(ConfigurationError, match="holds the trials of another search"):
+        await search(observers=[TensorBoard(tmp_path)])
     assert not (tmp_path / "trial_00003").exists()
 
 
