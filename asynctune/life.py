@@ -202,6 +202,7 @@ class Life:
             max_trials=self._request.max_trials,
             trials=Trials(self.publication.trials),
             resumed=found is not None,
+            event=self.publication.event,
         )
         pool, told = self._executor.pool, self._request.observers
         return Audience(told, self.publication, lambda: watched(workers=pool.size, now=clock.now()))

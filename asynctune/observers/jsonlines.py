@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from asynctune.errors import ConfigurationError
 from asynctune.events import Event
@@ -22,7 +22,7 @@ class JSONLines(Observer):
     """Writes one line of JSON for each event, as `Event.to_dict` has it; `Event.from_dict(json.loads(line))` is the event.
 
     The file goes on where it stands: whether the search ended well or was killed in the middle of a line, there is exactly one
-    line for each event once it has been resumed and has ended.
+    line for each event once it has been resumed and has ended. By its last line the file is known again.
 
     Args:
         path: of the file; made, with its directories, when it is not there. One that holds another search's events is refused
@@ -43,13 +43,13 @@ class JSONLines(Observer):
         with ExitStack() as opened:
             file = opened.enter_context(self._path.open("ab+", buffering=0))
             self._end, line = _last_line(file)
-            last = _number_of(line, self._path) if line else 0
-            if last and not search.resumed:
+            last = _event_of(line, self._path) if line else None
+            if last is not None and not search.has(last):
                 raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove it")
             file.truncate(self._end)
             opened.pop_all()
         self._file = file
-        return last + 1
+        return 1 if last is None else last["seq"] + 1
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:
         """Write them, all or none."""
@@ -94,11 +94,11 @@ def _last_line(file: BinaryIO) -> tuple[int, bytes]:
     return start + len(whole), whole.rstrip(b"\n").rpartition(b"\n")[2]
 
 
-def _number_of(line: bytes, path: Path) -> int:
+def _event_of(line: bytes, path: Path) -> dict[str, Any]:
     try:
-        number = json.loads(line)["seq"]
-    except (ValueError, KeyError, TypeError):
-        number = None
-    if not isinstance(number, int):
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or type(event.get("seq")) is not int:
         raise ConfigurationError(f"{path} is not a file of events: use another one")
-    return number
+    return event
