@@ -216,6 +216,7 @@ class Life:
                 trials=Trials(self.publication.trials),
                 now=0.0 if self._clock is None else self._clock.now(),
                 resumed=found is not None,
+                event=self.publication.event,
             )
 
         self._audience = Audience(self._request.observers, self.publication, watched)

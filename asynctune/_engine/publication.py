@@ -105,6 +105,15 @@ class Publication:
             kept = self._kept(after)
         return kept if kept is not None else self._looked_up(after)
 
+    def event(self, number: int) -> Event | None:
+        """The event of this number; None if there is none so far. For other threads: it may block.
+
+        Raises:
+            StorageError: as `events` does.
+        """
+        records = self.take(number - 1) if number > 0 else []
+        return event_of(records[0]) if records else None
+
     async def _behind(self, after: int) -> list[Record]:
         kept = self._kept(after)
         return kept if kept is not None else await to_thread.run_sync(self._looked_up, after)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -48,6 +49,7 @@ class Watched:
         trials: every trial by its id. They stand as they are now, which may be a little ahead of the events.
         now: search time, in seconds.
         resumed: whether the search was there before this opening.
+        event: gives the event of a number, or None when there is none so far. It may block: it may have to read the journal.
     """
 
     objective: Objective
@@ -58,6 +60,18 @@ class Watched:
     trials: Mapping[TrialId, TrialView]
     now: float
     resumed: bool
+    event: Callable[[int], Event | None]
+
+    def has(self, event: Mapping[str, Any]) -> bool:
+        """Whether this, as `Event.to_dict` has it, is an event of this search: not of another one, nor of one that it has
+        overwritten. So an observer knows whether what it finds is its own. It may block, as `event` may.
+
+        Raises:
+            StorageError: the journal cannot be read.
+        """
+        number = event.get("seq")
+        found = self.event(number) if type(number) is int else None
+        return found is not None and found.to_dict() == event
 
 
 class Observer(ABC):

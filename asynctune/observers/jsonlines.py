@@ -24,7 +24,7 @@ class JSONLines(Observer):
     """Writes one line of JSON for each event, as `Event.to_dict` has it; `Event.from_dict(json.loads(line))` is the event.
 
     The file goes on where it stands: whether the search ended well or was killed in the middle of a line, there is exactly one
-    line for each event once it has been resumed and has ended.
+    line for each event once it has been resumed and has ended. By its last line the file is known again.
 
     Args:
         path: of the file; made, with its directories, when it is not there. One that holds anything but this search's events is
@@ -66,14 +66,9 @@ class JSONLines(Observer):
             last = None
         if (line and last is None) or not _is_beginning(torn):
             raise ConfigurationError(f"{self._path} is not a file of events: use another file, or remove this one")
-        if not search.resumed and (last is not None or torn):
-            raise self._of_another()
-        if last is not None and last.at > search.now:  # this search has not come so far
-            raise self._of_another()
+        if (torn and not search.resumed) or (last is not None and not search.has(last.to_dict())):
+            raise ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove this one")
         return end, 0 if last is None else last.seq
-
-    def _of_another(self) -> ConfigurationError:
-        return ConfigurationError(f"{self._path} holds the events of another search: use another file, or remove this one")
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:
         """Write them, all or none."""

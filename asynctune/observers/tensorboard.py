@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from asynctune.errors import ConfigurationError
-from asynctune.events import Event, Finished, GaveUp, Happening, Reported, SpaceGrew, Stopped
+from asynctune.events import Event, Finished, GaveUp, Happening, Reported, SpaceGrew, Started, Stopped
 from asynctune.observers.base import Observer, Watched
 from asynctune.observers.ledger import Ledger
 from asynctune.observers.places import as_path, check_directory
@@ -20,6 +20,7 @@ from asynctune.space.domains import Domain
 __all__ = ["TensorBoard"]
 
 _FILE = "events.out.tfevents.asynctune"  # of each run, and of the experiment; readers know them by "tfevents"
+_FILES = re.compile(rf"(trial_[0-9]{{5,}}/)?{re.escape(_FILE)}")
 _LEDGER = "asynctune.json"
 _SCORE = "trial/score"
 
@@ -27,9 +28,10 @@ _SCORE = "trial/score"
 class TensorBoard(Observer):
     """Writes a run for each trial, `trial_00007`, and the experiment, for TensorBoard: `tensorboard --logdir <log_dir>`.
 
-    The metrics of a report are scalars at its step. They are those of `trial.reports`: where a launch begins again from the
-    start, or from a checkpoint, readers are told to forget what an earlier one reported from there on. When the trial ends, the
-    metrics that it returned, and its score as `trial/score`, stand at its last step (0, if it never reported).
+    The metrics of a report are scalars at its step. They are those of `trial.reports`: with the first report of a launch,
+    readers are told to forget what earlier ones reported behind the step that it goes on from. When the trial ends, its score
+    as `trial/score`, and of the metrics that it returned those that its last report did not have, stand at its last step (0, if
+    it never reported).
 
     The HParams tab has a row for each trial, from its first report on, with its values and how it ended: success, or failure
     for a FAILED one. A parameter that it names after its first report is missing there. The domains and the metrics are written
@@ -37,9 +39,10 @@ class TensorBoard(Observer):
     started again. Values of one parameter that are of several types, and None, are text there.
 
     A search that is killed and resumed goes on where the runs stand, each event once; what was recorded before this observer
-    was there is written too, dated back from now by search time. No file is kept open.
+    was there is written too, dated back from now by search time. No file is kept open. After a power failure the end of a run
+    may be missing: remove the directory then, and it is written anew when the search is resumed.
 
-    Needs the package tensorboard, `pip install "asynctune[tensorboard]"`, and neither TensorFlow nor NumPy.
+    Needs the package tensorboard, `pip install "asynctune[tensorboard]"`, and imports neither TensorFlow nor NumPy.
 
     Args:
         log_dir: a directory; made, with those above it, when it is not there. `<the search's directory>/tensorboard`, if None.
@@ -58,7 +61,6 @@ class TensorBoard(Observer):
         if found is None or found.origin is None:  # a directory of that name, which is likely where this is used, is no package
             raise ConfigurationError('TensorBoard() needs the package tensorboard: pip install "asynctune[tensorboard]"')
         self._directory = Path()
-        self._seq = 0
         self._torn = False
         self._runs: dict[TrialId, Run] = {}
         self._space: dict[str, Domain] = {}
@@ -69,7 +71,7 @@ class TensorBoard(Observer):
         """Whether the directory can be written, and holds this search's trials or none."""
         directory = self._place(search)
         check_directory("TensorBoard", directory)
-        if self._given and not search.resumed and _ours(directory):
+        if self._given and _is_anothers(directory, search):
             message = f"{directory} holds the trials of another search"
             raise ConfigurationError(f"{message}: use another directory, or remove this one")
 
@@ -82,24 +84,16 @@ class TensorBoard(Observer):
         self._records = Records()
         self._directory = self._place(search)
         self._directory.mkdir(parents=True, exist_ok=True)
-        self._ledger = Ledger(self._directory, _LEDGER)
-        seq = self._ledger.open()
-        if seq is None or (seq and not search.resumed):
-            self._make_room()
-        self._seq = seq if seq is not None and search.resumed else 0
+        self._ledger = Ledger(self._directory, _LEDGER, _FILES)
+        page = None if _is_anothers(self._directory, search) else self._ledger.open()
+        if page is None:
+            self._ledger.clear(_ours(self._directory))
         self._space.update(search.space)
         self._tags[search.objective.name] = None
         for trial in search.trials.values():
             for metrics in (*(report.metrics for report in trial.reports[-1:]), trial.metrics or {}):
                 self._tags.update(dict.fromkeys(metrics))
-        return self._seq + 1
-
-    def _make_room(self) -> None:
-        for path in (*_ours(self._directory), self._directory / _LEDGER):
-            path.unlink(missing_ok=True)
-            if path.parent != self._directory:
-                with suppress(OSError):  # somebody keeps something else there
-                    path.parent.rmdir()
+        return 1 if page is None else page.seq + 1
 
     def on_events(self, events: Sequence[Event], search: Watched) -> None:
         """Append them to the runs, all or none."""
@@ -113,11 +107,11 @@ class TensorBoard(Observer):
             if ended:
                 self._describe(search)
             parts = {f"{_name(trial)}/{_FILE}": run.new for trial, run in self._runs.items() if run.new}
-            self._ledger.append(parts, self._seq, events[-1].seq)
+            self._ledger.append(parts, events[-1].to_dict())
         except BaseException:
             self._runs.clear()  # what is in their files is read again
             raise
-        self._torn, self._seq = False, events[-1].seq
+        self._torn = False
         for trial in ended:
             del self._runs[trial]
         for run in self._runs.values():
@@ -128,9 +122,14 @@ class TensorBoard(Observer):
         match what:
             case SpaceGrew(parameters=parameters):
                 self._space.update(parameters)
+            case Started(trial=trial, launch=launch, step=step) if launch > 1:
+                run = self._run(trial)
+                if run.begun:
+                    run.new += self._records.launch(wall, step)
+                    run.start = step
             case Reported(trial=trial, step=step, metrics=metrics):
                 run = self._begun(trial, wall, search)
-                self._go_back(run, wall, step - 1)
+                self._go_back(run, wall, step - 1 if run.start is None else min(step - 1, run.start))
                 self._add(run, wall, step, metrics)
             case Finished(trial=trial, score=score, metrics=returned):
                 return self._end(trial, wall, search, {**(returned or {}), _SCORE: score})
@@ -140,32 +139,41 @@ class TensorBoard(Observer):
                 return self._end(trial, wall, search, {}, failed=True)
         return None
 
-    def _begun(self, trial: TrialId, wall: float, search: Watched) -> Run:
+    def _run(self, trial: TrialId) -> Run:
         run = self._runs.get(trial)
         if run is None:
             path = self._directory / _name(trial) / _FILE
-            run = self._runs[trial] = self._records.read(path.read_bytes()) if path.exists() else Run()
+            try:
+                run = self._records.read(path.read_bytes()) if path.exists() else Run()
+            except ConfigurationError as error:
+                remedy = f"remove {self._directory}, and it is written anew when the search is resumed"
+                raise ConfigurationError(f"{path} is damaged ({error}): {remedy}") from error
+            self._runs[trial] = run
+        return run
+
+    def _begun(self, trial: TrialId, wall: float, search: Watched) -> Run:
+        run = self._run(trial)
         if not run.begun:
             run.new += self._records.head(wall) + self._records.session_start(wall, search.trials[trial].values, self._space)
             run.begun = True
         return run
 
     def _go_back(self, run: Run, wall: float, step: int) -> None:
-        """Let what is behind this step be forgotten: another launch has begun before it."""
+        """Let what is behind this step be forgotten: another launch has gone on from there."""
         if run.step > step:
             run.new += self._records.restart(wall, step + 1)
-            run.step, run.tags = step, set()
+            run.step = step
 
     def _add(self, run: Run, wall: float, step: int, metrics: Metrics) -> None:
         run.new += self._records.scalars(wall, step, metrics)
-        run.tags = set(metrics) | (run.tags if step == run.step else set())
-        run.step = step
+        run.step, run.start = step, None
         self._tags.update(dict.fromkeys(metrics))
 
     def _end(self, trial: TrialId, wall: float, search: Watched, last: Metrics, *, failed: bool = False) -> TrialId:
         run, reports = self._begun(trial, wall, search), search.trials[trial].reports
         self._go_back(run, wall, reports[-1].step if reports else 0)
-        new = {name: value for name, value in last.items() if name not in run.tags}
+        there = reports[-1].metrics if reports else {}
+        new = {name: value for name, value in last.items() if name not in there}
         if new:
             self._add(run, wall, run.step, new)
         run.new += self._records.session_end(wall, failed=failed)
@@ -184,8 +192,19 @@ class TensorBoard(Observer):
             self._said = dict(self._space), tags
 
 
-def _ours(directory: Path) -> list[Path]:
-    return [*directory.glob(f"trial_*/{_FILE}"), *directory.glob(_FILE)]
+def _is_anothers(directory: Path, search: Watched) -> bool:
+    """Whether there are trials here, and not of this search, as far as anybody can say. Changes nothing."""
+    page = Ledger(directory, _LEDGER, _FILES).read()
+    if page is None:
+        return bool(_ours(directory))
+    return page.last is not None and not search.has(page.last)
+
+
+def _ours(directory: Path) -> list[str]:
+    """The files that are there, of those that are written here."""
+    found = (*directory.glob(f"trial_*/{_FILE}"), *directory.glob(_FILE))
+    names = (path.relative_to(directory).as_posix() for path in found)
+    return [name for name in names if _FILES.fullmatch(name)]
 
 
 def _name(trial: TrialId) -> str:

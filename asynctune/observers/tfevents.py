@@ -37,13 +37,13 @@ class Run:
 
     Attributes:
         step: the last step that was written; 0 if none was.
-        tags: the scalars that were written at it.
+        start: the step that a launch goes on from which has written nothing yet; None if there is none.
         begun: whether its hyperparameters were written.
         new: what is to be appended.
     """
 
     step: int = 0
-    tags: set[str] = field(factory=set)
+    start: int | None = None
     begun: bool = False
     new: bytearray = field(factory=bytearray)
 
@@ -83,35 +83,45 @@ class Records:
         log = self._events.SessionLog(status=self._events.SessionLog.START)
         return self._framed(self._events.Event(wall_time=wall, step=step, session_log=log))
 
+    def launch(self, wall: float, step: int) -> bytes:
+        """A launch goes on from this step. Readers do not look at it; it is a note to ourselves: what the launch replaces is
+        said with its first report, which may come when nobody remembers how it began.
+        """
+        log = self._events.SessionLog(status=self._events.SessionLog.CHECKPOINT)
+        return self._framed(self._events.Event(wall_time=wall, step=step, session_log=log))
+
     def read(self, data: bytes) -> Run:
         """What a file of ours says.
 
         Raises:
-            ConfigurationError: it is none.
+            ConfigurationError: it is none, or was torn.
         """
         run = Run()
         for each in self._read(data):
             if each.HasField("session_log"):
-                run.step, run.tags = max(0, each.step - 1), set()
-            for value in each.summary.value:
-                if value.HasField("metadata"):
-                    run.begun = True
-                    continue
-                if each.step != run.step:
-                    run.step, run.tags = each.step, set()
-                run.tags.add(value.tag)
+                if each.session_log.status == self._events.SessionLog.CHECKPOINT:
+                    run.start = each.step
+                else:
+                    run.step = max(0, each.step - 1)
+            elif any(value.HasField("metadata") for value in each.summary.value):
+                run.begun = True
+            elif each.HasField("summary"):
+                run.step, run.start = each.step, None
         return run
 
     def _read(self, data: bytes) -> Iterator[Any]:
         start = 0
         while start < len(data):
+            length, checksum = data[start : start + 8], data[start + 8 : start + 12]
+            end = start + 16 + int.from_bytes(length, "little")
+            if checksum != _checksum(length) or end > len(data):
+                raise ConfigurationError(f"not a file of events: there is no record at byte {start}")
             try:
-                (length,) = struct.unpack_from("<Q", data, start)
-                event = self._events.Event.FromString(data[start + 12 : start + 12 + length])
-            except Exception as error:  # protobuf's own, and struct's
+                event = self._events.Event.FromString(data[start + 12 : end - 4])
+            except Exception as error:  # protobuf's own
                 raise ConfigurationError(f"not a file of events: {error}") from error
             yield event
-            start += 12 + length + 4
+            start = end
 
     # --------------------------------------------------------------------------------------------------------- HParams
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +17,8 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import ConfigurationError
+from asynctune.events import Started
 from asynctune.observers import TensorBoard, Watched
-from asynctune.observers.ledger import Ledger
 from tests.observers.boards import Board, same
 from tests.observers.searches import search, third_fails
 
@@ -154,6 +153,69 @@ async def test_what_a_retry_reports_again_takes_the_place_of_what_was(tmp_path: 
     assert result.trials[1].reports == ()
 
 
+async def test_a_launch_without_a_checkpoint_that_begins_at_a_later_step_replaces_all_that_was(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        for step in (1, 2, 3) if trial.attempt == 1 else (5, 6):
+            await trial.report(step=step, loss=step + 100.0 * trial.attempt)
+        if trial.attempt == 1:
+            raise ValueError("it goes on from what it keeps itself")
+
+    policy = at.FailurePolicy(max_retries_per_trial=1)
+    result = await search(train, observers=[TensorBoard(tmp_path)], max_trials=2, failure=policy)
+    assert [report.step for report in result.trials[1].reports] == [5, 6]
+    agrees(Board(tmp_path), result)
+
+
+class UpToTheSecondLaunch(TensorBoard):
+    """Writes each event as it comes, and nothing more once a trial was launched again: as if it were killed there."""
+
+    interval = 0.0
+
+    def __init__(self, log_dir: Path) -> None:
+        super().__init__(log_dir)
+        self.killed = False
+
+    def on_events(self, events: Sequence[at.Event], search: Watched) -> None:
+        for event in events:
+            if self.killed:
+                raise RuntimeError("killed")
+            super().on_events([event], search)
+            self.killed = any(isinstance(what, Started) and what.launch == 2 for what in event.happened)
+
+
+async def test_what_a_launch_replaces_is_known_when_nobody_remembers_that_it_began(tmp_path: Path) -> None:
+    storage, board = tmp_path / "search", tmp_path / "board"
+
+    async def train(trial: at.AsyncTrial) -> None:
+        for step in (1, 2, 3) if trial.attempt == 1 else (5, 6):
+            await trial.report(step=step, loss=step + 100.0 * trial.attempt)
+        if trial.attempt == 1:
+            raise ValueError("again")
+
+    policy = at.FailurePolicy(max_retries_per_trial=1)
+    await search(train, storage=storage, observers=[UpToTheSecondLaunch(board)], max_trials=1, failure=policy)
+    assert [step for step, _ in Board(board).scalars("trial_00000")["loss"]] == [1, 2, 3]
+    result = await search(train, storage=storage, observers=[TensorBoard(board)], max_trials=1, failure=policy)
+    agrees(Board(board), result)
+
+
+async def test_what_is_returned_at_the_step_of_a_checkpoint_stands_there_once(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> dict[str, float]:
+        if trial.restore() is not None:
+            return {"loss": 9.0, "other": 8.0}
+        with trial.checkpoint(1):
+            pass
+        await trial.report(step=1, loss=5.0)
+        await trial.report(step=2, loss=4.0)
+        raise ValueError("again")
+
+    policy = at.FailurePolicy(max_retries_per_trial=1)
+    result = await search(train, observers=[TensorBoard(tmp_path)], max_trials=1, failure=policy)
+    assert [report.step for report in result.trials[0].reports] == [1]
+    points = Board(tmp_path).scalars("trial_00000")
+    assert points == {"loss": [(1, 5.0)], "other": [(1, 8.0)], "trial/score": [(1, 9.0)]}
+
+
 @pytest.mark.process
 def test_killed_and_resumed_it_has_everything_once(tmp_path: Path) -> None:
     for victim in (5, 11, 17):
@@ -183,32 +245,13 @@ async def test_a_directory_that_has_lost_something_is_written_anew(lost: str, tm
         (board / "asynctune.json").unlink()
     else:
         lengths = {str(run.relative_to(board)): run.stat().st_size}
-        (board / "asynctune.json").write_text(json.dumps({"seq": 9, "lengths": lengths}))
+        last = json.loads((board / "asynctune.json").read_bytes())["last"]
+        (board / "asynctune.json").write_text(json.dumps({"last": last, "lengths": lengths}))
         os.truncate(run, 30)
         if lost == "file":
             run.unlink()
     result = await search(storage=tmp_path / "search", max_trials=4, observers=[TensorBoard()])
     agrees(Board(board), result)
-
-
-async def test_another_searchs_trials_are_left_alone(tmp_path: Path) -> None:
-    first = await search(observers=[TensorBoard(tmp_path)])
-    with pytest.raises(ConfigurationError, match="holds the trials of another search"):
-        await search(observers=[TensorBoard(tmp_path)], max_trials=9, seed=1)
-    agrees(Board(tmp_path), first)
-    shutil.rmtree(tmp_path / "trial_00003")
-    (tmp_path / "asynctune.json").unlink()
-    with pytest.raises(ConfigurationError, match="holds the trials of another search"):
-        await search(observers=[TensorBoard(tmp_path)])
-    assert not (tmp_path / "trial_00003").exists()
-
-
-async def test_what_is_overwritten_is_overwritten_here_too(tmp_path: Path) -> None:
-    await search(storage=tmp_path, observers=[TensorBoard()], max_trials=9)
-    (tmp_path / "tensorboard" / "trial_00007" / "mine").touch()
-    result = await search(storage=tmp_path, observers=[TensorBoard()], max_trials=3, seed=1, overwrite=True)
-    agrees(Board(tmp_path / "tensorboard"), result)
-    assert (tmp_path / "tensorboard" / "trial_00007" / "mine").exists()
 
 
 async def test_what_cannot_be_written_is_tried_again_and_written_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -272,31 +315,3 @@ def test_without_the_package_it_says_what_to_install(directory: bool, tmp_path: 
 def test_what_is_no_directory(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"TensorBoard\(\.\.\.\) takes the path of a directory"):
         TensorBoard(given)
-
-
-@pytest.mark.parametrize("torn", range(0, 12, 3))
-def test_a_batch_that_was_cut_off_leaves_nothing(torn: int, tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path, "ledger")
-    assert ledger.open() is None
-    ledger.append({"a/x": b"one", "b/x": b"two"}, 0, 3)
-    second = {"a/x": b"ONE", "b/x": b"TWO", "c/x": b"NEW"}
-    (tmp_path / "ledger").write_text('{"seq": 3, "lengths": {"a/x": 3, "b/x": 3, "c/x": 0}}')
-    left = torn
-    for name, data in second.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        with (tmp_path / name).open("ab") as file:
-            file.write(data[:left])
-        left = max(0, left - len(data))
-    assert ledger.open() == 3
-    assert {path.parent.name: path.read_bytes() for path in tmp_path.glob("*/x")} == {"a": b"one", "b": b"two"}
-    ledger.append(second, 3, 5)
-    assert ledger.open() == 5
-    assert (tmp_path / "c/x").read_bytes() == b"NEW"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", '{"seq": -1, "lengths": {}}', '{"seq": true, "lengths": {}}', '{"seq": 1, "lengths": {"a": "b"}}']
-)
-def test_a_ledger_that_is_none(text: str, tmp_path: Path) -> None:
-    (tmp_path / "ledger").write_text(text)
-    assert Ledger(tmp_path, "ledger").open() is None
