@@ -18,11 +18,12 @@ from asynctune._engine.lock import holder
 from asynctune._engine.record import event_of
 from asynctune._engine.retelling import Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
-from asynctune.observers.console import clock, columns_of, lasted, shown_values, table
+from asynctune.observers.console import clock, columns_of, lasted, legible, shown, shown_values, table
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["main"]
 
+_REASON = 200  # characters of why a search ended
 _BLOCK = 1024  # records that are read at once
 _PAUSE = 0.2  # seconds between two looks at a journal that another process writes
 _DIGITS = 18  # of a number that SQLite has
@@ -136,7 +137,10 @@ def _status(said: Retold, held: str | None) -> str:
         return f"running in {held}"
     if said.ended is None:
         return "interrupted; start it again to go on"
-    return f"ended: {said.ended.reason.splitlines()[0]}" + ("; start it again to go on" if said.ended.error else "")
+    reason = shown(said.ended.reason, _REASON) or "no reason was given"
+    return f"ended: {reason}{'; start it again to go on' if said.ended.error else ''}"
+        "; start it again to go on" if said.ended.error else ""
+    )
 
 
 def _show_trial(directory: Path, number: TrialId) -> str:
@@ -145,7 +149,7 @@ def _show_trial(directory: Path, number: TrialId) -> str:
     if number not in trials:
         known = f"they are numbered from 0 to {max(trials)}" if trials else "there are none yet"
         raise StorageError(f"{directory} has no trial {number}: {known}")
-    return "\n".join(_described(trials[number], directory, live=held is not None))
+    return legible("\n".join(_described(trials[number], directory, live=held is not None)))
 
 
 def _described(trial: TrialView, directory: Path, *, live: bool) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _heard(free: list[signal.Signals], received: list[signal.Signals]) -> Iterat
         received.append(signal.SIGINT)
         loop.call_soon_threadsafe(task.cancel)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = {signum: signal.getsignal(signum) for signum in free}
     for signum in free:
         if signum is signal.SIGINT:
             signal.signal(signum, interrupt)
@@ -111,7 +111,7 @@ def _heard(free: list[signal.Signals], received: list[signal.Signals]) -> Iterat
         yield
     finally:
         for signum in free:
-            if signum is signal.SIGINT:
-                signal.signal(signum, before)
-            else:
+            if signum is not signal.SIGINT:
                 loop.remove_signal_handler(signum)
+            if before[signum] is not None:  # one that no Python code has set cannot be set by it
+                signal.signal(signum, before[signum])

@@ -11,7 +11,7 @@ from typing import TextIO
 from asynctune.objective import Objective
 from asynctune.records import Failure, State, TrialId, TrialView
 
-__all__ = ["clock", "columns_of", "culprit", "lasted", "shown", "shown_values", "spark", "table"]
+__all__ = ["clock", "columns_of", "culprit", "lasted", "legible", "shown", "shown_values", "spark", "table"]
 
 _WIDTH = 60  # characters of a message that fit on a line with everything else
 _BARS = "▁▂▃▄▅▆▇█"
@@ -92,6 +92,11 @@ def shown(text: str, width: int = _WIDTH) -> str:
     """The first line of `text`, cut to `width`."""
     line = _printable(text.strip().splitlines()[0]) if text.strip() else ""
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]
+
+
+def legible(text: str) -> str:
+    """Several lines, without what a terminal would obey."""
+    return "\n".join(_printable(line.expandtabs()) for line in text.splitlines())
 
 
 def _printable(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Happening, Reported, SearchEnded, SearchOpened, Stopped
 from asynctune.observers.base import Watched
-from asynctune.observers.console import clock, columns_of, culprit, lasted, shown, shown_values, table
+from asynctune.observers.console import clock, columns_of, culprit, lasted, legible, shown, shown_values, table
 from asynctune.observers.tally import Tally
 from asynctune.records import State
 
@@ -45,7 +45,7 @@ def summary(tally: Tally, search: Watched, stream: TextIO | None = None) -> str:
         parts.append(f"early stopping saved {saved} steps ({share:.0%})")
     end = tally.end
     parts.append("the search was left" if end is None else end.reason if end.error is None else f"{end.error}: {end.reason}")
-    return "\n" + "\n".join(parts)
+    return "\n" + legible("\n".join(parts))
 
 
 class Lines:

@@ -209,3 +209,23 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("reason", ["", "\x1b]0;yours\x07 enough", " \n"])
+async def test_whatever_the_reason_a_terminal_can_show_it(
+    reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        await trial.report(loss=1.0)
+        raise ValueError(reason)
+
+    async with at.Search(
+        train, objective=LOSS, max_trials=1, storage=tmp_path, executor=at.InlineExecutor(), failure=at.FailurePolicy()
+    ) as held:
+        await held.stop(reason=reason)
+        await held.result()
+    for arguments in (["show", str(tmp_path)], ["show", str(tmp_path), "--trial", "0"]):
+        main(arguments)
+    said = capsys.readouterr().out
+    assert "ended: " in said
+    assert all(each.isprintable() or each == "\n" for each in said)

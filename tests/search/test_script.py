@@ -127,3 +127,19 @@ def test_show_says_that_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureF
 async def test_run_inside_a_loop_says_what_to_write() -> None:
     with pytest.raises(ConfigurationError, match=r"await asynctune\.search"):
         at.run(steps, objective=at.Objective("loss", "min"), max_trials=1)
+
+
+def test_a_programs_own_signal_handlers_are_there_again_afterwards(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        return 1.0
+
+    def mine(number: int, frame: object) -> None: ...
+
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = [signal.signal(number, mine) for number in numbers]
+    try:
+        at.run(train, objective=at.Objective("y", "min"), max_trials=1, executor=at.InlineExecutor(), display=False)
+        assert [signal.getsignal(number) for number in numbers] == [mine] * 3
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
