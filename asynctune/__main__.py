@@ -139,8 +139,6 @@ def _status(said: Retold, held: str | None) -> str:
         return "interrupted; start it again to go on"
     reason = shown(said.ended.reason, _REASON) or "no reason was given"
     return f"ended: {reason}{'; start it again to go on' if said.ended.error else ''}"
-        "; start it again to go on" if said.ended.error else ""
-    )
 
 
 def _show_trial(directory: Path, number: TrialId) -> str:
