@@ -15,8 +15,8 @@ from attrs import frozen
 from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
+from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
-from asynctune.executors.trainable import check_trainable
 from asynctune.objective import Objective, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle

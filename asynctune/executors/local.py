@@ -13,12 +13,12 @@ from typing import Literal
 from asynctune._engine.pool import Pool
 from asynctune._runner.orders import Mode, Plan, RootReady, SearchEnded
 from asynctune.errors import ConfigurationError, ExecutorError
+from asynctune.executors._acceptable import check_trainable
 from asynctune.executors._attachment import LocalAttachment
 from asynctune.executors._family import Family
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._parcels import parcel_of
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
-from asynctune.executors.trainable import check_trainable
 
 __all__ = ["LocalExecutor"]
 

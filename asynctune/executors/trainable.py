@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
@@ -16,12 +15,11 @@ from typing import Any
 import cloudpickle
 from attrs import frozen
 
-from asynctune._runner.trainable import argument_of, name_of
+from asynctune._runner.trainable import name_of
 from asynctune.errors import TrainableError
 
-__all__ = ["Packed", "check_trainable", "pack_data", "pack_trainable"]
+__all__ = ["Packed", "pack_data", "pack_trainable"]
 
-_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _DEEPEST = 8
 
 
@@ -31,21 +29,6 @@ class Packed:
 
     sections: tuple[Any, ...] = ()
     reference: str | None = None
-
-
-def check_trainable(trainable: Any) -> None:
-    """See, without starting anything, whether this can be a trainable.
-
-    Raises:
-        TrainableError: saying what to pass instead.
-    """
-    if isinstance(trainable, str):
-        if not _REFERENCE.fullmatch(trainable):
-            raise TrainableError(f'a trainable is named as "package.module:name", not {trainable!r}')
-        if trainable.startswith("__main__:"):
-            raise TrainableError(f"{trainable!r} is in the main script, which trials do not import: pass the function itself")
-    else:
-        argument_of(trainable)
 
 
 def pack_trainable(trainable: Any) -> Packed:

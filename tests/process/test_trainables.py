@@ -14,8 +14,9 @@ import pytest
 
 from asynctune._runner.trainable import Argument, argument_of, is_async
 from asynctune.errors import TrainableError
+from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.local import LocalExecutor
-from asynctune.executors.trainable import check_trainable, pack_trainable
+from asynctune.executors.trainable import pack_trainable
 from asynctune.messages import TrialRaised
 from asynctune.space import HyperParameters
 from tests.process.conftest import PATIENCE, Attach, Search, recipe
