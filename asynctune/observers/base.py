@@ -63,8 +63,8 @@ class Watched:
     event: Callable[[int], Event | None]
 
     def has(self, event: Mapping[str, Any]) -> bool:
-        """Whether this, as `Event.to_dict` has it, is an event of this search: not of another one, nor of one that was overwritten
-        by it. So an observer knows whether what it finds is its own. It may block, as `event` may.
+        """Whether this, as `Event.to_dict` has it, is an event of this search: not of another one, nor of one that it has
+        overwritten. So an observer knows whether what it finds is its own. It may block, as `event` may.
 
         Raises:
             StorageError: the journal cannot be read.

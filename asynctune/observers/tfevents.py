@@ -84,8 +84,8 @@ class Records:
         return self._framed(self._events.Event(wall_time=wall, step=step, session_log=log))
 
     def launch(self, wall: float, step: int) -> bytes:
-        """A launch goes on from this step. Readers do not look at it, it is a note to ourselves: what the launch replaces is said
-        with its first report, which may come when nobody remembers how it began.
+        """A launch goes on from this step. Readers do not look at it, it is a note to ourselves: what the launch replaces is
+        said with its first report, which may come when nobody remembers how it began.
         """
         log = self._events.SessionLog(status=self._events.SessionLog.CHECKPOINT)
         return self._framed(self._events.Event(wall_time=wall, step=step, session_log=log))
