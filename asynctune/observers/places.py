@@ -32,7 +32,8 @@ def as_path(who: str, path: object, of: str = "a file") -> Path:
 def check_file(who: str, path: Path) -> Iterator[bool]:
     """Whether a file can be written at `path`: a regular one that is there, by whatever links, or a new one.
 
-    The directories of a new one may be missing: they can be made. Entered, it is whether there is one; that it can be read is for the block to find out.
+    The directories of a new one may be missing: they can be made. Entered, it is whether there is one; that it can be read is
+    for the block to find out.
 
     Raises:
         ConfigurationError: it cannot; or the block raised OSError.

@@ -107,9 +107,7 @@ print(len(result.best_trials(100)))
 def test_a_full_disk_cuts_it_off_and_nothing_else(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", FULL]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "40\n", done.stderr
     for name in ("JSONLines", "CSV"):
         assert f"asynctune.observers observer {name} is cut off after 3 failures in a row" in done.stderr
