@@ -11,7 +11,8 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "Ahead",
     "Pair",
     "ask",
+    "busy_cores",
     "headline",
     "in_rounds",
     "in_turns",
@@ -34,6 +36,7 @@ __all__ = [
     "table",
 ]
 
+_BUSY = "import os; os.nice(5); print(flush=True)\nwhile True: pass"
 PEERS = {"keras_tuner": "KerasTuner", "ray": "Ray Tune", "optuna": "Optuna"}
 # A thread for each trial of one core, as asynctune gives it; and no word to anybody about how Ray is used.
 _ENVIRONMENT = {
@@ -138,6 +141,18 @@ def ask(python: str, peer: str, program: str, **given: Any) -> Any:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Two processes that compute, niced as our runners are."""
+    with ExitStack() as ended:
+        for _ in range(2):
+            busy = ended.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY], stdout=subprocess.PIPE))
+            ended.callback(busy.kill)
+            assert busy.stdout is not None
+            busy.stdout.readline()
+        yield
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

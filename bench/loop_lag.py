@@ -10,9 +10,7 @@ opening and Ray's own start come before the first tick.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +20,7 @@ from typing import Any
 
 import asynctune as at
 from asynctune.keras import ReportCallback
-from bench.common import ask, headline, peers_parser, spread, table
+from bench.common import ask, busy_cores, headline, peers_parser, spread, table
 from bench.digits import PRELOAD, fit
 from bench.keras_digits import SPACE
 from bench.ticker import QUANTILES, lateness, quantiles
@@ -31,7 +29,6 @@ from bench.ticker import QUANTILES, lateness, quantiles
 MOST_OVER_IDLE_P99 = 1.0
 MOST_P999 = 20.0
 OURS, IDLE = "asynctune", "an idle loop beside two busy processes"
-_BUSY = "import os; os.nice(5); print(flush=True)\nwhile True: pass"
 
 
 def ours(trials: int, epochs: int) -> list[float]:
@@ -53,12 +50,7 @@ def ours(trials: int, epochs: int) -> list[float]:
 
 def idle(seconds: float) -> list[float]:
     """The same, beside two processes that compute."""
-    with contextlib.ExitStack() as ended:
-        for _ in range(2):
-            busy = ended.enter_context(subprocess.Popen([sys.executable, "-c", _BUSY], stdout=subprocess.PIPE))
-            ended.callback(busy.kill)
-            assert busy.stdout is not None
-            busy.stdout.readline()
+    with busy_cores():
         return asyncio.run(lateness(asyncio.sleep(seconds)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Happening, Reported, SearchEnded, SearchOpened, Stopped
+from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Happening, Reported, SearchOpened, Stopped
 from asynctune.observers.base import Watched
 from asynctune.observers.console import clock, columns_of, culprit, lasted, legible, shown, shown_values, table
 from asynctune.observers.tally import Tally
@@ -44,7 +44,9 @@ def summary(tally: Tally, search: Watched, stream: TextIO | None = None) -> str:
     if saved:
         parts.append(f"early stopping saved {saved} steps ({share:.0%})")
     end = tally.end
-    parts.append("the search was left" if end is None else end.reason if end.error is None else f"{end.error}: {end.reason}")
+    # One that was left is no error: it can be gone on with.
+    told = "the search was left" if end is None else end.reason
+    parts.append(told if end is None or end.error in (None, "SearchError") else f"{end.error}: {told}")
     return "\n" + legible("\n".join(parts))
 
 
@@ -88,8 +90,6 @@ class Lines:
                 yield f"{clock(at)}  trial {trial:>3}  FAILED: {shown(failure.message)}"
             case Finished() | Stopped():
                 yield from self._ended(tally, at, what, search, better=better)
-            case SearchEnded(reason=reason, error=error) if error is not None:
-                yield f"{clock(at)}  {error}: {shown(reason)}"
 
     def _ended(self, tally: Tally, at: float, what: Finished | Stopped, search: Watched, *, better: bool) -> Iterator[str]:
         remark = f"  {_remark(tally, what)}" if isinstance(what, Stopped) else ""
