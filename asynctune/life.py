@@ -189,6 +189,8 @@ class Life:
         self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
         await coroutine.open(opening)
+        if self._ear.failure is not None:  # said while it was opened, when nobody could hear it
+            coroutine.failed(self._ear.failure)
         if coroutine.is_wanted:
             await self._attach()
             self._actor = OracleActor(

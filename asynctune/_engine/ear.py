@@ -28,6 +28,7 @@ class Ear:
 
     def failed(self, error: ExecutorError) -> None:
         """No launch can be started any more."""
-        self.failure = error
         if self.coroutine is not None:
             self.coroutine.failed(error)
+        else:
+            self.failure = error

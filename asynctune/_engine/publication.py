@@ -93,8 +93,8 @@ class Publication:
             finally:
                 self._waiters.discard(waiter)
 
-    def take(self, after: int) -> list[Record]:
-        """What there is behind number `after`, a block at most; empty when that is all. For other threads: it may block.
+    def take(self, after: int, most: int = _BLOCK) -> list[Record]:
+        """What there is behind number `after`, `most` records at most; empty when that is all. For other threads: it may block.
 
         Raises:
             StorageError: as `events` does.
@@ -102,8 +102,8 @@ class Publication:
         with self._guard:
             if after >= self.seq:
                 return []
-            kept = self._kept(after)
-        return kept if kept is not None else self._looked_up(after)
+            kept = self._kept(after, most)
+        return kept if kept is not None else self._looked_up(after, most)
 
     def event(self, number: int) -> Event | None:
         """The event of this number; None if there is none so far. For other threads: it may block.
@@ -111,22 +111,22 @@ class Publication:
         Raises:
             StorageError: as `events` does.
         """
-        records = self.take(number - 1) if number > 0 else []
+        records = self.take(number - 1, 1) if number > 0 else []
         return event_of(records[0]) if records else None
 
     async def _behind(self, after: int) -> list[Record]:
         kept = self._kept(after)
         return kept if kept is not None else await to_thread.run_sync(self._looked_up, after)
 
-    def _kept(self, after: int) -> list[Record] | None:
+    def _kept(self, after: int, most: int = _BLOCK) -> list[Record] | None:
         """A block from memory, or None when it must be looked up."""
         if not self._recent or self._recent[0].seq > after + 1:
             return None
         start = after + 1 - self._recent[0].seq
-        return list(islice(self._recent, start, start + _BLOCK))
+        return list(islice(self._recent, start, start + most))
 
-    def _looked_up(self, after: int) -> list[Record]:
-        records = self._read(after, _BLOCK)
+    def _looked_up(self, after: int, most: int = _BLOCK) -> list[Record]:
+        records = self._read(after, most)
         if not records:
             raise JournalError(f"event {after + 1} of {self.seq} is not in the journal any more")
         return records

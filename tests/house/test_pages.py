@@ -33,8 +33,9 @@ def test_what_a_page_does_not_show_runs_before_what_it_shows(tmp_path: Path) -> 
     assert list(blocks(page)) == [(f"{page}:5", "x = 1\nprint(x)\n")]
 
 
-def test_a_block_that_awaits_is_run_in_a_loop(tmp_path: Path) -> None:
+def test_a_block_that_awaits_is_run_in_a_loop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- runnable -->\n```python\nawait asyncio.sleep(0)\n```\n", encoding="utf-8")
+    page.write_text("<!-- runnable -->\n```python\nawait asyncio.sleep(0)\nprint('done')\n```\n", encoding="utf-8")
     [(_, program)] = blocks(page)
     exec(program, {})  # noqa: S102 -- written a line above
+    assert capsys.readouterr().out == "done\n"

@@ -19,7 +19,7 @@ from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records
 from asynctune._engine.lock import SearchLock
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
-from tests.journal.written import JOURNAL, batches, execute, marks, records_of, write
+from tests.journal.written import JOURNAL, batches, execute, marks, read, records_of, write
 
 RECORDS = records_of(3)
 LOCK = "journal.lock"
@@ -30,15 +30,6 @@ MARKS = marks(RECORDS)
 def directory(tmp_path: Path) -> Path:
     write(tmp_path / "search", RECORDS)
     return tmp_path / "search"
-
-
-def read(directory: Path) -> list[str]:
-    """All records, through a journal that is opened for writing."""
-    journal = DiskJournal(directory)
-    try:
-        return marks(journal.records())
-    finally:
-        journal.close()
 
 
 def descriptors() -> set[str]:

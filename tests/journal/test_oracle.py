@@ -316,6 +316,10 @@ async def test_differences_are_told() -> None:
     await heard.until(lambda: bool(heard.divergences))
     await actor.stop()
     actor.join()
+    [told] = heard.divergences
+    assert (told.plugin, told.hook, told.trial) == ("Diary", "populate_space", 0)
+    assert "99" in told.recorded
+    assert "99" not in told.now
 
 
 async def test_an_error_is_told_once_and_ends_the_thread() -> None:

@@ -13,7 +13,7 @@ from asynctune._engine.removal import check_ours, check_removable, remove_search
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalCorruptError, SearchLockedError, StorageError
 from asynctune.records import CheckpointKey
-from tests.journal.written import JOURNAL, marks, records_of, write
+from tests.journal.written import JOURNAL, marks, read, records_of, write
 
 RECORDS = records_of(3)
 LOCK = "journal.lock"
@@ -24,14 +24,6 @@ MARKS = marks(RECORDS)
 def directory(tmp_path: Path) -> Path:
     write(tmp_path / "search", RECORDS)
     return tmp_path / "search"
-
-
-def read(directory: Path) -> list[str]:
-    journal = DiskJournal(directory)
-    try:
-        return marks(journal.records())
-    finally:
-        journal.close()
 
 
 def there(directory: Path) -> set[str]:

@@ -15,7 +15,7 @@ from asynctune.records import TrialId, TrialView
 from asynctune.schedulers import FIFO
 from tests.machine.stories import story
 
-__all__ = ["JOURNAL", "batches", "execute", "marks", "records_of", "touched", "write"]
+__all__ = ["JOURNAL", "batches", "execute", "marks", "read", "records_of", "touched", "write"]
 
 JOURNAL = "journal.sqlite"
 
@@ -44,6 +44,15 @@ def batches(records: Sequence[Record], size: int) -> list[tuple[list[Record], li
 def touched(records: Sequence[Record]) -> list[TrialId]:
     """The trials that records are about."""
     return list(dict.fromkeys(event.trial for record in records for event in record.happened if hasattr(event, "trial")))
+
+
+def read(directory: Path) -> list[str]:
+    """The marks of all records, through a journal that is opened for writing."""
+    journal = DiskJournal(directory)
+    try:
+        return marks(journal.records())
+    finally:
+        journal.close()
 
 
 def write(directory: Path, records: Sequence[Record], size: int = 7) -> None:

@@ -233,6 +233,21 @@ async def test_a_plugin_cannot_change_what_it_is_shown(what: str) -> None:
         await search(descend, scheduler=Meddler(what))
 
 
+class FailsEarly(at.InlineExecutor):
+    """Can start nothing, and says so while the search is still being opened."""
+
+    async def attach(self, recipe: Any, listener: Any) -> Any:
+        attachment = await super().attach(recipe, listener)
+        listener.failed(ExecutorError("out of order"))
+        return attachment
+
+
+async def test_an_executor_that_fails_while_the_search_is_opened_is_heard(tmp_path: Path) -> None:
+    await search(descend, storage=tmp_path)
+    with pytest.raises(ExecutorError, match="out of order"):
+        await search(descend, storage=tmp_path, overwrite=True, executor=FailsEarly(1))
+
+
 async def test_a_directory_that_is_removed_under_a_search_ends_it(tmp_path: Path) -> None:
     storage = tmp_path / "search"
 
