@@ -41,6 +41,9 @@ class Kin:
     def __len__(self) -> int:
         return len(self._names)
 
+    def __contains__(self, pid: object) -> bool:
+        return pid in self._names
+
     def fileno(self) -> int:
         """Readable when there is something to reap."""
         return self._signals

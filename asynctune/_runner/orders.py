@@ -104,11 +104,13 @@ class Prepare:
         preload: names of installed modules.
         sys_path: of the process that searches; what the root lacks of it is put behind its own.
         nice: added to its nice value, which all that it forks inherits.
+        session_nice: of its session and theirs, not added to anything.
     """
 
     preload: tuple[str, ...]
     sys_path: tuple[str, ...]
     nice: int = 0
+    session_nice: int = 0
 
 
 @frozen(kw_only=True)

@@ -33,6 +33,7 @@ from asynctune._runner.parcel import Parcel
 from asynctune._runner.serving import Server, settle
 from asynctune._runner.surroundings import load_generators
 from asynctune._runner.verdict import Inventory, canary, reasons_against_forking
+from asynctune._runner.weights import Weights
 from asynctune.wire import encode
 
 __all__ = ["search_zygote"]
@@ -41,7 +42,7 @@ __all__ = ["search_zygote"]
 _OOM_SCORE = b"500"
 
 
-def search_zygote(root: int, control: socket.socket, parcel: int, plan: Plan) -> NoReturn:
+def search_zygote(root: int, control: socket.socket, parcel: int, plan: Plan, weights: Weights) -> NoReturn:
     """Run as the zygote of a search, in a fresh fork of the root. Never returns.
 
     Args:
@@ -49,6 +50,7 @@ def search_zygote(root: int, control: socket.socket, parcel: int, plan: Plan) ->
         control: the socket to the executor.
         parcel: the descriptor of the search's parcel.
         plan: how to work.
+        weights: what the sessions of runners are given.
     """
     os.setsid()
     die_with_parent(root)
@@ -56,7 +58,7 @@ def search_zygote(root: int, control: socket.socket, parcel: int, plan: Plan) ->
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
         score.write(_OOM_SCORE)
     mailbox = Mailbox(control)
-    search = _Search(mailbox, Parcel(parcel), plan)
+    search = _Search(mailbox, Parcel(parcel), plan, weights)
     try:
         search.load()
     except BaseException as error:  # noqa: BLE001 -- the user's modules may raise anything, SystemExit too
@@ -66,10 +68,11 @@ def search_zygote(root: int, control: socket.socket, parcel: int, plan: Plan) ->
 
 
 class _Search:
-    def __init__(self, mailbox: Mailbox, parcel: Parcel, plan: Plan) -> None:
+    def __init__(self, mailbox: Mailbox, parcel: Parcel, plan: Plan, weights: Weights) -> None:
         self._parcel = parcel
         self._mailbox = mailbox
         self._plan = plan
+        self._weights = weights
         self._started = time.monotonic()
         self._data: Mapping[str, Any] | None = None
         self._loaded: Loaded | None = None
@@ -91,7 +94,8 @@ class _Search:
         spawn = parcel if self._plan.mode is Mode.SPAWN else None
         if spawn is None:
             os.close(parcel)
-        return Server(self._mailbox, self._parcel, self._loaded, self._data, reuse=self._plan.reuse, spawn=spawn)
+        given = self._mailbox, self._parcel, self._loaded, self._data
+        return Server(*given, weights=self._weights, reuse=self._plan.reuse, spawn=spawn)
 
     def _load_and_judge(self) -> None:
         before, known, environment = Inventory.take(), tuple(sys.modules), the_environment()

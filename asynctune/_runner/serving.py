@@ -24,6 +24,7 @@ from asynctune._runner.parcel import Parcel
 from asynctune._runner.process import Runner
 from asynctune._runner.quick import pack_ended, unpack_order
 from asynctune._runner.surroundings import show_gpus
+from asynctune._runner.weights import SETTLE_AFTER, Weights
 from asynctune.wire import encode
 
 __all__ = ["Server", "settle"]
@@ -64,6 +65,7 @@ class Server:
         mailbox: to the executor.
         parcel: what the search sent.
         loaded, data: what runners need not load.
+        weights: what the sessions of runners are given.
         reuse: whether a runner waits for another trial when one has ended.
         spawn: the descriptor of the parcel, if runners are new interpreters; then nothing was loaded here.
     """
@@ -75,6 +77,7 @@ class Server:
         loaded: Loaded | None,
         data: Mapping[str, Any] | None,
         *,
+        weights: Weights,
         reuse: bool,
         spawn: int | None,
     ) -> None:
@@ -83,6 +86,7 @@ class Server:
         self._runner = Runner(parcel, loaded=loaded, data=data, reuse=reuse)
         self._reuse = reuse
         self._spawn = spawn
+        self._weights = weights
         self._kin = Kin()
         self._pid = os.getpid()
         self._reports: list[bytes] = []
@@ -95,7 +99,8 @@ class Server:
         poll.register(self._kin.fileno(), select.POLLIN)
         look = time.monotonic() + _LOOK_AT_LOGS
         while True:
-            wait = _TOGETHER if self._due is not None else _LOOK_AT_LOGS if self._kin else None
+            soon = _TOGETHER if self._due is not None else SETTLE_AFTER if self._weights else None
+            wait = soon or (_LOOK_AT_LOGS if self._kin else None)
             for descriptor, _ in poll.poll(wait * 1000 if wait is not None else None):
                 if descriptor == self._mailbox.fileno():
                     self._obey()
@@ -103,6 +108,7 @@ class Server:
                     self._reap()
             if self._due is not None and time.monotonic() >= self._due:
                 self._report()
+            self._weights.settle(self._kin)
             if time.monotonic() > look:
                 look = time.monotonic() + _LOOK_AT_LOGS
                 for pid in self._kin.pids:
@@ -137,6 +143,7 @@ class Server:
                 os._exit(70)
         os.close(channel)
         self._kin.add(pid, order.runner)
+        self._weights.add(pid)
 
     def _become_runner(self, channel: int, order: StartRunner) -> NoReturn:
         os.setsid()

@@ -25,6 +25,7 @@ from asynctune._runner.rehearsal import rehearse
 from asynctune._runner.search import search_zygote
 from asynctune._runner.surroundings import start_single_threaded
 from asynctune._runner.verdict import Inventory, reasons_against_forking
+from asynctune._runner.weights import SETTLE_AFTER, Weights
 from asynctune.wire import decode, encode
 
 __all__ = ["root"]
@@ -47,6 +48,7 @@ def root(guard: int, control: socket.socket) -> NoReturn:
 
 class _Root:
     _kin: Kin
+    _weights: Weights
 
     def __init__(self, guard: int, mailbox: Mailbox) -> None:
         self._guard = guard
@@ -65,7 +67,7 @@ class _Root:
         for descriptor in (self._mailbox.fileno(), self._kin.fileno(), self._watched):
             poll.register(descriptor, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll()}
+            ready = {descriptor for descriptor, _ in poll.poll(SETTLE_AFTER * 1000 if self._weights else None)}
             if self._watched in ready or os.getppid() != self._guard:
                 last_rites()
                 os._exit(0)
@@ -73,6 +75,7 @@ class _Root:
                 self._reap()
             if self._mailbox.fileno() in ready:
                 self._obey()
+            self._weights.settle([self._guard, *self._kin.pids])
 
     def _obey(self) -> None:
         try:
@@ -94,6 +97,9 @@ class _Root:
         # Here and not in each runner: an import takes seconds and a fork of all that milliseconds, and while they last the
         # service's own requests would wait for a core.
         os.nice(order.nice)
+        self._weights = Weights(order.session_nice)
+        self._weights.add(self._guard)  # it leads our session
+        self._weights.settle_now([self._guard])
         sys.path += [path for path in order.sys_path if path not in sys.path]
         failures = import_all(order.preload)
         rehearse()
@@ -121,6 +127,7 @@ class _Root:
                 finally:
                     os._exit(70)
             self._kin.add(pid, order.search)
+            self._weights.add(pid)
         os.close(control)
         os.close(parcel)
 
@@ -128,7 +135,8 @@ class _Root:
         hear_of_nothing()
         for descriptor in (self._mailbox.fileno(), self._watched, self._kin.fileno()):
             os.close(descriptor)
-        search_zygote(self._pid, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control), parcel, order.plan)
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, control)
+        search_zygote(self._pid, channel, parcel, order.plan, Weights(self._weights.nice))
 
     def _reap(self) -> None:
         # A search is gone when everything that it left behind is. All that falls to us is of searches that have ended.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
+from asynctune._runner.weights import session_nice
 from asynctune.errors import ExecutorError, WireError
 from asynctune.executors._post import Post
 from asynctune.wire import decode, encode
@@ -61,7 +62,7 @@ class Family:
         loop.add_reader(self._watch, self._ended)
         self._root = Post(loop, guard.control, self)
         path = tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
-        self.send(Prepare(preload=preload, sys_path=path, nice=nice))
+        self.send(Prepare(preload=preload, sys_path=path, nice=nice, session_nice=session_nice() + nice))
 
     def __repr__(self) -> str:
         return f"<Family of guard {self._guard.pid}, {'gone' if self._watch < 0 else 'alive'}>"

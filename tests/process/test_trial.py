@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asynctune._runner.weights import session_nice
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import Answer, Died, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.records import CheckpointKey, FailureKind, Resources
@@ -399,6 +400,23 @@ async def test_a_runner_stands_back_as_what_made_it_does(local: LocalExecutor, a
 
     nice = os.nice(0) + 5
     assert metrics == {"nice": nice, "zygote": nice, "oom": 500, "session": 1}
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
+async def test_a_session_stands_back_as_its_processes_do(local: LocalExecutor, attach: Attach) -> None:
+    def train(trial: Any) -> dict[str, float]:
+        def weight(pid: int) -> int:
+            return int(Path(f"/proc/{pid}/autogroup").read_text().rpartition(" ")[2])
+
+        zygote = os.getppid()
+        root = int(Path(f"/proc/{zygote}/stat").read_text().rpartition(")")[2].split()[1])
+        deadline = time.monotonic() + 60
+        while weight(os.getpid()) == 0 or weight(zygote) == 0:  # once they are known to live for long; and there is no event
+            assert time.monotonic() < deadline
+        return {"runner": weight(os.getpid()), "zygote": weight(zygote), "root": weight(root)}
+
+    async with attach(local, train) as search:
+        assert await search.metrics() == dict.fromkeys(("runner", "zygote", "root"), session_nice() + 5)
 
 
 async def test_a_runner_holds_nothing_of_others(local: LocalExecutor, attach: Attach) -> None:
