@@ -36,20 +36,17 @@ if TYPE_CHECKING:
     from asynctune.objective import Objective
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
+    from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
     from asynctune.records import (
         CONTINUE,
         PAUSE,
         STOP,
         CheckpointKey,
-        CheckpointPolicy,
         Exploit,
         Failure,
-        FailurePolicy,
-        Limits,
         Pause,
         Reallocate,
         Report,
-        Resources,
         State,
         Stop,
         Suggestion,
@@ -127,9 +124,10 @@ _ROOMS: Final = {
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),
     "asynctune.objective": ("Objective",),
+    "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (
-        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "CheckpointPolicy", "Exploit", "Failure", "FailurePolicy", "Limits"),
-        *("Pause", "Reallocate", "Report", "Resources", "State", "Stop", "Suggestion", "TrialView"),
+        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),
+        *("Pause", "Reallocate", "Report", "State", "Stop", "Suggestion", "TrialView"),
     ),
     "asynctune.observers.base": ("Observer",),
     "asynctune.oracles.base": ("Oracle",),

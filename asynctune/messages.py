@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, Resources, TrialId, Values
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.domains import Domain
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.wire import closed_union

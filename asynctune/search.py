@@ -24,7 +24,8 @@ from asynctune.life import Life
 from asynctune.objective import Objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
-from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources, TrialId, TrialView, Values
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import TrialId, TrialView, Values
 from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from asynctune.events import AttemptFailed, GaveUp
-from asynctune.records import Failure, FailurePolicy, LaunchNumber, TrialId
+from asynctune.policies import FailurePolicy
+from asynctune.records import Failure, LaunchNumber, TrialId
 
 __all__ = ["FailureRun", "verdict"]
 

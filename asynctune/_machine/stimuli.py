@@ -12,7 +12,8 @@ from attrs import field, frozen
 
 from asynctune.messages import Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
-from asynctune.records import CheckpointPolicy, FailurePolicy, Limits, Resources, Suggestion, TrialId, Values
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import Suggestion, TrialId, Values
 from asynctune.space.domains import Domain
 from asynctune.wire import closed_union
 

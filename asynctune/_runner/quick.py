@@ -15,7 +15,8 @@ import msgpack
 
 from asynctune._runner.orders import Signal, StartRunner, ToSearch
 from asynctune.messages import Answer, Fill, FillRule, FromRunner, MetricsReported, RunTrial, ToRunner, TrialReturned, What
-from asynctune.records import CheckpointKey, Resources
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey
 from asynctune.space.domains import Domain
 from asynctune.wire import decode, encode, typed
 

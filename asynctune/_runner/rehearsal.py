@@ -24,7 +24,8 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, Resources, Value
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey, Failure, FailureKind, Value
 from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int
 from asynctune.wire import decode, encode
 

@@ -15,7 +15,8 @@ from typing import Any
 from asynctune._runner.account import Account
 from asynctune._runner.metrics import as_step
 from asynctune.checkpoints import CheckpointStore, DirectoryStore
-from asynctune.records import CheckpointKey, LaunchNumber, Resources, TrialId, Values
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey, LaunchNumber, TrialId, Values
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.space import Space
 

@@ -19,7 +19,8 @@ from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
 from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.objective import Objective
-from asynctune.records import LaunchNumber, Limits, Resources, TrialId
+from asynctune.policies import Limits, Resources
+from asynctune.records import LaunchNumber, TrialId
 
 __all__ = ["Attachment", "Capabilities", "Executor", "Listener", "Recipe"]
 

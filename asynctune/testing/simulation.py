@@ -63,18 +63,8 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective, as_objective
 from asynctune.oracles.base import Oracle
-from asynctune.records import (
-    CheckpointKey,
-    CheckpointPolicy,
-    Failure,
-    FailurePolicy,
-    LaunchNumber,
-    Limits,
-    Metrics,
-    Resources,
-    TrialId,
-    TrialView,
-)
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import HyperParameters, Space

@@ -17,7 +17,7 @@ NAMES = {module.name for module in MODULES}
 # Each room may import from the rooms of its own line and of those above it.
 LAYERS = [
     {"errors", "frozen", "lazy", "seeds", "validators"},
-    {"records"},
+    {"policies", "records"},
     {"space", "objective", "wire"},
     {"messages", "checkpoints", "views", "events"},
     {"observers", "oracles", "schedulers", "stoppers"},
@@ -32,13 +32,25 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 # The runner's side of the pipe stands beside the layers: what it may know, and who may know it.
 RUNNER_MAY_IMPORT = {
-    *("_runner", "errors", "seeds", "validators", "space", "records", "wire", "objective", "messages", "checkpoints"),
+    *(
+        "_runner",
+        "errors",
+        "seeds",
+        "validators",
+        "space",
+        "policies",
+        "records",
+        "wire",
+        "objective",
+        "messages",
+        "checkpoints",
+    ),
 }
 MAY_IMPORT_RUNNER = {"_runner", "_engine", "executors", "keras", "testing"}
 RUNNER_LIBRARIES = {"attr", "attrs", "cattrs", "msgpack"}
 
 # No time, no luck, no input or output: where these are told, they come as arguments.
-PURE = {"_machine", "schedulers", "stoppers", "records", "objective", "views", "events"}
+PURE = {"_machine", "schedulers", "stoppers", "policies", "records", "objective", "views", "events"}
 IMPURE = {
     *("anyio", "asyncio", "concurrent", "datetime", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "queue"),
     *("random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile"),

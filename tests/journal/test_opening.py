@@ -16,18 +16,8 @@ from asynctune.errors import JournalError, ResumeError
 from asynctune.events import SearchOpened
 from asynctune.messages import FillRule
 from asynctune.objective import Objective
-from asynctune.records import (
-    CheckpointKey,
-    CheckpointPolicy,
-    FailurePolicy,
-    Limits,
-    Report,
-    Resources,
-    State,
-    Stop,
-    TrialView,
-    Verdicts,
-)
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import CheckpointKey, Report, State, Stop, TrialView, Verdicts
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Boolean, Float, Int
 from tests.machine.driven import Driven, settings

@@ -58,20 +58,8 @@ from asynctune.messages import (
     TrialReturned,
 )
 from asynctune.objective import Objective
-from asynctune.records import (
-    CheckpointKey,
-    CheckpointPolicy,
-    Exploit,
-    Failure,
-    FailureKind,
-    FailurePolicy,
-    Limits,
-    Pause,
-    Reallocate,
-    Resources,
-    Stop,
-    Suggestion,
-)
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
 from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
 from tests.journal.written import records_of
 

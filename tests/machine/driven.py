@@ -40,18 +40,8 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
-from asynctune.records import (
-    CheckpointKey,
-    CheckpointPolicy,
-    Failure,
-    FailureKind,
-    FailurePolicy,
-    Limits,
-    Resources,
-    Suggestion,
-    TrialView,
-    Value,
-)
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import CheckpointKey, Failure, FailureKind, Suggestion, TrialView, Value
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int
 from asynctune.stoppers import Stopper

@@ -13,20 +13,8 @@ from asynctune.errors import FailedTrialError
 from asynctune.messages import Died, RunTrial
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
-from asynctune.records import (
-    PAUSE,
-    CheckpointPolicy,
-    Failure,
-    FailureKind,
-    FailurePolicy,
-    Metrics,
-    Report,
-    State,
-    Suggestion,
-    TrialId,
-    TrialView,
-    Verdicts,
-)
+from asynctune.policies import CheckpointPolicy, FailurePolicy
+from asynctune.records import PAUSE, Failure, FailureKind, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.records import (
     Choice as Pick,
 )

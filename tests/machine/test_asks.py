@@ -10,7 +10,8 @@ from asynctune._machine.instructions import Ask, EndSearch, Instruction, Request
 from asynctune._machine.stimuli import PauseAsked, Suggested
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, TrialAdded
-from asynctune.records import FailurePolicy, State, Suggestion
+from asynctune.policies import FailurePolicy
+from asynctune.records import State, Suggestion
 from asynctune.space import Boolean, Float, Space
 from tests.machine.driven import NO_LIMIT, SPACE, Driven
 

@@ -12,7 +12,8 @@ from asynctune._machine.instructions import AnswerReport, Ask, EndSearch, Releas
 from asynctune._machine.stimuli import PauseAsked, ResumeAsked, WorkersSet
 from asynctune.errors import PluginError
 from asynctune.events import Paused, SearchEnded, Stopped
-from asynctune.records import PAUSE, Choice, FailurePolicy, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.policies import FailurePolicy
+from asynctune.records import PAUSE, Choice, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Space
 from asynctune.views import SearchView

@@ -13,17 +13,16 @@ from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.consult import Chosen, Divergence, EndTrial, EndWhole, Judged
 from asynctune._machine.machine import Machine
 from asynctune.errors import PluginError
+from asynctune.policies import FailurePolicy, Resources
 from asynctune.records import (
     CONTINUE,
     PAUSE,
     STOP,
     Choice,
     Exploit,
-    FailurePolicy,
     Pause,
     Reallocate,
     Report,
-    Resources,
     State,
     Stop,
     TrialView,

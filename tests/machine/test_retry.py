@@ -12,7 +12,8 @@ from asynctune._machine.instructions import EndSearch, RequestSlots, StartLaunch
 from asynctune.errors import FatalError, FatalRuntimeError, FatalTypeError, FatalValueError
 from asynctune.events import AttemptFailed, Finished, GaveUp, Paused, Started, Stopped
 from asynctune.objective import Objective
-from asynctune.records import FailureKind, FailurePolicy, State
+from asynctune.policies import FailurePolicy
+from asynctune.records import FailureKind, State
 from asynctune.seeds import derive
 from tests.machine.driven import NO_LIMIT, Driven, answer, failure
 

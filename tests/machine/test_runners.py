@@ -11,7 +11,8 @@ from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Stop
 from asynctune._machine.stimuli import Heard, LaunchEnded
 from asynctune.events import GaveUp, ParametersUsed, Reported, SpaceGrew
 from asynctune.messages import Ending, Fill, FillRule, Lost, MetricsReported, ParametersDeclared, TrialReturned
-from asynctune.records import CheckpointKey, CheckpointPolicy, FailureKind, FailurePolicy, State
+from asynctune.policies import CheckpointPolicy, FailurePolicy
+from asynctune.records import CheckpointKey, FailureKind, State
 from asynctune.seeds import fill_seed
 from asynctune.space import Boolean, Domain, Float, Int
 from tests.machine.driven import NO_LIMIT, SPACE, Driven, answer

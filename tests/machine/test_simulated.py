@@ -19,7 +19,7 @@ from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
 from asynctune.events import Reported, Started
-from asynctune.records import FailurePolicy
+from asynctune.policies import FailurePolicy
 from asynctune.schedulers import FIFO
 from asynctune.testing import SimulatedSearch
 from tests.machine.stories import SPACES, Story, outcome, story

@@ -33,18 +33,8 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.events import Finished, Paused, SearchEnded, Started, Stopped
-from asynctune.records import (
-    PAUSE,
-    CheckpointKey,
-    FailureKind,
-    FailurePolicy,
-    Limits,
-    Report,
-    State,
-    Stop,
-    TrialView,
-    Verdicts,
-)
+from asynctune.policies import FailurePolicy, Limits
+from asynctune.records import PAUSE, CheckpointKey, FailureKind, Report, State, Stop, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import FunctionStopper, MaxSteps, TimeBudget

@@ -61,14 +61,12 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits
 from asynctune.records import (
     CONTINUE,
     PAUSE,
     CheckpointKey,
-    CheckpointPolicy,
     Choice,
-    FailurePolicy,
-    Limits,
     Report,
     State,
     Stop,

@@ -28,7 +28,8 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
-from asynctune.records import CheckpointKey, Limits, Resources, Values
+from asynctune.policies import Limits, Resources
+from asynctune.records import CheckpointKey, Values
 
 # Nothing here takes long. Who waits for more than this waits for ever.
 PATIENCE = 20.0

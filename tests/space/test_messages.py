@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from asynctune import messages
 from asynctune.errors import WireError
 from asynctune.messages import Ending, Fill, FillRule, FromRunner, ToRunner, What
-from asynctune.records import CheckpointKey, Failure, FailureKind, Resources
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey, Failure, FailureKind
 from asynctune.wire import decode, encode, plain
 from tests.space.strategies import domains, names, scalars
 
