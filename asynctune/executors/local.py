@@ -43,7 +43,8 @@ class LocalExecutor(Executor):
             each runner, which then imports everything itself: seconds, where a fork takes milliseconds.
         preload: installed modules to import once, for all searches. Each search finds out by itself what it needs: this only
             saves later searches the time.
-        nice: added to the nice value of the runners, and of what makes them, so that they stand back behind the service.
+        nice: added to the nice value of the runners, of what makes them, and of their sessions, so that they stand back
+            behind the service.
 
     Raises:
         ConfigurationError: for an argument that cannot work, naming it. On entering, for a module that cannot be preloaded.
