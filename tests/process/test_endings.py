@@ -109,6 +109,8 @@ def act(trial: Any) -> Any:
     return 1.5 if name is None else (RAISING.get(name) or DYING[name])[0]()
 
 
+@pytest.mark.fault(4)
+@pytest.mark.fault(21)
 async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, act) as search:
         for number, name in enumerate(RAISING):
@@ -126,6 +128,9 @@ async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> 
             assert isinstance(await innocent, TrialReturned)
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
+@pytest.mark.fault(4)
 async def test_who_dies_dies_alone(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, act) as search:
         for number, (name, (_, code, signum)) in enumerate(DYING.items()):
@@ -150,6 +155,8 @@ def babbling(trial: Any) -> None:
 
 
 @pytest.mark.parametrize(("trainable", "text"), [(deaf, "closed its channel"), (babbling, "sent what is no message")])
+@pytest.mark.fault(19)
+@pytest.mark.fault(22)
 async def test_who_ruins_its_channel_is_killed(local: LocalExecutor, attach: Attach, trainable: Any, text: str) -> None:
     async with attach(local, trainable) as search:
         ending = await search.run()
@@ -173,6 +180,7 @@ async def test_what_speaks_to_the_search(local: LocalExecutor, attach: Attach) -
     assert fatal.failure.error_type == "asynctune.errors.FatalValueError"
 
 
+@pytest.mark.fault(2)
 async def test_a_crash_leaves_its_stack_in_the_log(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         segfault()
@@ -185,6 +193,7 @@ async def test_a_crash_leaves_its_stack_in_the_log(local: LocalExecutor, attach:
     assert "in segfault" in (tmp_path / str(ending.log)).read_text()
 
 
+@pytest.mark.fault(22)
 async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         libc = ctypes.CDLL(None)
@@ -208,6 +217,7 @@ async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach
     assert len(log) > 1_000_000
 
 
+@pytest.mark.fault(22)
 async def test_a_flooded_log_is_cut(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
     cap = 16 * 1024 * 1024
 
@@ -269,6 +279,7 @@ async def test_many_at_once(local: LocalExecutor, attach: Attach) -> None:
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
+@pytest.mark.fault(22)
 async def test_a_trial_may_close_its_output(local: LocalExecutor, attach: Attach, descriptor: int) -> None:
     def train(trial: Any) -> float:
         os.close(descriptor)

@@ -51,6 +51,7 @@ def helpful(trial: Any) -> float:
 
 
 @pytest.mark.parametrize("end", ["return", "exit"])
+@pytest.mark.fault(7)
 async def test_helpers_go_with_their_trial_and_with_no_other(
     local: LocalExecutor, attach: Attach, tmp_path: Path, end: str
 ) -> None:
@@ -79,6 +80,7 @@ def hands_its_channel_on(trial: Any) -> float:
     os._exit(5)
 
 
+@pytest.mark.fault(7)
 async def test_a_helper_that_holds_the_channel_hides_nothing(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, hands_its_channel_on) as search:
         ended = await search.run()
@@ -135,6 +137,7 @@ def holder(trial: Any) -> float:
 
 
 @pytest.mark.parametrize("victim", ["zygote", "root", "guard"])
+@pytest.mark.fault(9)
 async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Attach, tmp_path: Path, victim: str) -> None:
     async with attach(local, holder) as search:
         lost, other = search.start(0), search.start(1)
@@ -153,6 +156,7 @@ async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Att
         assert search.failures == []
 
 
+@pytest.mark.fault(9)
 async def test_a_zygote_that_is_killed_again_and_again_is_given_up(
     local: LocalExecutor, attach: Attach, tmp_path: Path
 ) -> None:
@@ -193,6 +197,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("service", ["alone", "fork"])
+@pytest.mark.fault(8)
 async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SERVICE, str(tmp_path), service), cwd=ROOT, stdout=subprocess.PIPE

@@ -104,6 +104,7 @@ async def test_leaving_early_sets_aside_what_runs_and_it_can_be_resumed(tmp_path
     assert result.trials[0].launches == 2
 
 
+@pytest.mark.fault(29)
 async def test_what_another_search_recorded_is_refused_by_name(tmp_path: Path) -> None:
     space = {"lr": at.Float(1e-4, 1e-1, sampling="log")}
     await search(descend, space=space, storage=tmp_path)
