@@ -123,7 +123,10 @@ class Fleet:
         """Send an answer at once, from another thread; whether that was done."""
         # The launch may end meanwhile and its runner get another one: a runner passes over what is not for its own.
         runner = self._launches.get((answer.trial, answer.launch))
-        return runner is not None and runner.post.send_at_once(encode(answer, ToRunner))
+        if runner is None:
+            return False
+        runner.asks = False  # before it is sent: the next report may be here before we are
+        return runner.post.send_at_once(encode(answer, ToRunner))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """End a launch; nothing happens if it is over."""
