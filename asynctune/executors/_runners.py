@@ -6,7 +6,7 @@ lost": the exit report follows within a moment, or the runner is killed.
 
 A runner is not trusted. What is no message ends it, and so does speaking out of turn: a report is answered before the next one
 is sent, and what a trial has asked for is declared once between two of them. So what waits in our memory is one report of each
-runner, however fast it writes. What it sends about another launch, or after its last word, is dropped, and too much of it ends it.
+runner, however fast it writes. What it sends about another launch, or after its last word, is dropped; too much of it ends it.
 """
 
 from __future__ import annotations
