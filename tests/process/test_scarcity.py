@@ -94,6 +94,12 @@ def sockets(pid: int) -> set[str]:
     return found
 
 
+def table(protocol: str) -> list[list[str]]:
+    """The system's sockets of this kind, each as the words of its line; without those of IPv6, where there is none."""
+    path = Path(f"/proc/net/{protocol}")
+    return [line.split() for line in path.read_text().splitlines()[1:]] if path.exists() else []
+
+
 def reports(trial: Any) -> float:
     trial.report(loss=1.0)
     return 1.0
@@ -110,11 +116,8 @@ async def test_nothing_listens_and_nothing_has_a_name(local: LocalExecutor, atta
         family = {os.getpid(), *descendants()}
         ours = set().union(*map(sockets, family))
         for protocol in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
-            table = Path(f"/proc/net/{protocol}")
-            lines = table.read_text().splitlines()[1:] if table.exists() else []
-            assert ours.isdisjoint(line.split()[9] for line in lines), protocol
-        own = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
-        own = [fields for fields in own if fields[6] in ours]
+            assert ours.isdisjoint(fields[9] for fields in table(protocol)), protocol
+        own = [fields for fields in table("unix") if fields[6] in ours]
 
         assert len(family) >= 6  # we, the guard, the root, the zygote, two runners
         assert len(own) >= 8
