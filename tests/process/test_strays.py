@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -48,6 +49,14 @@ def helpful(trial: Any) -> float:
         while True:
             time.sleep(1)
     return 1.0
+
+
+def helpful_in_c(trial: Any) -> None:
+    """Holds the interpreter, in C code that hears of nothing, until it is killed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_helpers(trial)
+    trial.report(loss=1.0)
+    ctypes.PyDLL(None).pause()
 
 
 @pytest.mark.parametrize("end", ["return", "exit"])
@@ -177,18 +186,20 @@ SERVICE = """
 import asyncio, os, sys, time
 from pathlib import Path
 from tests.process.conftest import Search, recipe
-from tests.process.test_strays import helpful
+from tests.process.test_strays import helpful, helpful_in_c
 from asynctune.executors.local import LocalExecutor
 
 async def main():
     async with LocalExecutor(2) as executor:
         search = Search()
-        search.attachment = await executor.attach(recipe(helpful, Path(sys.argv[1])), search)
+        trainable = helpful_in_c if sys.argv[2] == "busy in C" else helpful
+        search.attachment = await executor.attach(recipe(trainable, Path(sys.argv[1])), search)
         if sys.argv[2] == "fork" and os.fork() == 0:
             os.close(1)
             time.sleep(600)
-        search.start(0, {"end": "wait"})
-        await search.report_of(0)
+        if sys.argv[2] != "idle":
+            search.start(0, {"end": "wait"})
+            await search.report_of(0)
         print("ready", flush=True)
         await asyncio.sleep(600)
 
@@ -196,7 +207,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("service", ["alone", "fork"])
+@pytest.mark.parametrize("service", ["alone", "fork", "busy in C", "idle"])
 @pytest.mark.fault(8)
 async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -204,7 +215,8 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
-    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)} | set(helpers(tmp_path))
+    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+    family |= set(helpers(tmp_path)) if service != "idle" else set()
     # What the service itself has forked is its own affair, and ours to clean up.
     own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
     process.kill()
@@ -213,7 +225,7 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     for pid in own:
         os.kill(pid, signal.SIGKILL)
     assert len(own) == (service == "fork")
-    assert len(family) >= 7
+    assert len(family) >= (3 if service == "idle" else 7)
 
 
 async def test_a_hundred_launches_leave_nothing(local: LocalExecutor, attach: Attach) -> None:
