@@ -39,7 +39,9 @@ class Mute(Exception):
 class Slippery(str):
     """A text that does something else when it is looked at."""
 
-    def __len__(self) -> int:
+    __slots__ = ()
+
+    def __len__(self) -> NoReturn:
         os._exit(67)
 
     def encode(self, *_: object) -> bytes:
