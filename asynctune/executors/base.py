@@ -65,7 +65,7 @@ class Recipe:
 class Listener(Protocol):
     """Who hears what runners say. Called on the event loop, in the order in which each runner spoke.
 
-    A search drops what comes again, or when the launch is over: an executor that speaks over a network need not know what was heard.
+    A search drops what comes again, or when the launch is over: an executor on a network need not know what was heard.
     """
 
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
