@@ -88,7 +88,7 @@ class Account:
         try:
             self.line.send(*(sendable(pack(each)) for each in self.declared()), body)
         except OSError as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
             self.obey()
         self.step, self.written, self.has_reported, self.is_waiting = message.step, None, True, True
         return message.step
@@ -124,7 +124,7 @@ class Account:
             while not self.is_answered(self.line.receive()):
                 pass
         except (EOFError, OSError) as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
         self.obey()
 
     # ----------------------------------------------------------------------------------------------------- hearing
@@ -135,12 +135,17 @@ class Account:
             while (body := self.line.receive_nowait()) is not None:
                 self._hear(body)
         except (EOFError, OSError) as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
 
     def obey(self) -> None:
         """Raise StopTrial if the trial is to stop."""
         if self.stop is not None:
             raise StopTrial(self.stop)
+
+    def _gone(self, error: EOFError | OSError) -> None:
+        if isinstance(error, TimeoutError):  # the line has no time of its own: it is an alarm's, and the trial's affair
+            raise error
+        self.stop = f"the search is gone: {error}"
 
     def _hear(self, body: bytes) -> Answer | None:
         message = unpack(body)

@@ -37,6 +37,7 @@ from asynctune.messages import (
     TrialLeft,
     TrialRaised,
     TrialReturned,
+    What,
 )
 from asynctune.records import Failure, FailureKind
 from asynctune.wire import decode, encode
@@ -105,7 +106,7 @@ class Runner:
         self._doomed = False
         self._halted = False
         self._terminated = False
-        #: Whether it has reported, and was not answered.
+        #: Whether it has reported, and was not answered with more than "wait".
         self.asks = False
         #: Whether it has declared what it asked for, and has not reported since.
         self._declared = False
@@ -131,7 +132,7 @@ class Runner:
     def send(self, message: ToRunner) -> None:
         """Pass a message on."""
         if isinstance(message, Answer):
-            self.asks = False
+            self.asks = message.what is What.PARK
         self.post.send(encode(message, ToRunner))
         if self.post.unsent > _MOST_UNREAD:
             self._break_off("its process does not read what it is sent")

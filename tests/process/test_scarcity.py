@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -88,9 +89,10 @@ def sockets(pid: int) -> set[str]:
     """The inodes of the sockets of a process."""
     found = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
-        target = os.readlink(f"/proc/{pid}/fd/{name}")
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
+        with contextlib.suppress(FileNotFoundError):  # the listing's own
+            target = os.readlink(f"/proc/{pid}/fd/{name}")
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
     return found
 
 

@@ -10,8 +10,9 @@ import pytest
 
 import asynctune as at
 from asynctune._engine.journal import read_records
-from asynctune.errors import SpaceError
+from asynctune.errors import ConfigurationError, SpaceError
 from asynctune.messages import FromRunner, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned
+from asynctune.observers import CSV, JSONLines, TensorBoard
 from asynctune.records import CheckpointKey, Failure, FailureKind
 from asynctune.space.domains import Choice, Domain, Fixed, Float, Int
 from asynctune.wire import encode
@@ -128,9 +129,9 @@ async def named(directory: Path, name: str, *, parameter: bool) -> set[str]:
         assert trial.directory.is_dir()
         await trial.report({"loss": 1.0, name: 2.0})
 
-    observers: list[at.Observer] = [at.CSV(directory / "table.csv"), at.JSONLines(directory / "events.jsonl")]
+    observers: list[at.Observer] = [CSV(directory / "table.csv"), JSONLines(directory / "events.jsonl")]
     if at_tensorboard():
-        observers.append(at.TensorBoard(directory / "board"))
+        observers.append(TensorBoard(directory / "board"))
     await at.search(
         train, {name if parameter else "x": at.Float(0, 1)}, objective=LOSS, max_trials=2, storage=directory / "search",
         executor=at.InlineExecutor(1), observers=observers, seed=0,
@@ -140,8 +141,8 @@ async def named(directory: Path, name: str, *, parameter: bool) -> set[str]:
 
 def at_tensorboard() -> bool:
     try:
-        at.TensorBoard()
-    except at.ConfigurationError:
+        TensorBoard()
+    except ConfigurationError:
         return False
     return True
 

@@ -52,12 +52,11 @@ async def test_a_bad_line_changes_no_result(seed: int, tmp_path: Path) -> None:
 @pytest.mark.process
 @pytest.mark.fault(34)
 async def test_a_bad_line_before_processes() -> None:
-    good = await search(steps, max_trials=8, executor=at.LocalExecutor(2))
     before = snapshot()
-    executor = UnreliableExecutor(at.LocalExecutor(2), seed=1, repeats=1.0, loses=0.5)
-    bad = await search(steps, max_trials=8, executor=executor)
-
-    assert outcomes(bad) == outcomes(good)
+    with await search(steps, max_trials=8, executor=at.LocalExecutor(2)) as good:
+        executor = UnreliableExecutor(at.LocalExecutor(2), seed=1, repeats=1.0, loses=0.5)
+        with await search(steps, max_trials=8, executor=executor) as bad:
+            assert outcomes(bad) == outcomes(good)
     nothing_left(before)
 
 
