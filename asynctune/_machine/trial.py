@@ -28,7 +28,7 @@ from asynctune.records import (
 __all__ = ["Launch", "Trial"]
 
 # What a trial that has ended has none of is the same for all of them.
-_NO_VALUES: dict[str, Value] = {}
+_NO_VALUES: FrozenDict[str, Value] = FrozenDict()
 _NO_REPORTS: list[Report] = []
 _NO_CHECKPOINTS: list[CheckpointKey] = []
 _NO_REPORTS_SHOWN = Reports()
@@ -113,7 +113,7 @@ class Trial:
 
     def close(self, declared: frozenset[str]) -> None:
         """Nothing more happens to it. It is known for as long as the search is, so it is made as small as it can be."""
-        self.proposed, self.used = _NO_VALUES, FrozenDict(self.values(declared))
+        self.proposed, self.used = _NO_VALUES, FrozenDict(self.values(declared)) or _NO_VALUES
         self.reports = self.reports or _NO_REPORTS
         self.checkpoints = self.checkpoints or _NO_CHECKPOINTS
 

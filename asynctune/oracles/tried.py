@@ -20,6 +20,8 @@ from asynctune.space import Fill, FillRule, Space
 
 __all__ = ["Odometer", "Tried", "Wheel"]
 
+_NOTHING: Values = {}  # for all trials without values there is one
+
 # The type of each value, then the value: 1, 1.0 and True are equal in Python, and three values here.
 _Exact = tuple[type | Value, ...]
 
@@ -90,7 +92,7 @@ class Tried:
 
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
-        self._open[trial] = values
+        self._open[trial] = values or _NOTHING
         self._file(trial, values)
 
     def end(self, trial: TrialView) -> None:

@@ -39,7 +39,7 @@ def held() -> dict[str, int]:
 async def test_a_hundred_thousand_trials_leave_nothing_but_what_is_known_of_them(tmp_path: Path) -> None:
     before, ended, counts, sizes = snapshot(), 0, [], []
     async with at.Search(
-        nothing, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=TRIALS, storage=tmp_path / "search",
+        nothing, objective=at.Objective("loss", "min"), max_trials=TRIALS, storage=tmp_path / "search",
         executor=at.LocalExecutor(2), seed=0,
     ) as search:  # fmt: skip
         async for event in search.events():
