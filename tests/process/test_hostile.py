@@ -265,7 +265,7 @@ async def test_who_was_interrupted_in_a_report_waits_for_its_answer_before_the_n
 
 def fuzz(luck: random.Random, trial: int) -> Iterator[bytes]:
     """Frames and what is none: some whole, some damaged, some made of anything."""
-    who = {"trial": trial, "launch": 1}
+    who: dict[str, Any] = {"trial": trial, "launch": 1}
     whole: list[Callable[[], bytes]] = [
         lambda: report(trial),
         lambda: report(trial, luck.choice([-1, 0, 1, 2, 2**63, 2**64 - 1])),

@@ -39,7 +39,8 @@ def returning(**more: Any) -> Any:
 
 
 def raising(**more: Any) -> Any:
-    return lambda who: TrialRaised(**who, failure=Failure(**({"kind": FailureKind.RAISED, "message": "x"} | more)))
+    given: dict[str, Any] = {"kind": FailureKind.RAISED, "message": "x"} | more
+    return lambda who: TrialRaised(**who, failure=Failure(**given))
 
 
 WORDS: list[list[Any]] = [

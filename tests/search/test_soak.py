@@ -37,7 +37,9 @@ def held() -> dict[str, int]:
 @pytest.mark.process
 @pytest.mark.fault(30)
 async def test_a_hundred_thousand_trials_leave_nothing_but_what_is_known_of_them(tmp_path: Path) -> None:
-    before, ended, counts, sizes = snapshot(), 0, [], []
+    before, ended = snapshot(), 0
+    counts: list[dict[str, int]] = []
+    sizes: list[int] = []
     async with at.Search(
         nothing, objective=at.Objective("loss", "min"), max_trials=TRIALS, storage=tmp_path / "search",
         executor=at.LocalExecutor(2), seed=0,

@@ -61,7 +61,7 @@ async def test_a_bad_line_before_processes() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"repeats": 1.1}, {"repeats": -0.1}, {"loses": 1.0}, {"late": float("inf")}])
-def test_what_a_line_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_what_a_line_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         UnreliableExecutor(at.InlineExecutor(1), **wrong)
 
@@ -97,7 +97,7 @@ class Echo(Attachment):
         self.loop = asyncio.get_running_loop()
 
     def start(self, order: RunTrial) -> None:
-        who = {"trial": order.trial, "launch": order.launch}
+        who: dict[str, Any] = {"trial": order.trial, "launch": order.launch}
         reports = [MetricsReported(**who, step=step, metrics={"loss": 1.0}, clock=float(step)) for step in (1, 2)]
         endings: list[Ending] = [TrialReturned(**who, metrics={"loss": float(order.trial)}), Lost(**who, reason="late")]
         for report in (*reports, *reports, reports[0]):
