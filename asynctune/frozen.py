@@ -18,6 +18,8 @@ class FrozenDict(dict[K, V]):
         TypeError: when it is to be changed.
     """
 
+    __slots__ = ()  # every trial has some
+
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("this is shown to others too, and cannot be changed: change a copy, dict(...)")
 

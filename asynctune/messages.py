@@ -128,7 +128,7 @@ class MetricsReported:
     """Metrics at a step. Answered by an `Answer`.
 
     Args:
-        clock: the runner's monotonic clock, in seconds, when `report()` was called.
+        clock: the runner's monotonic clock, in seconds, when `report()` was called; tells reports of a launch apart.
         checkpoint: the checkpoint of this step, durable by now.
     """
 

@@ -56,7 +56,9 @@ class Book:
         self.counts[trial.state] += 1
         if trial.state is State.RUNNING:
             self.live[trial.id] = trial
-        elif trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score):
+        if trial.state.ended:
+            trial.close(self.declared)
+        if trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score):
             best = self.best.score if self.best is not None else None
             tied = self.best is not None and trial.score == best and trial.id < self.best.id
             if best is None or objective.better(trial.score, best) or tied:

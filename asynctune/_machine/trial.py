@@ -27,6 +27,12 @@ from asynctune.records import (
 
 __all__ = ["Launch", "Trial"]
 
+# What a trial that has ended has none of is the same for all of them.
+_NO_VALUES: FrozenDict[str, Value] = FrozenDict()
+_NO_REPORTS: list[Report] = []
+_NO_CHECKPOINTS: list[CheckpointKey] = []
+_NO_REPORTS_SHOWN = Reports()
+
 
 @define
 class Launch:
@@ -105,6 +111,12 @@ class Trial:
             case GaveUp():
                 self.failure, self.ended = event.failure, at
 
+    def close(self, declared: frozenset[str]) -> None:
+        """Nothing more happens to it. It is known for as long as the search is, so it is made as small as it can be."""
+        self.proposed, self.used = _NO_VALUES, FrozenDict(self.values(declared)) or _NO_VALUES
+        self.reports = self.reports or _NO_REPORTS
+        self.checkpoints = self.checkpoints or _NO_CHECKPOINTS
+
     def use(self, values: Values) -> None:
         """The trial has asked for these."""
         self.used.update(values)
@@ -165,10 +177,10 @@ class Trial:
         return TrialView(
             id=self.id,
             state=self.state,
-            values=FrozenDict(self.values(declared)),
+            values=self.used if type(self.used) is FrozenDict else FrozenDict(self.values(declared)),
             score=self.score,
             step=self.mark,
-            reports=Reports(self.reports),
+            reports=Reports(self.reports) if self.reports else _NO_REPORTS_SHOWN,
             metrics=self.metrics,
             attempt=self.attempt,
             launches=self.launches,

@@ -48,6 +48,9 @@ class Account:
         #: A checkpoint that was written and that no report has carried yet.
         self.written: CheckpointKey | None = None
         self.has_reported = False
+        #: Whether a report was sent whose answer has not come. It must come before the next report: whoever was interrupted
+        #: while he waited for it (by an alarm, by a timeout) waits on first.
+        self.is_waiting = False
         self._hp: HyperParameters | None = None
 
     def __repr__(self) -> str:
@@ -81,13 +84,13 @@ class Account:
         clock = time.monotonic()
         self.obey()
         message = self._message(metrics, step, named, clock)
-        bodies = [sendable(pack(each)) for each in (*self.declared(), message)]
+        body = sendable(pack(message))  # what cannot be sent must not take along what was declared, which is told once
         try:
-            self.line.send(*bodies)
+            self.line.send(*(sendable(pack(each)) for each in self.declared()), body)
         except OSError as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
             self.obey()
-        self.step, self.written, self.has_reported = message.step, None, True
+        self.step, self.written, self.has_reported, self.is_waiting = message.step, None, True, True
         return message.step
 
     def _message(self, metrics: Any, step: Any, named: Metrics, clock: float) -> MetricsReported:
@@ -111,6 +114,7 @@ class Account:
             if answer.what is What.STOP:
                 self.stop = answer.reason or "told to stop"
             elif answer.what is What.GO:
+                self.is_waiting = False
                 return True
         return self.stop is not None
 
@@ -120,7 +124,7 @@ class Account:
             while not self.is_answered(self.line.receive()):
                 pass
         except (EOFError, OSError) as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
         self.obey()
 
     # ----------------------------------------------------------------------------------------------------- hearing
@@ -131,12 +135,17 @@ class Account:
             while (body := self.line.receive_nowait()) is not None:
                 self._hear(body)
         except (EOFError, OSError) as error:
-            self.stop = f"the search is gone: {error}"
+            self._gone(error)
 
     def obey(self) -> None:
         """Raise StopTrial if the trial is to stop."""
         if self.stop is not None:
             raise StopTrial(self.stop)
+
+    def _gone(self, error: EOFError | OSError) -> None:
+        if isinstance(error, TimeoutError):  # the line has no time of its own: it is an alarm's, and the trial's affair
+            raise error
+        self.stop = f"the search is gone: {error}"
 
     def _hear(self, body: bytes) -> Answer | None:
         message = unpack(body)

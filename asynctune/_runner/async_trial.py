@@ -23,15 +23,21 @@ class AsyncTrial(TrialFace):
         """Report metrics at a step and await the answer. Takes, raises and does what `Trial.report` does."""
         async with self._one_report:
             account = self._account
+            if account.is_waiting and account.stop is None:
+                await self._answered()
             account.report(metrics, step, named)
             await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
-            try:
-                while (body := account.line.receive_nowait()) is None or not account.is_answered(body):
-                    if body is None:
-                        await self._readable()
-            except (EOFError, OSError) as error:
-                account.stop = f"the search is gone: {error}"
-            account.obey()
+            await self._answered()
+
+    async def _answered(self) -> None:
+        account = self._account
+        try:
+            while (body := account.line.receive_nowait()) is None or not account.is_answered(body):
+                if body is None:
+                    await self._readable()
+        except (EOFError, OSError) as error:
+            account.stop = f"the search is gone: {error}"
+        account.obey()
 
     async def _readable(self) -> None:
         loop, descriptor = asyncio.get_running_loop(), self._account.line.fileno()

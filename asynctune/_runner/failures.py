@@ -14,6 +14,8 @@ __all__ = ["failure_of", "message_of", "traceback_of"]
 
 _MESSAGE_CAP = 10_000
 _TRACEBACK_CAP = 65_536
+_NUMBER_CAP = 100
+_NAME_CAP = 1_000
 _OWN_FILES = __file__.removesuffix("failures.py")
 
 
@@ -36,17 +38,19 @@ def failure_of(error: BaseException, log: str | None) -> Failure:
 
 
 def _exit(error: SystemExit, log: str | None) -> Failure:
-    # As the interpreter does it: None is 0, an integer is itself, anything else is printed and is 1.
-    code = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
+    # As the interpreter does it: None is 0, an integer is itself, anything else is printed and is 1. Of an integer, the system
+    # keeps eight bits, and nothing of one that is no machine word.
+    code = 0 if error.code is None else int(error.code) if isinstance(error.code, int) else 1
     said = "" if isinstance(error.code, int | None) else f": {_text(lambda: str(error.code), _MESSAGE_CAP)}"
-    message = f"it called sys.exit({int(code)}) instead of returning a result{said}"
-    return Failure(kind=FailureKind.EXITED, message=message, traceback=traceback_of(error), exit_code=int(code), log=log)
+    message = f"it called sys.exit({_text(lambda: str(code), _NUMBER_CAP)}) instead of returning a result{said}"
+    status = code & 255 if -(2**63) <= code < 2**63 else 255
+    return Failure(kind=FailureKind.EXITED, message=message, traceback=traceback_of(error), exit_code=status, log=log)
 
 
 def message_of(error: BaseException) -> str:
     """`TypeName: what it says`, in a bounded number of characters, whatever its `__str__` does."""
-    said = _text(lambda: str(error), _MESSAGE_CAP)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    name, said = _text(lambda: type(error).__name__, _NAME_CAP), _text(lambda: str(error), _MESSAGE_CAP)
+    return f"{name}: {said}" if said else name
 
 
 def traceback_of(error: BaseException) -> str:
@@ -62,13 +66,16 @@ def traceback_of(error: BaseException) -> str:
 
 
 def _type_name(error: BaseException) -> str:
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    def named() -> str:
+        kind = type(error)
+        return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+    return _text(named, _NAME_CAP)
 
 
 def _text(make: Callable[[], str], cap: int) -> str:
     try:
-        text = make()
+        text = str.__str__(make())  # one of its own kind of text could still do anything
     except BaseException as broken:  # noqa: BLE001 -- the trial's own code runs here, and may do anything
         return f"(no text: asking for it raised {type(broken).__name__})"
     if len(text) > cap:

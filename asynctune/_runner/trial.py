@@ -15,6 +15,7 @@ from typing import Any
 from asynctune._runner.account import Account
 from asynctune._runner.metrics import as_step
 from asynctune.checkpoints import CheckpointStore, DirectoryStore
+from asynctune.errors import StorageError
 from asynctune.policies import Resources
 from asynctune.records import CheckpointKey, LaunchNumber, TrialId, Values
 from asynctune.space.hyperparameters import HyperParameters
@@ -88,8 +89,14 @@ class TrialFace:
 
     @property
     def directory(self) -> Path:
-        """A directory for this trial's own files, made when it is first asked for; all its launches share it."""
+        """A directory for this trial's own files, made when it is first asked for; all its launches share it.
+
+        Raises:
+            StorageError: a link stands in its place: another trial may have put it there.
+        """
         path = Path(self._root, "trials", str(self.id))
+        if path.is_symlink():
+            raise StorageError(f"{path} is a link, which leads the files of trial {self.id} elsewhere: remove it")
         path.mkdir(parents=True, exist_ok=True)
         return path
 
@@ -171,5 +178,8 @@ class Trial(TrialFace):
         Raises:
             TypeError, ValueError: for what is no number, no step, or was given twice.
         """
-        self._account.report(metrics, step, named)
-        self._account.wait_for_answer()
+        account = self._account
+        if account.is_waiting and account.stop is None:
+            account.wait_for_answer()
+        account.report(metrics, step, named)
+        account.wait_for_answer()

@@ -123,7 +123,10 @@ def canary() -> str | None:
     try:
         ended = os.pidfd_open(pid)
         try:
-            ready, _, _ = select.select([reader, ended], [], [], _CANARY_SECONDS)
+            poll = select.poll()  # `select` itself knows no descriptor above 1,023
+            for descriptor in (reader, ended):
+                poll.register(descriptor, select.POLLIN)
+            ready = [descriptor for descriptor, _ in poll.poll(_CANARY_SECONDS * 1000)]
             sang = reader in ready and os.read(reader, 1) == b"."
         finally:
             os.close(ended)

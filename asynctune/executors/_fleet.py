@@ -15,7 +15,7 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
-from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import encode
 
@@ -123,7 +123,10 @@ class Fleet:
         """Send an answer at once, from another thread; whether that was done."""
         # The launch may end meanwhile and its runner get another one: a runner passes over what is not for its own.
         runner = self._launches.get((answer.trial, answer.launch))
-        return runner is not None and runner.post.send_at_once(encode(answer, ToRunner))
+        if runner is None:
+            return False
+        runner.asks = answer.what is What.PARK  # before it is sent: the next report may be here before we are
+        return runner.post.send_at_once(encode(answer, ToRunner))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """End a launch; nothing happens if it is over."""

@@ -62,6 +62,11 @@ class Post:
     def __repr__(self) -> str:
         return f"<Post {'open' if self._open else 'closed'}, {len(self._unsent)} frames unsent>"
 
+    @property
+    def unsent(self) -> int:
+        """How many frames wait for room."""
+        return len(self._unsent)
+
     def send(self, body: bytes, descriptors: Sequence[int] = ()) -> None:
         """Send a frame, and descriptors beside it, which become this object's to close. Lost if the other end is gone.
 

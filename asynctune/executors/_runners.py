@@ -2,8 +2,11 @@
 
 The law of its end: a last frame and then the end of the channel end the launch as the last frame says. The exit report does so
 too, if it comes first; the channel is drained before anybody concludes anything. The end of the channel alone means "channel
-lost": the exit report follows within a moment, or the runner is killed. A runner is not trusted: what it sends about another
-launch is dropped, and what is no message ends it.
+lost": the exit report follows within a moment, or the runner is killed.
+
+A runner is not trusted. What is no message ends it, and so does speaking out of turn: a report is answered before the next one
+is sent, and what a trial has asked for is declared once between two of them. So what waits in our memory is one report of each
+runner, however fast it writes. What it sends about another launch, or after its last word, is dropped; too much of it ends it.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from asynctune._runner.orders import Broken, Hello, Ready, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
 from asynctune.messages import (
+    Answer,
     Died,
     Ending,
     FromRunner,
@@ -33,6 +37,7 @@ from asynctune.messages import (
     TrialLeft,
     TrialRaised,
     TrialReturned,
+    What,
 )
 from asynctune.records import Failure, FailureKind
 from asynctune.wire import decode, encode
@@ -44,6 +49,8 @@ _KILL_AFTER = 0.5
 # The zygote that reaps it has no more right to a core than the runners have.
 _REPORT_WITHIN = 2.0
 _TAIL = 2000
+_MOST_DROPPED = 100  # frames about another launch, or after the last one
+_MOST_UNREAD = 100  # frames to it that its socket has no room for: it reads none, and goes on asking for more
 
 
 class Owner(Protocol):
@@ -99,6 +106,10 @@ class Runner:
         self._doomed = False
         self._halted = False
         self._terminated = False
+        #: Whether it has reported, and was not answered with more than "wait".
+        self.asks = False
+        #: Whether it has declared what it asked for, and has not reported since.
+        self._declared = False
         self._deadline: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
 
@@ -114,12 +125,17 @@ class Runner:
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
         self.order, self._last, self._halted = order, None, False
+        self.asks = self._declared = False
         if body is not None:
             self.post.send(body)
 
     def send(self, message: ToRunner) -> None:
         """Pass a message on."""
+        if isinstance(message, Answer):
+            self.asks = message.what is What.PARK
         self.post.send(encode(message, ToRunner))
+        if self.post.unsent > _MOST_UNREAD:
+            self._break_off("its process does not read what it is sent")
 
     def halt(self, reason: str, grace: float) -> None:
         """Have it stop: told now, SIGTERM after `grace` seconds, SIGKILL half a second later."""
@@ -147,8 +163,7 @@ class Runner:
         try:
             message: Any = decode(body, Hello if self._loading else FromRunner)
         except WireError as error:
-            self.post.close()
-            self.hung_up(error)
+            self._break_off(_no_message(error))
             return
         if self._loading:
             self._greeted(message)
@@ -156,12 +171,29 @@ class Runner:
         order = self.order
         if order is None or self._last is not None or (message.trial, message.launch) != (order.trial, order.launch):
             self.dropped += 1
-        elif isinstance(message, ParametersDeclared | MetricsReported):
-            self._owner.spoke(message)
+            if self.dropped > _MOST_DROPPED:
+                self._break_off("its process goes on about what is over, or is not its own")
+        elif isinstance(message, MetricsReported):
+            if self.asks:
+                self._break_off("its process did not wait for the answer to its report")
+            else:
+                self.asks, self._declared = True, False
+                self._owner.spoke(message)
+        elif isinstance(message, ParametersDeclared):
+            if self._declared:
+                self._break_off("its process declared parameters twice, with no report in between")
+            else:
+                self._declared = True
+                self._owner.spoke(message)
         else:
             self._last = message
             if self._reuse:
                 self._rest(message)
+
+    def _break_off(self, reason: str) -> None:
+        self._doomed = True
+        self.post.close()
+        self._condemn(reason)
 
     def _greeted(self, hello: Ready | Broken) -> None:
         self._loading = False
@@ -183,7 +215,7 @@ class Runner:
         """Its channel has ended, or it sent what is no frame."""
         self._doomed = True
         if error is not None:
-            self._condemn(f"its process sent what is no message ({error})")
+            self._condemn(_no_message(error))
         elif self._last is not None:
             # It has said that it ends, and its report is on the way; one that only pretended to is ended.
             self._silence = self._loop.call_later(_REPORT_WITHIN, self._owner.signal, self, signal.SIGKILL)
@@ -259,6 +291,10 @@ class Runner:
             log=log,
             tail=tail_of(self._directory / log),
         )
+
+
+def _no_message(error: WireError) -> str:
+    return f"its process sent what is no message ({error})"
 
 
 def tail_of(path: Path) -> str:

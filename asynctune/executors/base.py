@@ -63,10 +63,13 @@ class Recipe:
 
 
 class Listener(Protocol):
-    """Who hears what runners say. Called on the event loop, in the order in which each runner spoke."""
+    """Who hears what runners say. Called on the event loop, in the order in which each runner spoke.
+
+    A search drops what comes again, or when the launch is over: an executor on a network need not know what was heard.
+    """
 
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
-        """A trial spoke."""
+        """A trial spoke. Within a launch the `clock` of reports increases; one whose clock does not was heard before."""
 
     def ended(self, ending: Ending) -> None:
         """A launch is over: exactly once for every `start`. Its process can no longer run anything."""

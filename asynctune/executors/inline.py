@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asynctune._engine.pool import Pool
-from asynctune._runner.account import Account, StopTrial
+from asynctune._runner.account import Account, only_stops
 from asynctune._runner.async_trial import AsyncTrial
 from asynctune._runner.failures import failure_of
 from asynctune._runner.framing import Line
@@ -161,8 +161,6 @@ class _Launch:
                 step=outcome.step,
                 checkpoint=account.written,
             )
-        except StopTrial:
-            return TrialLeft(trial=order.trial, launch=order.launch)
         except asyncio.CancelledError as error:
             if self._cancels:
                 return TrialLeft(trial=order.trial, launch=order.launch)
@@ -171,6 +169,8 @@ class _Launch:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
             self._say_declared(account)
+            if only_stops(error):
+                return TrialLeft(trial=order.trial, launch=order.launch)
             return self._raised(failure_of(error, None))
 
     def _say_declared(self, account: Account) -> None:

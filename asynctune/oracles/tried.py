@@ -20,14 +20,16 @@ from asynctune.space import Fill, FillRule, Space
 
 __all__ = ["Odometer", "Tried", "Wheel"]
 
-# 1, 1.0 and True are equal in Python, and three values here.
-_Exact = tuple[type, Value]
+_NOTHING: Values = {}  # for all trials without values there is one
+
+# The type of each value, then the value: 1, 1.0 and True are equal in Python, and three values here.
+_Exact = tuple[type | Value, ...]
 
 
 @define
 class _Combinations:
     # Partial combinations, filed by the names that they give a value to; the fewest names first.
-    _filed: dict[tuple[str, ...], set[tuple[_Exact, ...]]] = Factory(dict)
+    _filed: dict[tuple[str, ...], set[_Exact]] = Factory(dict)
 
     def add(self, values: Values) -> None:
         names = tuple(sorted(values))
@@ -36,6 +38,10 @@ class _Combinations:
             self._filed = dict(sorted(self._filed.items(), key=lambda item: (len(item[0]), item[0])))
         self._filed[names].add(_exactly(names, values))
 
+    def discard(self, values: Values) -> None:
+        names = tuple(sorted(values))
+        self._filed.get(names, set()).discard(_exactly(names, values))
+
     def covering(self, values: Values) -> Collection[str] | None:
         for names, filed in self._filed.items():
             if all(name in values for name in names) and _exactly(names, values) in filed:
@@ -43,12 +49,12 @@ class _Combinations:
         return None
 
     def values_of(self, name: str) -> set[_Exact]:
-        filed_under = ((names.index(name), filed) for names, filed in self._filed.items() if name in names)
-        return {values[place] for place, filed in filed_under for values in filed}
+        filed_under = ((2 * names.index(name), filed) for names, filed in self._filed.items() if name in names)
+        return {values[place : place + 2] for place, filed in filed_under for values in filed}
 
 
-def _exactly(names: Sequence[str], values: Values) -> tuple[_Exact, ...]:
-    return tuple((type(values[name]), values[name]) for name in names)
+def _exactly(names: Sequence[str], values: Values) -> _Exact:
+    return tuple(part for name in names for part in (type(values[name]), values[name]))
 
 
 @define
@@ -86,16 +92,19 @@ class Tried:
 
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
-        self._open[trial] = values
+        self._open[trial] = values or _NOTHING
         self._file(trial, values)
 
     def end(self, trial: TrialView) -> None:
         """This trial, proposed here or not, has ended."""
-        values = {**self._open.pop(trial.id, {}), **trial.values}
+        proposed = self._open.pop(trial.id, None)
         if trial.values and trial.state is State.COMPLETED and (trial.stop_reason is None or trial.reports):
             self._settled.add(trial.values)
+            combination = None if proposed is None else self._combination(trial.id, proposed)
+            if combination is not None and self._settled.covering(combination) is not None:
+                self._single.discard(combination)  # there may be as many as there are trials, and once is enough
         else:
-            self.propose(trial.id, values)
+            self.propose(trial.id, {**(proposed or {}), **trial.values})
 
     def covering(self, values: Values) -> Collection[str] | None:
         """If the whole combination `values` need not be tried: names such that whatever agrees with it there need not be
@@ -113,9 +122,13 @@ class Tried:
         return value
 
     def _file(self, trial: TrialId, values: Values) -> None:
+        self._single.add(self._combination(trial, values))
+
+    def _combination(self, trial: TrialId, values: Values) -> Values:
+        """The whole combination, in the space as it is, that this trial stands for."""
         fill = Fill(self.rule, fill_seed(self.seed, trial))
         known = self._space.items()
-        self._single.add({name: values[name] if name in values else fill.value(name, domain) for name, domain in known})
+        return {name: values[name] if name in values else fill.value(name, domain) for name, domain in known}
 
 
 class Wheel(Protocol):

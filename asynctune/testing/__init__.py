@@ -1,4 +1,5 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, and whole simulated searches.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, and an
+executor that is as unreliable as a network.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
+    from asynctune.testing.unreliable import UnreliableExecutor
 else:
     __getattr__, __dir__ = lazy(
         __name__,
@@ -23,6 +25,7 @@ else:
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
+            "UnreliableExecutor": "unreliable",
         },
     )
 
@@ -33,4 +36,5 @@ __all__ = [
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "UnreliableExecutor",
 ]

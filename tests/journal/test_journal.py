@@ -400,6 +400,7 @@ print("read", flush=True)
 """
 
 
+@pytest.mark.fault(16)
 def test_others_read_while_it_is_written(tmp_path: Path) -> None:
     journal = DiskJournal(tmp_path)
     list(journal.records())

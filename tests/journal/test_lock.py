@@ -84,6 +84,7 @@ def attempt(directory: Path) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.fault(16)
 def test_a_second_process_is_told_who_writes_it(tmp_path: Path) -> None:
     with running(HOLD, tmp_path) as (process, said):
         assert said == ["held"]
@@ -94,6 +95,7 @@ def test_a_second_process_is_told_who_writes_it(tmp_path: Path) -> None:
         assert told.startswith(f"process {process.pid} on ")
 
 
+@pytest.mark.fault(16)
 def test_the_same_process_is_told_that_it_writes_it_itself(tmp_path: Path) -> None:
     lock = SearchLock(tmp_path)
     for path in (tmp_path, tmp_path / ".." / tmp_path.name):
@@ -134,6 +136,7 @@ def test_a_refusal_lets_go_of_nothing(tmp_path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.fault(16)
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     with running(HOLD, tmp_path) as (process, _):
         process.kill()
@@ -142,6 +145,7 @@ def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
         SearchLock(tmp_path).release()
 
 
+@pytest.mark.fault(16)
 def test_a_forked_child_of_the_holder_neither_keeps_the_lock_nor_loses_it(tmp_path: Path) -> None:
     for_child, tell_child = os.pipe()
     with os.fdopen(tell_child, "wb"), os.fdopen(for_child, "rb"), running(FORK, tmp_path, for_child) as (process, said):
@@ -161,6 +165,7 @@ def test_a_forked_child_of_the_holder_neither_keeps_the_lock_nor_loses_it(tmp_pa
         assert process.stdout.readline() == "child: free\n"
 
 
+@pytest.mark.fault(16)
 def test_looking_who_holds_it_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
     program = """
 import sys

@@ -57,6 +57,7 @@ def test_more_trials_other_limits_and_more_workers_are_accepted(changes: dict[st
         ({"seed": 8}, ["the recorded seed is 7, and 8 was asked for", "Leave seed= out"]),
     ],
 )
+@pytest.mark.fault(29)
 def test_another_objective_space_or_seed_is_refused_by_name(changes: dict[str, Any], texts: list[str], adopt: bool) -> None:
     with pytest.raises(ResumeError) as refused:
         check_settings(RECORDED, evolve(RECORDED, **changes), adopt=adopt)
@@ -71,6 +72,7 @@ def test_the_same_parameters_in_another_order_are_the_same_space() -> None:
 
 
 @pytest.mark.parametrize("what", ["oracle", "scheduler"])
+@pytest.mark.fault(29)
 def test_another_oracle_or_scheduler_has_to_adopt_the_search(what: str) -> None:
     other: dict[str, Any] = {what: "Another({})"}
     asked = evolve(RECORDED, **other)

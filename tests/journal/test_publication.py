@@ -113,6 +113,7 @@ async def test_one_that_stops_waiting_leaves_nothing() -> None:
     assert published._waiters == set()
 
 
+@pytest.mark.fault(26)
 async def test_one_that_is_far_behind_reads_from_the_journal_and_misses_nothing(tmp_path: Path) -> None:
     journal, groups = DiskJournal(tmp_path), batches(RECORDS, 4)
     list(journal.records())
@@ -158,6 +159,7 @@ async def test_the_nearest_past_is_in_memory_and_no_more_of_it_than_is_said() ->
     assert reads == []
 
 
+@pytest.mark.fault(26)
 async def test_one_that_is_slow_keeps_nobody_waiting() -> None:
     published = told(*ticks(3))
     slow = published.events(0)

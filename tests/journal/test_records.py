@@ -200,6 +200,7 @@ def test_a_whole_search_is_read_as_it_was(seed: int) -> None:
         pack(Record(seq=1, stimulus=Ticked(at=0.0), happened=())).replace(b"seq", b"sec"),
     ],
 )
+@pytest.mark.fault(36)
 def test_what_is_no_record_is_said_to_be_none(payload: bytes) -> None:
     with pytest.raises(WireError):
         unpack(payload)

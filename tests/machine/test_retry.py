@@ -173,6 +173,7 @@ def test_the_run_of_failures_begins_anew_when_it_had_ended_the_search() -> None:
         ({"signal": 6, "tail": "double free"}, FailureKind.KILLED, "killed by signal 6. Its last output: double free"),
     ],
 )
+@pytest.mark.fault(1)
 def test_a_process_that_ends_without_a_word_is_a_failed_attempt(how: dict[str, Any], kind: FailureKind, message: str) -> None:
     driven = Driven(failure=retries(1))
     driven.start()

@@ -33,6 +33,8 @@ def judged(driven: Driven) -> bool:
 
 
 @pytest.mark.parametrize(("trial", "launch"), [(0, 1), (0, 3), (0, 0), (1, 1), (7, 1), (-1, 2)])
+@pytest.mark.fault(18)
+@pytest.mark.fault(34)
 def test_the_last_words_of_a_dead_launch_are_counted_and_dropped(trial: int, launch: int) -> None:
     driven = Driven(failure=RETRY)
     driven.start()
@@ -49,6 +51,7 @@ def test_the_last_words_of_a_dead_launch_are_counted_and_dropped(trial: int, lau
     assert driven.view(0) == before
 
 
+@pytest.mark.fault(34)
 def test_a_launch_ends_once() -> None:
     driven = Driven()
     driven.start()
@@ -79,6 +82,7 @@ def test_a_metric_that_is_not_finite_is_recorded_as_it_is(value: float) -> None:
 
 
 @pytest.mark.parametrize("step", [2, 1, 0, -1, 2**63, 2**64 - 1])
+@pytest.mark.fault(18)
 def test_a_step_that_does_not_increase_or_is_no_step_fails_the_attempt(step: int) -> None:
     driven = Driven(failure=RETRY)
     driven.start()
@@ -331,6 +335,7 @@ def test_what_ran_when_a_search_was_cut_off_is_owed_a_slot_when_it_is_opened_aga
     assert order == [(2, 2, 2, 0), (0, 2, 1, 0), (1, 2, 1, 1)]
 
 
+@pytest.mark.fault(34)
 def test_the_words_of_a_launch_from_before_a_crash_are_dropped() -> None:
     driven = Driven()
     driven.start()

@@ -18,10 +18,14 @@ from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
-from asynctune.events import Reported, Started
+from asynctune.events import Finished, Reported, Started
+from asynctune.messages import RunTrial
+from asynctune.oracles import RandomSearch
 from asynctune.policies import FailurePolicy
+from asynctune.records import State
 from asynctune.schedulers import FIFO
-from asynctune.testing import SimulatedSearch
+from asynctune.space import Float, HyperParameters
+from asynctune.testing import Behaviour, SimulatedSearch
 from tests.machine.stories import SPACES, Story, outcome, story
 
 SEARCHES = 1000
@@ -156,3 +160,28 @@ def test_all_kinds_of_things_happen() -> None:
         "restored repeated"
     )
     assert {name: seen[name] for name in wanted.split() if seen[name] < 5} == {}
+
+
+@pytest.mark.fault(31)
+def test_two_thousand_workers_are_all_kept_busy_and_no_more_than_that() -> None:
+    def script(order: RunTrial, hp: HyperParameters) -> Behaviour:
+        return Behaviour(reports=[(1.0, {"loss": float(order.trial)})] * 2, ending={"loss": 0.0})
+
+    search = SimulatedSearch(
+        script=script,
+        oracle=RandomSearch(),
+        scheduler=FIFO(),
+        space={"x": Float(0, 1)},
+        workers=2000,
+        max_trials=5000,
+        check=False,
+    ).run()
+    running = most = 0
+    for record in search.records:
+        for what in record.happened:
+            running += isinstance(what, Started) - isinstance(what, Finished)
+            most = max(most, running)
+
+    search.machine.check()
+    assert (running, most) == (0, 2000)
+    assert [trial.state for trial in search.trials.values()] == [State.COMPLETED] * 5000

@@ -116,6 +116,7 @@ def test_a_verdict_on_another_trial_is_obeyed() -> None:
     assert [driven.view(trial).state for trial in range(3)] == [State.COMPLETED, State.PENDING, State.RUNNING]
 
 
+@pytest.mark.fault(18)
 def test_a_report_that_crossed_its_verdict_is_answered_and_dropped() -> None:
     driven = Driven()
     driven.start()

@@ -65,6 +65,7 @@ async def test_it_begins_where_it_says(tmp_path: Path) -> None:
     assert never.calls == ["start", "end"]
 
 
+@pytest.mark.fault(26)
 async def test_one_that_is_far_behind_reads_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publication, "_RECENT", 5)
     monkeypatch.setattr(publication, "_BLOCK", 3)
@@ -160,6 +161,7 @@ class Stuck(Keeping):
         self.released.wait()
 
 
+@pytest.mark.fault(26)
 async def test_one_that_never_comes_back_is_left_behind(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,23 @@ class Mute(Exception):
         raise RuntimeError("no text for you")
 
 
+class Slippery(str):
+    """A text that does something else when it is looked at."""
+
+    __slots__ = ()
+
+    def __len__(self) -> NoReturn:  # noqa: PLE0303
+        os._exit(67)
+
+    def encode(self, *_: object) -> bytes:
+        os._exit(68)
+
+
+class Texted(Exception):
+    def __str__(self) -> str:
+        return Slippery("slips away")
+
+
 class Explosive(Exception):
     def __reduce__(self) -> Any:
         os._exit(66)
@@ -75,6 +92,8 @@ RAISING: dict[str, tuple[Callable[[], object], FailureKind, str, int | None]] = 
     "value error": (raised(ValueError("bad x")), FailureKind.RAISED, "ValueError: bad x", None),
     "two arguments": (raised(TwoArguments("a", threading.Lock())), FailureKind.RAISED, "TwoArguments: a", None),
     "no text": (raised(Mute()), FailureKind.RAISED, "Mute: (no text: asking for it raised RuntimeError)", None),
+    "a text of its own kind": (raised(Texted()), FailureKind.RAISED, "Texted: slips away", None),
+    "a long name": (raised(type("E" * 10_000_000, (Exception,), {})()), FailureKind.RAISED, "characters left out", None),
     "explosive": (raised(Explosive("boo")), FailureKind.RAISED, "Explosive: boo", None),
     "recursion": (deep, FailureKind.RAISED, "RecursionError", None),
     "ten megabytes": (raised(ValueError("x" * 10_000_000)), FailureKind.RAISED, "characters left out", None),
@@ -83,6 +102,11 @@ RAISING: dict[str, tuple[Callable[[], object], FailureKind, str, int | None]] = 
     "group": (raised(ExceptionGroup("many", [ValueError("one"), TypeError("two")])), FailureKind.RAISED, "many", None),
     "sys.exit(0)": (lambda: sys.exit(0), FailureKind.EXITED, "sys.exit(0)", 0),
     "sys.exit(3)": (lambda: sys.exit(3), FailureKind.EXITED, "sys.exit(3)", 3),
+    "sys.exit(255)": (lambda: sys.exit(255), FailureKind.EXITED, "sys.exit(255)", 255),
+    "sys.exit(-1)": (lambda: sys.exit(-1), FailureKind.EXITED, "sys.exit(-1)", 255),
+    "sys.exit(2**70)": (lambda: sys.exit(2**70), FailureKind.EXITED, f"sys.exit({2**70})", 255),
+    "sys.exit(10**5000)": (lambda: sys.exit(10**5000), FailureKind.EXITED, "sys.exit((no text", 255),
+    "raise SystemExit": (raised(SystemExit()), FailureKind.EXITED, "sys.exit(0)", 0),
     "sys.exit(text)": (lambda: sys.exit("sorry"), FailureKind.EXITED, "sorry", 1),
     "keyboard interrupt": (raised(KeyboardInterrupt()), FailureKind.EXITED, "KeyboardInterrupt", 130),
     "returns text": (lambda: "fine", FailureKind.INVALID_RESULT, "str", None),
@@ -95,6 +119,7 @@ RAISING: dict[str, tuple[Callable[[], object], FailureKind, str, int | None]] = 
 DYING: dict[str, tuple[Callable[[], object], int | None, int | None]] = {
     "os._exit(0)": (lambda: os._exit(0), 0, None),
     "os._exit(7)": (lambda: os._exit(7), 7, None),
+    "os._exit(255)": (lambda: os._exit(255), 255, None),
     "segfault": (segfault, None, signal.SIGSEGV),
     "abort": (abort, None, signal.SIGABRT),
     "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), None, signal.SIGKILL),
@@ -109,6 +134,8 @@ def act(trial: Any) -> Any:
     return 1.5 if name is None else (RAISING.get(name) or DYING[name])[0]()
 
 
+@pytest.mark.fault(4)
+@pytest.mark.fault(21)
 async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, act) as search:
         for number, name in enumerate(RAISING):
@@ -126,6 +153,9 @@ async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> 
             assert isinstance(await innocent, TrialReturned)
 
 
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
+@pytest.mark.fault(4)
 async def test_who_dies_dies_alone(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, act) as search:
         for number, (name, (_, code, signum)) in enumerate(DYING.items()):
@@ -150,6 +180,8 @@ def babbling(trial: Any) -> None:
 
 
 @pytest.mark.parametrize(("trainable", "text"), [(deaf, "closed its channel"), (babbling, "sent what is no message")])
+@pytest.mark.fault(19)
+@pytest.mark.fault(22)
 async def test_who_ruins_its_channel_is_killed(local: LocalExecutor, attach: Attach, trainable: Any, text: str) -> None:
     async with attach(local, trainable) as search:
         ending = await search.run()
@@ -173,18 +205,23 @@ async def test_what_speaks_to_the_search(local: LocalExecutor, attach: Attach) -
     assert fatal.failure.error_type == "asynctune.errors.FatalValueError"
 
 
-async def test_a_crash_leaves_its_stack_in_the_log(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
+@pytest.mark.fault(2)
+@pytest.mark.parametrize(("crash", "text"), [(segfault, "Segmentation fault"), (abort, "Aborted")])
+async def test_a_crash_leaves_its_stack_in_the_log(
+    local: LocalExecutor, attach: Attach, tmp_path: Path, crash: Callable[[], None], text: str
+) -> None:
     def train(trial: Any) -> None:
-        segfault()
+        crash()
 
     async with attach(local, train) as search:
         ending = await search.run()
 
     assert isinstance(ending, Died)
-    assert "Fatal Python error: Segmentation fault" in ending.tail
-    assert "in segfault" in (tmp_path / str(ending.log)).read_text()
+    assert f"Fatal Python error: {text}" in ending.tail
+    assert f"in {crash.__name__}" in (tmp_path / str(ending.log)).read_text()
 
 
+@pytest.mark.fault(22)
 async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         libc = ctypes.CDLL(None)
@@ -208,6 +245,7 @@ async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach
     assert len(log) > 1_000_000
 
 
+@pytest.mark.fault(22)
 async def test_a_flooded_log_is_cut(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
     cap = 16 * 1024 * 1024
 
@@ -269,6 +307,7 @@ async def test_many_at_once(local: LocalExecutor, attach: Attach) -> None:
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
+@pytest.mark.fault(22)
 async def test_a_trial_may_close_its_output(local: LocalExecutor, attach: Attach, descriptor: int) -> None:
     def train(trial: Any) -> float:
         os.close(descriptor)

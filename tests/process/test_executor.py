@@ -215,6 +215,7 @@ async def test_a_post_refuses_what_is_no_frame(pair: tuple[socket.socket, socket
     assert "closed" in repr(post)
 
 
+@pytest.mark.fault(31)
 async def test_without_descriptors_a_trial_is_refused_and_the_next_one_runs(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, lambda trial: 1.0) as search:
         await search.metrics(0)
@@ -238,6 +239,7 @@ async def test_without_descriptors_a_trial_is_refused_and_the_next_one_runs(loca
         assert await search.metrics(2) == {"loss": 1.0}
 
 
+@pytest.mark.fault(31)
 async def test_without_descriptors_nothing_is_opened() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     executor = LocalExecutor(1)
@@ -278,6 +280,7 @@ def report_once(trial: Any) -> float:
 @pytest.mark.parametrize(
     "nonsense", [b"\xff", encode(RunnerEnded(runner=99, exit_code=0, signal=None), FromSearch)], ids=["no message", "nobody"]
 )
+@pytest.mark.fault(9)
 async def test_a_zygote_that_talks_nonsense_is_replaced(
     local: LocalExecutor, attach: Attach, nonsense: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:

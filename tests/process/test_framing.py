@@ -55,6 +55,7 @@ def test_anything_else_is_one_error(stream: bytes, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("length", [CAP + 1, 2**32 - 1])
+@pytest.mark.fault(19)
 def test_a_length_over_the_cap_is_refused_at_once(length: int) -> None:
     with pytest.raises(WireError, match="over the limit"):
         Frames().feed(struct.pack(">I", length))

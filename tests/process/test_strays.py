@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -50,7 +51,16 @@ def helpful(trial: Any) -> float:
     return 1.0
 
 
+def helpful_in_c(trial: Any) -> None:
+    """Holds the interpreter, in C code that hears of nothing, until it is killed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    leave_helpers(trial)
+    trial.report(loss=1.0)
+    ctypes.PyDLL(None).pause()
+
+
 @pytest.mark.parametrize("end", ["return", "exit"])
+@pytest.mark.fault(7)
 async def test_helpers_go_with_their_trial_and_with_no_other(
     local: LocalExecutor, attach: Attach, tmp_path: Path, end: str
 ) -> None:
@@ -79,6 +89,7 @@ def hands_its_channel_on(trial: Any) -> float:
     os._exit(5)
 
 
+@pytest.mark.fault(7)
 async def test_a_helper_that_holds_the_channel_hides_nothing(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, hands_its_channel_on) as search:
         ended = await search.run()
@@ -135,6 +146,7 @@ def holder(trial: Any) -> float:
 
 
 @pytest.mark.parametrize("victim", ["zygote", "root", "guard"])
+@pytest.mark.fault(9)
 async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Attach, tmp_path: Path, victim: str) -> None:
     async with attach(local, holder) as search:
         lost, other = search.start(0), search.start(1)
@@ -153,6 +165,7 @@ async def test_who_holds_the_runners_is_killed(local: LocalExecutor, attach: Att
         assert search.failures == []
 
 
+@pytest.mark.fault(9)
 async def test_a_zygote_that_is_killed_again_and_again_is_given_up(
     local: LocalExecutor, attach: Attach, tmp_path: Path
 ) -> None:
@@ -173,18 +186,20 @@ SERVICE = """
 import asyncio, os, sys, time
 from pathlib import Path
 from tests.process.conftest import Search, recipe
-from tests.process.test_strays import helpful
+from tests.process.test_strays import helpful, helpful_in_c
 from asynctune.executors.local import LocalExecutor
 
 async def main():
     async with LocalExecutor(2) as executor:
         search = Search()
-        search.attachment = await executor.attach(recipe(helpful, Path(sys.argv[1])), search)
+        trainable = helpful_in_c if sys.argv[2] == "busy in C" else helpful
+        search.attachment = await executor.attach(recipe(trainable, Path(sys.argv[1])), search)
         if sys.argv[2] == "fork" and os.fork() == 0:
             os.close(1)
             time.sleep(600)
-        search.start(0, {"end": "wait"})
-        await search.report_of(0)
+        if sys.argv[2] != "idle":
+            search.start(0, {"end": "wait"})
+            await search.report_of(0)
         print("ready", flush=True)
         await asyncio.sleep(600)
 
@@ -192,14 +207,16 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("service", ["alone", "fork"])
+@pytest.mark.parametrize("service", ["alone", "fork", "busy in C", "idle"])
+@pytest.mark.fault(8)
 async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SERVICE, str(tmp_path), service), cwd=ROOT, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
-    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)} | set(helpers(tmp_path))
+    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+    family |= set(helpers(tmp_path)) if service != "idle" else set()
     # What the service itself has forked is its own affair, and ours to clean up.
     own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
     process.kill()
@@ -208,7 +225,7 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     for pid in own:
         os.kill(pid, signal.SIGKILL)
     assert len(own) == (service == "fork")
-    assert len(family) >= 7
+    assert len(family) >= (3 if service == "idle" else 7)
 
 
 async def test_a_hundred_launches_leave_nothing(local: LocalExecutor, attach: Attach) -> None:

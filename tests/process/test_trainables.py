@@ -235,12 +235,14 @@ class ExitsOnLoad(RaisesOnLoad):
     ],
 )
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.fault(20)
 async def test_what_cannot_be_loaded(tmp_path: Path, trainable: Any, text: str, start_method: Any) -> None:
     async with LocalExecutor(1, start_method=start_method) as local:
         with pytest.raises(TrainableError, match=text):
             await local.attach(recipe(trainable, tmp_path), Search())
 
 
+@pytest.mark.fault(20)
 def test_what_keeps_it_from_travelling_is_named() -> None:
     lock = threading.Lock()
 
@@ -258,6 +260,7 @@ def test_what_keeps_it_from_travelling_is_named() -> None:
         pack_trainable(functools.partial(two, value=lock))
 
 
+@pytest.mark.fault(20)
 def test_a_global_that_keeps_it_from_travelling_is_named() -> None:
     module = types.ModuleType("made_of_nothing")
     text = "import threading\npool = {'lock': threading.Lock()}\ndef train(trial):\n    return pool\n"

@@ -139,6 +139,8 @@ def checkpoint_and_report_another_step(trial: Any) -> None:
         (checkpoint_and_report_another_step, "report step 3"),
     ],
 )
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
 async def test_wrong_reports_say_so(local: LocalExecutor, attach: Attach, trainable: Any, text: str) -> None:
     async with attach(local, trainable) as search:
         ending = await search.run()
@@ -244,6 +246,7 @@ def holds_the_gil(trial: Any) -> None:
 @pytest.mark.parametrize(
     ("trainable", "code", "signum"), [(listens_to_sigterm, 42, None), (listens_to_nothing, None, 9), (holds_the_gil, None, 15)]
 )
+@pytest.mark.fault(6)
 async def test_who_does_not_listen_is_ended(
     local: LocalExecutor, attach: Attach, trainable: Any, code: int | None, signum: int | None
 ) -> None:
@@ -258,6 +261,7 @@ async def test_who_does_not_listen_is_ended(
     assert (ending.exit_code, ending.signal) == (code, signum)
 
 
+@pytest.mark.fault(34)
 async def test_messages_to_others_are_not_heard(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> float:
         trial.report(loss=1.0)
@@ -420,6 +424,7 @@ async def test_a_session_stands_back_as_its_processes_do(local: LocalExecutor, a
         assert await search.metrics() == dict.fromkeys(("runner", "zygote", "root"), session_nice() + 5)
 
 
+@pytest.mark.fault(31)
 async def test_a_runner_holds_nothing_of_others(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> dict[str, float]:
         trial.report(loss=0.0)

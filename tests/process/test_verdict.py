@@ -69,6 +69,7 @@ UNSAFE = {
 
 
 @pytest.mark.parametrize("unsafe", UNSAFE)
+@pytest.mark.fault(32)
 async def test_unsafe_modules_are_loaded_by_each_trial(
     local: LocalExecutor, attach: Attach, module: Any, unsafe: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,6 +112,7 @@ async def test_a_process_that_a_module_started_goes_with_the_search(
     await until(lambda: not any(map(alive, pids)))
 
 
+@pytest.mark.fault(32)
 async def test_data_that_is_unsafe(local: LocalExecutor, attach: Attach, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asynctune")
     async with attach(local, use_data, {"it": StartsThread()}) as search:
@@ -310,6 +312,7 @@ WAKERS = {
 
 @pytest.mark.keras
 @pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed")
+@pytest.mark.fault(32)
 async def test_tensorflow_at_import_hangs_nothing(module: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "asynctune")
     async with LocalExecutor(2, preload=["keras", "tensorflow"]) as local:

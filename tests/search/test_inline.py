@@ -11,6 +11,7 @@ import pytest
 import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
 from asynctune.events import Finished, SearchEnded, SearchOpened, Started
+from asynctune.records import FailureKind
 from tests.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")
@@ -104,6 +105,7 @@ async def test_leaving_early_sets_aside_what_runs_and_it_can_be_resumed(tmp_path
     assert result.trials[0].launches == 2
 
 
+@pytest.mark.fault(29)
 async def test_what_another_search_recorded_is_refused_by_name(tmp_path: Path) -> None:
     space = {"lr": at.Float(1e-4, 1e-1, sampling="log")}
     await search(descend, space=space, storage=tmp_path)
@@ -502,3 +504,38 @@ def test_a_number_of_workers_that_cannot_be_names_the_executor(kind: Any, count:
 def test_more_than_any_machine_has_is_refused(make: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         make()
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize(
+    ("error", "says", "code"),
+    [(SystemExit(3), "sys.exit(3)", 3), (SystemExit(), "sys.exit(0)", 0), (KeyboardInterrupt(), "KeyboardInterrupt", 130)],
+)
+async def test_a_trial_that_exits_is_that_trials_failure(error: BaseException, says: str, code: int) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        await trial.report(loss=1.0)
+        if trial.id == 2:
+            raise error
+        return 1.0
+
+    result = await search(train)
+    failure = result.trials[2].failure
+    assert failure is not None
+    assert (failure.kind, failure.exit_code) == (FailureKind.EXITED, code)
+    assert says in failure.message
+    assert [trial.state for trial in result.trials.values()].count(at.State.COMPLETED) == 5
+
+
+class StopsAtOnce(at.schedulers.Scheduler):
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> at.Stop:
+        return at.Stop("enough")
+
+
+async def test_a_trial_that_is_stopped_in_a_task_group_was_stopped() -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(trial.report(step=1, loss=1.0))
+
+    result = await search(train, scheduler=StopsAtOnce(), max_trials=2)
+    assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 2
+    assert [trial.stop_reason for trial in result.trials.values()] == ["enough"] * 2

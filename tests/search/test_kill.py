@@ -91,6 +91,7 @@ def nothing_ran_twice(records: list[Record], trials: int) -> None:
     assert all(trial.attempt == 1 for trial in retold(records).trials), "an interruption cost an attempt"
 
 
+@pytest.mark.fault(8)
 def test_killed_ten_times_it_finishes(tmp_path: Path) -> None:
     storage, said = tmp_path / "search", tmp_path / "said"
     said.touch()

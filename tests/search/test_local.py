@@ -104,6 +104,7 @@ def _hang(trial: at.Trial) -> None:
         (_hang, FailureKind.TIMED_OUT, "trial_time"),
     ],
 )
+@pytest.mark.fault(1)
 async def test_a_bad_trial_fails_with_its_reason_and_hurts_no_other(bad: Any, kind: FailureKind, says: str) -> None:
     def train(trial: at.Trial) -> Any:
         if trial.id == 2:
@@ -142,6 +143,7 @@ async def test_failed_trial_error_is_not_tried_again() -> None:
 LOCK = threading.Lock()
 
 
+@pytest.mark.fault(20)
 async def test_what_cannot_travel_is_named_before_anything_starts(tmp_path: Path) -> None:
     lock = threading.Lock()
 
@@ -188,6 +190,7 @@ async def test_one_search_of_two_is_cancelled_and_the_other_goes_on() -> None:
         assert executor.pool.busy == 0
 
 
+@pytest.mark.fault(16)
 async def test_a_directory_is_written_by_one_search_at_a_time(tmp_path: Path) -> None:
     async with at.Search(slow_steps, objective=LOSS, max_trials=4, storage=tmp_path, executor=at.LocalExecutor(1)) as running:
         with pytest.raises(SearchLockedError, match=str(os.getpid())):

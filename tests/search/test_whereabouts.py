@@ -87,6 +87,7 @@ def test_in_a_notebook(tmp_path: Path) -> None:
     assert WANTED in "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
 
 
+@pytest.mark.fault(32)
 def test_a_module_that_runs_tensorflow_when_it_is_imported(tmp_path: Path) -> None:
     operation = "import tensorflow as tf\nONE = tf.random.normal((64, 64)) @ tf.ones((64, 64))\n"
     (tmp_path / "elsewhere.py").write_text(operation + TRAIN)

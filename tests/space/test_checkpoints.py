@@ -150,6 +150,7 @@ def test_keys_are_in_order(store: CheckpointStore) -> None:
 
 
 @pytest.mark.parametrize("key", [CheckpointKey(-1, 1, 1), CheckpointKey(1, -1, 1), CheckpointKey(1, 1, 0)])
+@pytest.mark.fault(37)
 def test_keys_that_name_nothing(store: CheckpointStore, root: Path, key: CheckpointKey) -> None:
     with pytest.raises(StorageError, match="names no checkpoint"):
         write(store, key)
@@ -239,6 +240,7 @@ def outside(tmp_path: Path) -> Path:
     return outside
 
 
+@pytest.mark.fault(37)
 def test_a_link_in_the_place_of_a_trial_is_not_followed(store: CheckpointStore, root: Path, outside: Path) -> None:
     root.mkdir(parents=True)
     (root / "3").symlink_to(outside)
@@ -255,6 +257,7 @@ def test_a_link_in_the_place_of_a_trial_is_not_followed(store: CheckpointStore, 
     assert everything(outside) == before
 
 
+@pytest.mark.fault(37)
 def test_a_link_in_the_place_of_a_checkpoint_is_not_followed(store: CheckpointStore, root: Path, outside: Path) -> None:
     (root / "3").mkdir(parents=True)
     (root / "3" / "10-2").symlink_to(outside / "10-2")

@@ -131,6 +131,7 @@ def test_a_proposed_value_that_does_not_fit_names_the_parameter() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a//b", "/a", "a/", "a\n", 3, None])
+@pytest.mark.fault(37)
 def test_names_are_checked(name: str) -> None:
     hp = HyperParameters()
 

@@ -189,17 +189,21 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [Everything, Union])
+@pytest.mark.fault(19)
 def test_bytes_that_are_no_message(data: bytes, kind: Any) -> None:
     with pytest.raises(WireError):
         decode(data, kind)
 
 
 @given(st.binary(max_size=200), st.sampled_from(KINDS))
+@pytest.mark.fault(19)
 def test_random_bytes_are_a_wire_error_or_a_message(data: bytes, kind: Any) -> None:
     check_strict(data, kind)
 
 
 @given(packable, st.sampled_from(KINDS))
+@pytest.mark.fault(19)
+@pytest.mark.fault(36)
 def test_random_msgpack_is_a_wire_error_or_a_message(data: Any, kind: Any) -> None:
     check_strict(msgpack.packb(data), kind)
 
