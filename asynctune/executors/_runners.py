@@ -9,17 +9,16 @@ launch is dropped, and what is no message ends it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import stat
 from pathlib import Path
 from typing import Any, Protocol
 
-from asynctune._runner.logs import log_name
+from attrs import evolve
+
 from asynctune._runner.orders import Broken, Hello, Ready, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
+from asynctune.executors._tail import tail_of
 from asynctune.messages import (
     Died,
     Ending,
@@ -34,16 +33,15 @@ from asynctune.messages import (
     TrialRaised,
     TrialReturned,
 )
-from asynctune.records import Failure, FailureKind
+from asynctune.records import Failure, FailureKind, log_name
 from asynctune.wire import decode, encode
 
-__all__ = ["Owner", "Runner", "tail_of"]
+__all__ = ["Owner", "Runner"]
 
 _KILL_AFTER = 0.5
 # A process that ends closes its channel some microseconds before it can be reaped. One that lives on has closed it by itself.
 # The zygote that reaps it has no more right to a core than the runners have.
 _REPORT_WITHIN = 2.0
-_TAIL = 2000
 
 
 class Owner(Protocol):
@@ -232,6 +230,9 @@ class Runner:
             self._silence.cancel()
 
     def _finish(self, ending: Ending) -> None:
+        if isinstance(ending, TrialRaised):
+            tail = tail_of(self._directory / log_name(ending.trial, ending.launch))
+            ending = evolve(ending, failure=evolve(ending.failure, tail=tail))
         self.order = None
         if self._deadline is not None:
             self._deadline.cancel()
@@ -258,17 +259,5 @@ class Runner:
             signal=report.signal,
             log=log,
             tail=tail_of(self._directory / log),
+            out_of_memory=report.out_of_memory,
         )
-
-
-def tail_of(path: Path) -> str:
-    """The last lines of a log, at most 2,000 bytes of them. The file is the trial's: it may be anything by now."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            about = os.fstat(descriptor)
-            if stat.S_ISREG(about.st_mode):
-                return os.pread(descriptor, _TAIL, max(0, about.st_size - _TAIL)).decode("utf-8", "replace").strip()
-        finally:
-            os.close(descriptor)
-    return ""
