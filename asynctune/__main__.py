@@ -13,13 +13,16 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from attrs import evolve
+
 from asynctune._engine.journal import read_records
 from asynctune._engine.lock import holder
 from asynctune._engine.record import event_of
-from asynctune._engine.retelling import Retold, retold
+from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
+from asynctune.executors._tail import tail_of
 from asynctune.observers.console import clock, columns_of, lasted, legible, shown, shown_values, table
-from asynctune.records import State, TrialId, TrialView
+from asynctune.records import State, TrialId, TrialView, log_name
 
 __all__ = ["main"]
 
@@ -143,14 +146,16 @@ def _status(said: Retold, held: str | None) -> str:
 
 def _show_trial(directory: Path, number: TrialId) -> str:
     held = holder(directory)
-    trials = {trial.id: trial for trial in retold(read_records(directory)).trials}
+    said = retold(read_records(directory))
+    trials = {trial.id: trial for trial in said.trials}
     if number not in trials:
         known = f"they are numbered from 0 to {max(trials)}" if trials else "there are none yet"
         raise StorageError(f"{directory} has no trial {number}: {known}")
-    return legible("\n".join(_described(trials[number], directory, live=held is not None)))
+    failed = said.failed.get(number, ())
+    return legible("\n".join(_described(trials[number], failed, directory, live=held is not None)))
 
 
-def _described(trial: TrialView, directory: Path, *, live: bool) -> Iterator[str]:
+def _described(trial: TrialView, failed: Sequence[FailedLaunch], directory: Path, *, live: bool) -> Iterator[str]:
     state = "interrupted" if trial.state is State.RUNNING and not live else trial.state.value.lower()
     yield f"trial {trial.id}: {state}" + (f", score {trial.score:.6g}" if trial.score is not None else "")
     times = (("created", trial.created), ("started", trial.started), ("ended", trial.ended))
@@ -165,12 +170,23 @@ def _described(trial: TrialView, directory: Path, *, live: bool) -> Iterator[str
     yield from (f"  {clock(report.at)}  step {report.step}: {shown_values(report.metrics)}" for report in trial.reports)
     if trial.metrics is not None:
         yield f"returned: {shown_values(trial.metrics)}"
-    if trial.failure is not None:
-        yield f"failed ({trial.failure.kind.value}): {trial.failure.message}"
-        if trial.failure.traceback:
-            yield trial.failure.traceback.rstrip()
+    if failed:
+        yield "what failed, or was lost (at h:m:s into the search):"
+    for each in failed:
+        yield from _failure(trial.id, each, directory)
+    named = {log_name(trial.id, each.launch) for each in failed}
     logs = sorted((directory / "logs").glob(f"{trial.id}-*.log"), key=lambda path: path.stat().st_mtime)
-    yield from (f"log: {path}" for path in logs)
+    yield from (f"log: {path}" for path in logs if f"logs/{path.name}" not in named)
+
+
+def _failure(trial: TrialId, failed: FailedLaunch, directory: Path) -> Iterator[str]:
+    # The log is looked for where it must be, and not where the record says: a trial can say anything.
+    name = log_name(trial, failed.launch)
+    log = name if (directory / name).is_file() else None
+    failure = evolve(failed.failure, log=log, tail=failed.failure.tail or tail_of(directory / name))
+    first, *more = str(failure).splitlines()
+    yield f"  {clock(failed.at)}  attempt {failed.attempt}, launch {failed.launch}: {first}"
+    yield from (f"    {line}" for line in [*more, *failure.details(str(directory)).splitlines()])
 
 
 def _span(seconds: float) -> str:

@@ -250,7 +250,7 @@ class Life:
         seed = self._request.seed
         if seed is None:
             seed = recorded.seed if recorded is not None else new_seed()
-        return self._request.settings(slots=self._executor.pool.size, seed=seed)
+        return self._request.settings(self._executor, seed)
 
     # ------------------------------------------------------------------------------------------- in the engine thread
 

@@ -189,6 +189,7 @@ class Died:
     Args:
         exit_code: if it exited. signal: if one ended it; exactly one of the two is given.
         log: the trial's log, relative to the search's directory; `tail`: its last lines.
+        out_of_memory: whether the kernel killed it, because memory had run out.
     """
 
     trial: TrialId
@@ -197,6 +198,7 @@ class Died:
     signal: int | None = None
     log: str | None = None
     tail: str = ""
+    out_of_memory: bool = False
 
 
 @frozen(kw_only=True)

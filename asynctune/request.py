@@ -123,7 +123,7 @@ class Request:
             message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
             raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
 
-    def settings(self, *, slots: int, seed: int) -> Settings:
+    def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
         return Settings(
             objective=self.objective,
@@ -134,12 +134,13 @@ class Request:
             limits=self.limits,
             checkpoints=self.checkpoints,
             resources=self.resources,
-            slots=slots,
+            slots=executor.pool.size,
             ahead=self.oracle.ahead,
             fill=self.oracle.fill,
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
+            logs=executor.capabilities.logs,
         )
 
 

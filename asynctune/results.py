@@ -28,6 +28,7 @@ _TRIALS = {
     "attempt": "int64",
     "launches": "int64",
     "stop_reason": "string",
+    "failure_kind": "string",
     "failure": "string",
 }
 _REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
@@ -80,15 +81,19 @@ class Result:
         return None if view.checkpoint is None else DirectoryStore(self.directory / "checkpoints").path(view.checkpoint)
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One plain dict a trial: id, state, score, step, attempt, launches, stop_reason, failure, and its values."""
+        """One plain dict a trial.
+
+        Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
+        `values/<name>` for each of its values.
+        """
         return [as_row(trial) for trial in self.trials.values()]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
 
-        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason and failure are
-        strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole numbers are
-        Int64 and booleans are boolean, which can be missing.
+        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason, failure_kind and
+        failure are strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole
+        numbers are Int64 and booleans are boolean, which can be missing.
 
         Raises:
             ConfigurationError: pandas is not installed: `pip install "asynctune[pandas]"`.

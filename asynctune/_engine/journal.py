@@ -196,7 +196,7 @@ class DiskJournal:
 
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
-        tables.write_reports(self._database, ((r.stimulus.at, event) for r in records for event in r.happened))
+        tables.write_happened(self._database, ((r.stimulus.at, event) for r in records for event in r.happened))
         self._database.execute("insert or replace into meta values ('tables', ?)", (self._chain,))
 
     def close(self) -> None:

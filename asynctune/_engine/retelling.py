@@ -3,17 +3,43 @@ disagree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
 from asynctune._engine.record import Record
 from asynctune._machine.stimuli import Opened, Settings
 from asynctune._machine.trial import Trial
-from asynctune.events import ParametersUsed, SearchEnded, SearchOpened, SpaceGrew, TrialAdded
-from asynctune.records import TrialId, TrialView
+from asynctune.events import (
+    AttemptFailed,
+    GaveUp,
+    LawEvent,
+    ParametersUsed,
+    Paused,
+    SearchEnded,
+    SearchOpened,
+    SpaceGrew,
+    TrialAdded,
+)
+from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId, TrialView
 
-__all__ = ["Retold", "retold"]
+__all__ = ["FailedLaunch", "Retold", "retold"]
+
+
+@frozen
+class FailedLaunch:
+    """A launch that failed, or was lost.
+
+    Args:
+        at: search time, in seconds.
+        attempt, launch: which it was.
+        failure: why; of the kind LOST if it was nobody's fault.
+    """
+
+    at: float
+    attempt: int
+    launch: LaunchNumber
+    failure: Failure
 
 
 @frozen
@@ -24,11 +50,13 @@ class Retold:
         settings: of the last opening; None when nothing is recorded.
         trials: as they stood at the last record.
         ended: how the search ended, if it did and was not opened again.
+        failed: the launches of each trial that failed or were lost, in order; of the trials that have any.
     """
 
     settings: Settings | None
     trials: list[TrialView]
     ended: SearchEnded | None
+    failed: Mapping[TrialId, Sequence[FailedLaunch]]
 
 
 def retold(records: Iterable[Record]) -> Retold:
@@ -36,6 +64,7 @@ def retold(records: Iterable[Record]) -> Retold:
     settings: Settings | None = None
     ended: SearchEnded | None = None
     trials = dict[TrialId, Trial]()
+    failed = dict[TrialId, list[FailedLaunch]]()
     for record in records:
         at = record.stimulus.at
         if isinstance(record.stimulus, Opened):
@@ -53,6 +82,18 @@ def retold(records: Iterable[Record]) -> Retold:
                 case SpaceGrew():
                     pass
                 case _:
-                    trials[happening.trial].apply(happening, at)
+                    trial = trials[happening.trial]
+                    if (failure := _failure(happening)) is not None:
+                        failed.setdefault(trial.id, []).append(FailedLaunch(at, trial.attempt, trial.launches, failure))
+                    trial.apply(happening, at)
     declared = frozenset(settings.space if settings is not None else ())
-    return Retold(settings, [trial.view(declared) for trial in trials.values()], ended)
+    return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed)
+
+
+def _failure(event: LawEvent) -> Failure | None:
+    match event:
+        case AttemptFailed(failure=failure) | GaveUp(failure=failure):
+            return failure
+        case Paused(by="loss", reason=reason):
+            return Failure(kind=FailureKind.LOST, message=reason)
+    return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from attrs import evolve
+
 from asynctune._machine import retry
+from asynctune._machine.death import death, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
@@ -23,7 +26,7 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, State, Values
+from asynctune.records import CheckpointKey, Failure, FailureKind, State, Values, log_name
 from asynctune.space import Space
 
 __all__ = ["answer", "heard", "launch_ended", "ticked"]
@@ -149,13 +152,13 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     if isinstance(ending, TrialReturned) and (launch.failure is None or launch.failure.kind is FailureKind.TIMED_OUT):
         _returned(search, trial, ending)
     elif launch.failure is not None:
-        _failed(search, trial, launch.failure)
+        _failed(search, trial, with_end(launch.failure, ending))
     elif launch.halted is not None:
         search.lose(trial, launch.halted)
     elif isinstance(ending, TrialRaised):
         _failed(search, trial, ending.failure)
     elif isinstance(ending, Died):
-        _failed(search, trial, _death(ending))
+        _failed(search, trial, death(ending))
     elif isinstance(ending, Lost):
         search.lose(trial, ending.reason)
     else:
@@ -201,6 +204,8 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
     assert trial.launch is not None
+    if failure.log is None and search.settings.logs:
+        failure = evolve(failure, log=log_name(trial.id, trial.launch.number))
     event = retry.verdict(
         search.settings.failure, trial=trial.id, launch=trial.launch.number, attempt=trial.attempt, failure=failure
     )
@@ -212,8 +217,7 @@ def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
     search.failures.failed(trial.id, failure)
     if failure.fatal:
         name = (failure.error_type or "").rpartition(".")[2]
-        text = f"trial {trial.id} ended the search: {failure.message}"
-        text += f"\n{failure.traceback}" if failure.traceback else ""
+        text = f"trial {trial.id} ended the search, {failure}\n{failure.details()}".rstrip()
         search.end_early(text, error=name if name in _FATAL else "FatalError")
         return
     over = search.failures.over(search.settings.failure.max_consecutive_failed_trials)
@@ -228,14 +232,3 @@ def ticked(search: Situation, _: Ticked) -> None:
         if trial.launch is not None and trial.launch.deadline <= search.at and trial.state is State.RUNNING:
             text = f"it ran longer than {limit:g} s, which is its Limits(trial_time={limit:g})"
             search.halt(trial, text, Failure(kind=FailureKind.TIMED_OUT, message=text))
-
-
-def _death(ending: Died) -> Failure:
-    """A process that ended without a last word, as a failure."""
-    tail = f" Its last output: {ending.tail}" if ending.tail else ""
-    if ending.signal is not None:
-        guess = ", probably for want of memory" if ending.signal == 9 else ""
-        text, kind = f"its process was killed by signal {ending.signal}{guess}.{tail}", FailureKind.KILLED
-    else:
-        text, kind = f"its process exited with code {ending.exit_code} before it returned a result.{tail}", FailureKind.EXITED
-    return Failure(kind=kind, message=text, exit_code=ending.exit_code, signal=ending.signal, log=ending.log)

@@ -33,7 +33,7 @@ class FailureRun:
         self._failures.append((trial, failure))
 
     def over(self, limit: int | None) -> str | None:
-        """Why the search must end, if the limit is reached: how many failed, of what, and the last one's own words."""
+        """Why the search must end, if the limit is reached: how many failed, of what, and all that is known of the last."""
         if limit is None or len(self._failures) < limit:
             return None
         kinds: dict[str, list[str]] = {}
@@ -43,6 +43,6 @@ class FailureRun:
         trial, failure = self._failures[-1]
         text = (
             f"{len(self._failures)} trials in a row failed (max_consecutive_failed_trials={limit}): {histogram}. "
-            f"Mend the trainable and start the search again to go on. The last one, trial {trial}, said: {failure.message}"
+            f"Mend the trainable and start the search again to go on. The last one was trial {trial}, {failure}"
         )
-        return f"{text}\n{failure.traceback}" if failure.traceback else text
+        return f"{text}\n{failure.details()}".rstrip()

@@ -48,6 +48,7 @@ class Settings:
         ahead, fill: the oracle's.
         hears_reports: whether the oracle is told of reports.
         oracle, scheduler: their fingerprints.
+        logs: whether launches have logs.
     """
 
     objective: Objective
@@ -64,6 +65,7 @@ class Settings:
     hears_reports: bool
     oracle: str
     scheduler: str
+    logs: bool = False
 
 
 @frozen(kw_only=True)

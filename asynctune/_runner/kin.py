@@ -20,11 +20,15 @@ _HOW = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 class Ended(NamedTuple):
-    """A known child that was reaped. Exactly one of `exit_code` and `signal` is given."""
+    """A known child that was reaped. Exactly one of `exit_code` and `signal` is given.
+
+    `ours` is whether `signal` may be the SIGKILL that was sent from here.
+    """
 
     name: int
     exit_code: int | None
     signal: int | None
+    ours: bool = False
 
 
 class Kin:
@@ -33,6 +37,8 @@ class Kin:
     def __init__(self) -> None:
         self._names: dict[int, int] = {}
         self._pids: dict[int, int] = {}
+        #: The names of those that were sent SIGKILL.
+        self._killed: set[int] = set()
         self._signals = hear_of_children()
 
     def __repr__(self) -> str:
@@ -62,6 +68,8 @@ class Kin:
         """Send a signal to a known child and its process group; nothing happens when it was reaped."""
         pid = self._pids.get(name)
         if pid is not None:
+            if signum == _SIGKILL:
+                self._killed.add(name)
             kill_family(pid, signum)
 
     def reap(self) -> list[Ended]:
@@ -88,7 +96,10 @@ class Kin:
             if name is not None:
                 del self._pids[name]
                 exited = info.si_code == os.CLD_EXITED
-                ended.append(Ended(name, info.si_status if exited else None, None if exited else info.si_status))
+                ours = name in self._killed
+                ended.append(Ended(name, info.si_status if exited else None, None if exited else info.si_status, ours))
+                if ours:
+                    self._killed.remove(name)
 
     def kill_strays(self) -> bool:
         """Kill every child that is not known; whether there was one. It will be reaped: ask again then.

@@ -10,16 +10,9 @@ import contextlib
 import os
 import stat
 
-from asynctune.records import LaunchNumber, TrialId
-
-__all__ = ["cut_log", "log_name", "open_log", "redirect_output"]
+__all__ = ["cut_log", "open_log", "redirect_output"]
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-
-
-def log_name(trial: TrialId, launch: LaunchNumber) -> str:
-    """Where the log of a launch is, relative to the search's directory."""
-    return f"logs/{trial}-{launch}.log"
 
 
 def open_log(path: str) -> int:

@@ -230,11 +230,16 @@ class Broken:
 
 @frozen(kw_only=True)
 class RunnerEnded:
-    """A runner was reaped; what was left of its family was killed. Exactly one of `exit_code` and `signal` is given."""
+    """A runner was reaped; what was left of its family was killed. Exactly one of `exit_code` and `signal` is given.
+
+    Args:
+        out_of_memory: whether the kernel killed it, because memory had run out.
+    """
 
     runner: int
     exit_code: int | None
     signal: int | None
+    out_of_memory: bool = False
 
 
 @frozen(kw_only=True)

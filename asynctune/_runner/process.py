@@ -19,7 +19,7 @@ from asynctune._runner.failures import failure_of, message_of, traceback_of
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.linux import flush_c_stdio
 from asynctune._runner.loading import Loaded, load_data, load_trainable
-from asynctune._runner.logs import log_name, redirect_output
+from asynctune._runner.logs import redirect_output
 from asynctune._runner.orders import Broken, Hello, Ready
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.quick import pack, unpack
@@ -27,7 +27,7 @@ from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
 from asynctune.errors import WireError
 from asynctune.messages import FromRunner, RunTrial, TrialLeft, TrialRaised, TrialReturned
-from asynctune.records import Failure, FailureKind
+from asynctune.records import Failure, FailureKind, log_name
 from asynctune.wire import encode
 
 __all__ = ["Runner"]

@@ -57,9 +57,16 @@ def pack(message: FromRunner) -> bytes:
         return encode(message, FromRunner)  # which says what is wrong with it
 
 
-def pack_ended(runner: int, exit_code: int | None, signum: int | None) -> bytes:
+def pack_ended(runner: int, exit_code: int | None, signum: int | None, out_of_memory: bool = False) -> bytes:
     """The same bytes as `encode(RunnerEnded(...), FromSearch)`."""
-    return _packed({"runner": runner, "exit_code": exit_code, "signal": signum, "type": "RunnerEnded"})
+    ended = {
+        "runner": runner,
+        "exit_code": exit_code,
+        "signal": signum,
+        "out_of_memory": out_of_memory,
+        "type": "RunnerEnded",
+    }
+    return _packed(ended)
 
 
 def unpack(body: bytes) -> ToRunner:

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import select
+import signal
 import sys
 import time
 import weakref
@@ -19,6 +20,7 @@ from asynctune._runner.linux import adopt_orphans, die_with_parent, flush_c_stdi
 from asynctune._runner.loading import Loaded
 from asynctune._runner.logs import cut_log
 from asynctune._runner.mailbox import Mailbox
+from asynctune._runner.memory import OutOfMemory
 from asynctune._runner.orders import ForkFailed, FromSearch, StartRunner
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.process import Runner
@@ -29,6 +31,7 @@ from asynctune.wire import encode
 
 __all__ = ["Server", "settle"]
 
+_SIGKILL = int(signal.SIGKILL)
 _LOOK_AT_LOGS = 1.0  # seconds
 _TOGETHER = 0.02  # seconds that the report of a good end may wait
 _SPAWNED = (
@@ -88,6 +91,7 @@ class Server:
         self._spawn = spawn
         self._weights = weights
         self._kin = Kin()
+        self._memory = OutOfMemory()
         self._pid = os.getpid()
         self._reports: list[bytes] = []
         self._due: float | None = None
@@ -111,6 +115,7 @@ class Server:
             self._weights.settle(self._kin)
             if time.monotonic() > look:
                 look = time.monotonic() + _LOOK_AT_LOGS
+                self._memory.look()
                 for pid in self._kin.pids:
                     cut_log(pid, self._work.directory, self._work.log_cap)
 
@@ -163,7 +168,8 @@ class Server:
     def _reap(self) -> None:
         ended = self._kin.reap()
         for each in ended:
-            self._reports.append(pack_ended(each.name, each.exit_code, each.signal))
+            starved = each.signal == _SIGKILL and not each.ours and self._memory.killed()
+            self._reports.append(pack_ended(each.name, each.exit_code, each.signal, starved))
         if any(each.exit_code != 0 for each in ended):
             self._report()
         elif self._due is None:

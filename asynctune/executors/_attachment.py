@@ -37,7 +37,7 @@ from asynctune.executors._family import Family
 from asynctune.executors._fleet import Fleet
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
-from asynctune.executors._runners import tail_of
+from asynctune.executors._tail import tail_of
 from asynctune.executors.base import Attachment, Listener, Recipe
 from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId

@@ -12,17 +12,16 @@ runner, however fast it writes. What it sends about another launch, or after its
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import stat
 from pathlib import Path
 from typing import Any, Protocol
 
-from asynctune._runner.logs import log_name
+from attrs import evolve
+
 from asynctune._runner.orders import Broken, Hello, Ready, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
+from asynctune.executors._tail import tail_of
 from asynctune.messages import (
     Answer,
     Died,
@@ -39,16 +38,15 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import Failure, FailureKind
+from asynctune.records import Failure, FailureKind, log_name
 from asynctune.wire import decode, encode
 
-__all__ = ["Owner", "Runner", "tail_of"]
+__all__ = ["Owner", "Runner"]
 
 _KILL_AFTER = 0.5
 # A process that ends closes its channel some microseconds before it can be reaped. One that lives on has closed it by itself.
 # The zygote that reaps it has no more right to a core than the runners have.
 _REPORT_WITHIN = 2.0
-_TAIL = 2000
 _MOST_DROPPED = 100  # frames about another launch, or after the last one
 _MOST_UNREAD = 100  # frames to it that its socket has no room for: it reads none, and goes on asking for more
 
@@ -264,6 +262,9 @@ class Runner:
             self._silence.cancel()
 
     def _finish(self, ending: Ending) -> None:
+        if isinstance(ending, TrialRaised):
+            tail = tail_of(self._directory / log_name(ending.trial, ending.launch))
+            ending = evolve(ending, failure=evolve(ending.failure, tail=tail))
         self.order = None
         if self._deadline is not None:
             self._deadline.cancel()
@@ -290,21 +291,9 @@ class Runner:
             signal=report.signal,
             log=log,
             tail=tail_of(self._directory / log),
+            out_of_memory=report.out_of_memory,
         )
 
 
 def _no_message(error: WireError) -> str:
     return f"its process sent what is no message ({error})"
-
-
-def tail_of(path: Path) -> str:
-    """The last lines of a log, at most 2,000 bytes of them. The file is the trial's: it may be anything by now."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            about = os.fstat(descriptor)
-            if stat.S_ISREG(about.st_mode):
-                return os.pread(descriptor, _TAIL, max(0, about.st_size - _TAIL)).decode("utf-8", "replace").strip()
-        finally:
-            os.close(descriptor)
-    return ""

@@ -33,11 +33,13 @@ class Capabilities:
         kills: a trial that does not listen can be ended.
         exploits: a trial can go on from the checkpoint of another one.
         gpus: how many GPUs there are to give.
+        logs: what a trial prints is kept, where `asynctune.records.log_name` says.
     """
 
     kills: bool
     exploits: bool = False
     gpus: int = 0
+    logs: bool = False
 
 
 @frozen(kw_only=True)

@@ -62,7 +62,7 @@ def _row(trial: TrialView, *, live: bool) -> tuple[str, ...]:
         str(trial.step or ""),
         str(trial.attempt),
         shown_values(trial.values),
-        shown(trial.failure.message if trial.failure and trial.state is not State.COMPLETED else trial.stop_reason or ""),
+        shown(str(trial.failure) if trial.failure and trial.state is not State.COMPLETED else trial.stop_reason or ""),
     )
 
 
@@ -115,8 +115,8 @@ def lasted(seconds: float) -> str:
 
 
 def culprit(failure: Failure) -> str:
-    """What failed, on one line: the message, and the line of the trial's own code where it happened, if that is known."""
-    message = shown(failure.message, 200)
+    """What failed, on one line: kind and message, and the line of the trial's own code where it happened, if that is known."""
+    message = shown(str(failure), 200)
     lines = (failure.traceback or "").splitlines()
     places = [number for number, line in enumerate(lines) if line.startswith('  File "')]
     own = [number for number in places if "/site-packages/" not in lines[number]] or places

@@ -20,8 +20,8 @@ _ENOUGH = 1 << 20  # bytes; the names of the columns and the first row are short
 
 
 class CSV(Observer):
-    """Writes a row for each trial that has ended: id, state, score, step, attempt, launches, stop_reason, failure, and a column
-    `values/<name>` for each of its values.
+    """Writes a row for each trial that has ended: id, state, score, step, attempt, launches, stop_reason, failure_kind,
+    failure, and a column `values/<name>` for each of its values.
 
     When the search is opened, the file is written anew with the trials that have ended before; so each is there exactly once,
     whatever became of the search. It is written anew, too, when a trial has brought a new column. It stays the same file: links

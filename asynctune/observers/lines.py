@@ -85,9 +85,9 @@ class Lines:
             case Reported(trial=trial, step=step, metrics=metrics) if self._reports:
                 yield f"{clock(at)}  trial {trial:>3}  step {step}: {shown_values(metrics)}"
             case AttemptFailed(trial=trial, failure=failure):
-                yield f"{clock(at)}  trial {trial:>3}  failed, will be tried again: {shown(failure.message)}"
+                yield f"{clock(at)}  trial {trial:>3}  failed, will be tried again: {shown(str(failure))}"
             case GaveUp(trial=trial, failure=failure):
-                yield f"{clock(at)}  trial {trial:>3}  FAILED: {shown(failure.message)}"
+                yield f"{clock(at)}  trial {trial:>3}  FAILED: {shown(str(failure))}"
             case Finished() | Stopped():
                 yield from self._ended(tally, at, what, search, better=better)
 

@@ -8,12 +8,12 @@ from asynctune.records import TrialView
 
 __all__ = ["COLUMNS", "VALUES", "as_row"]
 
-COLUMNS = ("id", "state", "score", "step", "attempt", "launches", "stop_reason", "failure")  # of every row
+COLUMNS = ("id", "state", "score", "step", "attempt", "launches", "stop_reason", "failure_kind", "failure")  # of every row
 VALUES = "values/"  # before the name of each of its values
 
 
 def as_row(trial: TrialView) -> dict[str, Any]:
-    """id, state, score, step, attempt, launches, stop_reason, failure, and `values/<name>` for each of its values."""
+    """The columns that every row has, and `values/<name>` for each of its values."""
     fixed = (
         trial.id,
         trial.state.value,
@@ -22,6 +22,7 @@ def as_row(trial: TrialView) -> dict[str, Any]:
         trial.attempt,
         trial.launches,
         trial.stop_reason,
+        trial.failure.kind.value if trial.failure else None,
         trial.failure.message if trial.failure else None,
     )
     return {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from asynctune._engine.actor import Answered, Caller, History, replay
 from asynctune._engine.opening import check_settings, fold, referenced
@@ -345,7 +345,7 @@ class SimulatedSearch:
             return
         (trial, number), ending = launch.key, launch.behaviour.ending
         if isinstance(ending, Died):
-            self._over(launch, Died(trial=trial, launch=number, exit_code=ending.exit_code, signal=ending.signal))
+            self._over(launch, evolve(ending, trial=trial, launch=number))
         elif isinstance(ending, Failure):
             self._over(launch, TrialRaised(trial=trial, launch=number, failure=ending))
         else:

@@ -72,6 +72,7 @@ FAILURE = Failure(
     exit_code=3,
     signal=9,
     log="logs/3-2.log",
+    tail="epoch 1\n…",
     retry=False,
     fatal=True,
 )
@@ -97,6 +98,7 @@ SETTINGS = Settings(
     hears_reports=True,
     oracle='GridSearch({"points": 10})',
     scheduler="FIFO({})",
+    logs=True,
 )
 METRICS = {"loss": math.nan, "acc": math.inf, "low": -math.inf, "π": 5e-324, "whole": 3.0}
 WHO: dict[str, Any] = {"trial": 3, "launch": 2}
@@ -111,7 +113,7 @@ STIMULI: list[Stimulus] = [
     LaunchEnded(at=2.0, ending=TrialReturned(**WHO, metrics=METRICS, executions=(METRICS, {}), step=4, checkpoint=KEY)),
     LaunchEnded(at=2.0, ending=TrialRaised(**WHO, failure=FAILURE)),
     LaunchEnded(at=2.0, ending=TrialLeft(**WHO)),
-    LaunchEnded(at=2.0, ending=Died(**WHO, signal=9, log="logs/3-2.log", tail="no\x00memory")),
+    LaunchEnded(at=2.0, ending=Died(**WHO, signal=9, log="logs/3-2.log", tail="no\x00memory", out_of_memory=True)),
     LaunchEnded(at=2.0, ending=Lost(**WHO, reason="the zygote died")),
     ExecutorFailed(at=3.0, message="no fork"),
     Ticked(at=4.0),

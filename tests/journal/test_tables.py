@@ -18,12 +18,13 @@ from asynctune._engine.opening import fold
 from asynctune._engine.record import Record
 from asynctune._machine.machine import Machine
 from asynctune.errors import JournalError
-from asynctune.events import Reported
+from asynctune.events import AttemptFailed, GaveUp, Reported
 from asynctune.records import Failure, FailureKind, State, TrialView
 from asynctune.schedulers import FIFO
 from tests.journal.written import execute, records_of, write
 
 SEEDS = range(8)
+FAILED = "trial, launch, at, kind, message, error_type, exit_code, signal"
 
 
 def views_of(records: list[Record]) -> list[TrialView]:
@@ -32,10 +33,9 @@ def views_of(records: list[Record]) -> list[TrialView]:
     return [machine.book.view(trial) for trial in machine.book.trials.values()]
 
 
-def contents(directory: Path) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
-    return execute(directory, "select * from trials order by id"), execute(
-        directory, "select * from reports order by trial, launch, step"
-    )
+def contents(directory: Path) -> list[list[tuple[object, ...]]]:
+    ordered = {"trials": "id", "reports": "trial, launch, step", "failures": "trial, launch"}
+    return [execute(directory, f"select * from {table} order by {order}") for table, order in ordered.items()]  # noqa: S608
 
 
 @pytest.fixture
@@ -80,6 +80,14 @@ def test_the_tables_say_what_the_records_say(tmp_path: Path, seed: int, size: in
         if isinstance(event, Reported)
     )
     assert execute(tmp_path, "select trial, launch, step, at, judged, checkpoint from reports order by 1, 2, 3") == reported
+    failed = [
+        (event.trial, event.launch, record.stimulus.at, why.kind.value, why.message, why.error_type, why.exit_code, why.signal)
+        for record in records
+        for event in record.happened
+        if isinstance(event, AttemptFailed | GaveUp)
+        for why in [event.failure]
+    ]
+    assert execute(tmp_path, f"select {FAILED} from failures order by trial, launch") == sorted(failed)  # noqa: S608
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -166,7 +174,7 @@ def test_metrics_are_json_that_the_database_itself_can_read(
     database: sqlite3.Connection, metrics: dict[str, float], text: str | None
 ) -> None:
     tables.write_trials(database, [evolve(VIEW, metrics=metrics)])
-    tables.write_reports(database, [(0.5, Reported(trial=0, launch=1, step=1, metrics=metrics))])
+    tables.write_happened(database, [(0.5, Reported(trial=0, launch=1, step=1, metrics=metrics))])
     for table in ("trials", "reports"):
         ((stored, valid, count),) = database.execute(
             f"select metrics, json_valid(metrics), (select count(*) from json_each(metrics)) from {table}"  # noqa: S608
@@ -182,6 +190,16 @@ def test_any_text_can_be_a_row(database: sqlite3.Connection, text: str, where: s
     tables.write_trials(database, [evolve(VIEW, **{where: value})])
     ((stored,),) = database.execute(f"select {where} from trials").fetchall()  # noqa: S608
     assert stored == text.encode("utf-8", "backslashreplace").decode()
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\x00b", "“…”", ""])
+@pytest.mark.parametrize(("code", "stored_code"), [(2**63 - 1, 2**63 - 1), (2**64 - 1, None), (-(2**63) - 1, None)])
+def test_any_failure_can_be_a_row(database: sqlite3.Connection, text: str, code: int, stored_code: int | None) -> None:
+    why = Failure(kind=FailureKind.EXITED, message=text, error_type=text, log=text, exit_code=code)
+    tables.write_happened(database, [(0.5, GaveUp(trial=0, launch=1, failure=why))])
+    stored = text.encode("utf-8", "backslashreplace").decode()
+    rows = database.execute(f"select {FAILED}, log from failures").fetchall()  # noqa: S608
+    assert rows == [(0, 1, 0.5, "exited", stored, stored, stored_code, None, stored)]
 
 
 def test_any_value_can_be_a_row(database: sqlite3.Connection) -> None:

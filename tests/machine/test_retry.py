@@ -78,7 +78,7 @@ def test_a_fatal_error_ends_the_search_in_its_own_name(kind: type[Exception]) ->
     said = f"{kind.__name__}: no data"
     name = f"{kind.__module__}.{kind.__qualname__}"
     do = driven.raised(0, said, error_type=name, retry=False, fatal=True, traceback="Traceback ...")
-    reason = f"trial 0 ended the search: {said}\nTraceback ..."
+    reason = f"trial 0 ended the search, raised: {said}\nTraceback ..."
 
     # What else runs is set aside, to go on when the search is started again.
     assert do == [TellEnd(driven.view(0)), StopLaunch(1, 1, reason, 5.0)]
@@ -90,7 +90,7 @@ def test_a_fatal_error_of_the_users_own_class_is_a_fatal_error() -> None:
     driven = Driven()
     driven.start()
     *_, end = driven.raised(0, "NoData: none", error_type="job.NoData", retry=False, fatal=True)
-    assert end == EndSearch("trial 0 ended the search: NoData: none", "FatalError")
+    assert end == EndSearch("trial 0 ended the search, raised: NoData: none", "FatalError")
 
 
 def run_one(driven: Driven, trial: int, fails: bool) -> bool:
@@ -130,12 +130,19 @@ def test_too_many_failures_say_what_failed_and_how_the_last_one_did() -> None:
     driven.start()
     driven.died(1, signal=9)
     driven.start()
-    *_, end = driven.raised(2, "KeyError: 'x'", error_type="KeyError", traceback="Traceback: line 3")
+    said = {"error_type": "KeyError", "traceback": "Traceback: line 3\n", "log": "logs/2-1.log", "tail": "epoch 1\nepoch 2"}
+    *_, end = driven.raised(2, "KeyError: 'x'", **said)
     assert isinstance(end, EndSearch)
     assert end.error == "TooManyFailuresError"
     assert "3 trials in a row failed" in end.reason
     assert "ValueError in trial 0; killed by a signal in trial 1; KeyError in trial 2" in end.reason
-    assert "trial 2, said: KeyError: 'x'\nTraceback: line 3" in end.reason
+    assert end.reason.endswith(
+        "The last one was trial 2, raised: KeyError: 'x'\n"
+        "Traceback: line 3\n"
+        "log: logs/2-1.log in the search's directory\n"
+        "  | epoch 1\n"
+        "  | epoch 2"
+    )
 
 
 def test_failures_in_a_row_are_counted_in_the_order_in_which_trials_end() -> None:
@@ -167,10 +174,12 @@ def test_the_run_of_failures_begins_anew_when_it_had_ended_the_search() -> None:
 @pytest.mark.parametrize(
     ("how", "kind", "message"),
     [
-        ({"exit_code": 3}, FailureKind.EXITED, "its process exited with code 3 before it returned a result."),
-        ({"signal": 11}, FailureKind.KILLED, "its process was killed by signal 11."),
-        ({"signal": 9}, FailureKind.KILLED, "its process was killed by signal 9, probably for want of memory."),
-        ({"signal": 6, "tail": "double free"}, FailureKind.KILLED, "killed by signal 6. Its last output: double free"),
+        ({"exit_code": 3}, FailureKind.EXITED, "its process exited with code 3 before it returned a result"),
+        ({"signal": 11}, FailureKind.KILLED, "its process was killed by signal 11 (SIGSEGV)"),
+        ({"signal": 9}, FailureKind.KILLED, "its process was killed by signal 9 (SIGKILL)"),
+        ({"signal": 6, "tail": "double free"}, FailureKind.KILLED, "its process was killed by signal 6 (SIGABRT)"),
+        ({"signal": 40}, FailureKind.KILLED, "its process was killed by signal 40"),
+        ({"signal": 9, "out_of_memory": True}, FailureKind.OUT_OF_MEMORY, "memory ran out, and the kernel killed its process"),
     ],
 )
 @pytest.mark.fault(1)
@@ -181,8 +190,9 @@ def test_a_process_that_ends_without_a_word_is_a_failed_attempt(how: dict[str, A
     failed = driven.view(0).failure
     assert failed is not None
     assert failed.kind is kind
-    assert message in failed.message
+    assert failed.message == message
     assert (failed.exit_code, failed.signal, failed.log) == (how.get("exit_code"), how.get("signal"), "logs/0-1.log")
+    assert failed.tail == how.get("tail", "")
     assert driven.view(0).state is State.RETRYING
 
 

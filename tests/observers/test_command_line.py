@@ -12,6 +12,7 @@ import sys
 import termios
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,39 @@ async def test_a_trial_with_all_that_is_known(tmp_path: Path, capsys: pytest.Cap
     assert f"log: {tmp_path}/logs/2-1.log" in shown
     assert main(["show", str(tmp_path), "--trial", "0"]) == 0
     assert capsys.readouterr().out.startswith("trial 0: completed, score ")
+
+
+async def test_what_failed_before_and_what_was_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    began = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.attempt == 1:
+            raise ValueError("one\n\x1b[31mtwo")
+        if not began.is_set():
+            began.set()
+            await asyncio.Event().wait()
+        return 1.0
+
+    policy = at.FailurePolicy(max_retries_per_trial=1)
+    options: dict[str, Any] = {"failure": policy, "max_trials": 1, "seed": 0, "storage": tmp_path}
+    limits, executor = at.Limits(grace=0.0), at.InlineExecutor(1)
+    async with at.Search(train, objective=LOSS, executor=executor, limits=limits, **options):
+        await began.wait()
+    await search(train, **options)
+    (tmp_path / "logs").mkdir(exist_ok=True)
+    (tmp_path / "logs" / "0-1.log").write_text("first\n\x1b]0;yours\x07second\n")
+    (tmp_path / "logs" / "0-3.log").write_text("third\n")
+    assert main(["show", str(tmp_path), "--trial", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("what failed, or was lost (at h:m:s into the search):")
+    raised, *rest = lines[start + 1 :]
+    assert raised.endswith("  attempt 1, launch 1: raised: ValueError: one")
+    assert rest[:2] == ["    ?[31mtwo", "    Traceback (most recent call last):"]
+    at_log = rest.index(f"    log: {tmp_path}/logs/0-1.log")
+    assert rest[at_log + 1 : at_log + 3] == ["      | first", "      | second"]
+    lost, other = rest[at_log + 3 :]
+    assert lost.endswith("  attempt 2, launch 2: lost: the search was left")
+    assert other == f"log: {tmp_path}/logs/0-3.log"
 
 
 async def test_a_trial_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ async def test_lines_and_a_table() -> None:
     text = await shown()
     lines, _, rest = text.partition("\n\n")
     assert sum("loss" in line for line in lines.splitlines()) == 5
-    assert "trial   2  FAILED: ValueError: the third one ?[31m is bad" in lines
+    assert "trial   2  FAILED: raised: ValueError: the third one ?[31m is bad" in lines
     assert lines.splitlines()[0].endswith("<- best so far")
     assert rest.startswith("trial  state")
     assert re.search(r'searches\.py:\d+: raise ValueError\("the third one', rest)
@@ -303,10 +303,10 @@ def test_the_line_that_matters() -> None:
 
     own = '  File "mine/train.py", line 12, in train\n    f(x)\n    ^^^^\n'
     theirs = '  File "/lib/site-packages/keras/f.py", line 7, in f\n    raise ValueError("no")\n'
-    assert failure(None) == "ValueError: no"
-    assert failure(f"Traceback:\n{own}{theirs}ValueError: no") == "ValueError: no  (train.py:12: f(x))"
-    assert failure(f"Traceback:\n{theirs}ValueError: no") == 'ValueError: no  (f.py:7: raise ValueError("no"))'
-    assert failure('  File "<string>", line 1, in f\n') == "ValueError: no  (<string>:1)"
+    assert failure(None) == "raised: ValueError: no"
+    assert failure(f"Traceback:\n{own}{theirs}ValueError: no") == "raised: ValueError: no  (train.py:12: f(x))"
+    assert failure(f"Traceback:\n{theirs}ValueError: no") == 'raised: ValueError: no  (f.py:7: raise ValueError("no"))'
+    assert failure('  File "<string>", line 1, in f\n') == "raised: ValueError: no  (<string>:1)"
 
 
 async def test_a_table_of_at_most_so_many() -> None:

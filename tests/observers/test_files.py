@@ -150,7 +150,9 @@ async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert said[-1] == ("INFO", "search ended: every trial has ended")
     assert sum(level == "INFO" and ": finished: loss " in text for level, text in said) == 5
     assert sum(level == "DEBUG" and ": step " in text for level, text in said) == 18
-    assert next(text for level, text in said if level == "ERROR").startswith("trial 2: FAILED: ValueError: the third one ?[31m")
+    assert next(text for level, text in said if level == "ERROR").startswith(
+        "trial 2: FAILED: raised: ValueError: the third one ?[31m"
+    )
 
 
 @pytest.mark.parametrize("make", [JSONLines, CSV, Logging])

@@ -102,11 +102,11 @@ def test_orders_read(message: Any) -> None:
     assert encode(unpack_order(body), ToSearch) == body
 
 
-@given(numbers, st.none() | numbers, st.none() | numbers)
-def test_ends_packed(runner: int, exit_code: int | None, signum: int | None) -> None:
-    message = RunnerEnded(runner=runner, exit_code=exit_code, signal=signum)
+@given(numbers, st.none() | numbers, st.none() | numbers, st.booleans())
+def test_ends_packed(runner: int, exit_code: int | None, signum: int | None, starved: bool) -> None:
+    message = RunnerEnded(runner=runner, exit_code=exit_code, signal=signum, out_of_memory=starved)
 
-    assert pack_ended(runner, exit_code, signum) == encode(message, FromSearch)
+    assert pack_ended(runner, exit_code, signum, starved) == encode(message, FromSearch)
 
 
 def test_a_space_is_read_when_it_is_looked_at() -> None:

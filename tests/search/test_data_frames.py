@@ -21,6 +21,7 @@ TRIALS = {
     "attempt": "int64",
     "launches": "int64",
     "stop_reason": "string",
+    "failure_kind": "string",
     "failure": "string",
 }
 REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
@@ -73,7 +74,7 @@ async def test_trials() -> None:
     assert [state == "FAILED" for state in frame["state"]] == [number in (1, 2) for number in range(8)]
     assert list(frame["attempt"][frame["state"] == "FAILED"]) == [2, 2]
     assert list(frame["stop_reason"].notna()) == [number == 3 for number in range(8)]
-    assert frame["failure"][1] == "ValueError: bad"
+    assert (frame["failure_kind"][1], frame["failure"][1]) == ("raised", "ValueError: bad")
     for row in frame.to_dict("records"):
         trial = result.trials[row["id"]]
         assert row["state"] == trial.state.value
