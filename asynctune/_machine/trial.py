@@ -102,6 +102,9 @@ class Trial:
             case AttemptFailed():
                 self.failure = event.failure
                 self.attempt += 1
+                self.hold = None if event.due is None else f"its next attempt is due at {event.due:.1f} s"
+                if event.restart:
+                    self.checkpoints.clear()
             case GaveUp():
                 self.failure, self.ended = event.failure, at
 

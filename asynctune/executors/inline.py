@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asynctune._engine.pool import Pool
-from asynctune._runner.account import Account, StopTrial
+from asynctune._runner.account import Account, only_stops
 from asynctune._runner.async_trial import AsyncTrial
 from asynctune._runner.failures import failure_of
 from asynctune._runner.framing import Line
@@ -30,7 +30,6 @@ from asynctune.messages import (
     ParametersDeclared,
     RunTrial,
     ToRunner,
-    TrialLeft,
     TrialRaised,
     TrialReturned,
 )
@@ -151,7 +150,7 @@ class _Launch:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
             self._say_declared(account)
             if account.stop is not None:
-                return TrialLeft(trial=order.trial, launch=order.launch)
+                return account.left
             outcome = outcome_of(result, recipe.objective, reported=account.has_reported)
             return TrialReturned(
                 trial=order.trial,
@@ -161,17 +160,15 @@ class _Launch:
                 step=outcome.step,
                 checkpoint=account.written,
             )
-        except StopTrial:
-            return TrialLeft(trial=order.trial, launch=order.launch)
         except asyncio.CancelledError as error:
             if self._cancels:
-                return TrialLeft(trial=order.trial, launch=order.launch)
+                return account.left
             return self._raised(failure_of(error, None))  # what it awaited was cancelled, by somebody else
         except InvalidResult as error:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
             self._say_declared(account)
-            return self._raised(failure_of(error, None))
+            return account.left if only_stops(error) else self._raised(failure_of(error, None))
 
     def _say_declared(self, account: Account) -> None:
         self._desk.send(*(encode(message, FromRunner) for message in account.declared()))

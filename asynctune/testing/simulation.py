@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from asynctune._engine.actor import Answered, Caller, History, replay
 from asynctune._engine.opening import check_settings, fold, referenced
@@ -82,13 +82,13 @@ class Behaviour:
 
     Args:
         reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
-        ending: metrics to return, None to return nothing, a `Failure` to raise, or a `Died` to die of.
+        ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
-    ending: Metrics | Failure | Died | None = None
+    ending: Metrics | Failure | Died | TrialLeft | None = None
     lasts: float = 0.0
     checkpoints: bool = False
 
@@ -344,8 +344,8 @@ class SimulatedSearch:
         if launch.over:
             return
         (trial, number), ending = launch.key, launch.behaviour.ending
-        if isinstance(ending, Died):
-            self._over(launch, Died(trial=trial, launch=number, exit_code=ending.exit_code, signal=ending.signal))
+        if isinstance(ending, Died | TrialLeft):
+            self._over(launch, evolve(ending, trial=trial, launch=number))
         elif isinstance(ending, Failure):
             self._over(launch, TrialRaised(trial=trial, launch=number, failure=ending))
         else:
