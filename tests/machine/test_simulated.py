@@ -18,7 +18,7 @@ from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
-from asynctune.events import Reported, Started
+from asynctune.events import AttemptFailed, Finished, Reported, Started, Stopped
 from asynctune.policies import FailurePolicy
 from asynctune.schedulers import FIFO
 from asynctune.testing import SimulatedSearch
@@ -150,9 +150,14 @@ def test_all_kinds_of_things_happen() -> None:
             seen.update("repeated" for event in record.happened if isinstance(event, Reported) and not event.judged)
             if isinstance(record.stimulus, Suggested):
                 seen[record.stimulus.suggestion.status.name] += 1
+            retries = [event for event in record.happened if isinstance(event, AttemptFailed)]
+            seen.update("delayed" for event in retries if event.due is not None)
+            seen.update("restarted" for event in retries if event.restart)
+            seen.update("infeasible" for event in record.happened if isinstance(event, Stopped) and event.infeasible)
+            seen.update("worst" for event in record.happened if isinstance(event, Finished) and event.score is None)
     wanted = (
         "RandomSearch GridSearch Climber Keeper FIFO Promoter MedianStopping ASHA None TooManyFailuresError RUNNING EXHAUSTED "
         "IDLE Started Reported Finished Stopped Paused AttemptFailed GaveUp SpaceGrew ParametersUsed Judged Chosen EndTrial "
-        "restored repeated"
+        "restored repeated delayed restarted infeasible worst"
     )
     assert {name: seen[name] for name in wanted.split() if seen[name] < 5} == {}
