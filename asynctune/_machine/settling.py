@@ -137,7 +137,7 @@ def _end(search: Situation, ending: SearchEnded) -> None:
     search.over = True
     search.slots.withdraw()
     search.happened.append(ending)
-    search.do.append(EndSearch(ending.reason, ending.error))
+    search.do.append(EndSearch(ending.reason, ending.error, ending.failures))
 
 
 def _wake(search: Situation) -> None:

@@ -16,7 +16,7 @@ from asynctune.messages import TrialLeft
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits
 from asynctune.records import CheckpointKey, Choice, FailureKind, State, Suggestion
-from asynctune.schedulers import Scheduler
+from asynctune.schedulers import FIFO
 from asynctune.seeds import derive
 from asynctune.views import SearchView
 from tests.machine.driven import NO_LIMIT, Driven, failure
@@ -178,7 +178,7 @@ def test_a_search_that_is_closed_keeps_the_trial_that_waits() -> None:
     assert not driven.machine.over
 
 
-class Eager(Scheduler):
+class Eager(FIFO):
     """Chooses trial 0, whatever its state."""
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
@@ -193,7 +193,7 @@ def test_a_scheduler_cannot_choose_what_is_not_due() -> None:
         driven.grant()
 
 
-class Hesitant(Scheduler):
+class Hesitant(FIFO):
     """Wants nothing new."""
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
