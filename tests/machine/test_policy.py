@@ -87,6 +87,19 @@ def test_what_has_waited_goes_before_what_is_new_and_in_the_order_of_its_time() 
     assert started(driven) == [0]
 
 
+def test_the_first_that_failed_is_the_first_that_is_tried_again() -> None:
+    driven = Driven(failure=FailurePolicy(max_retries_per_trial=1), slots=2, max_trials=2)
+    driven.open()
+    driven.start()
+    driven.start()
+    driven.raised(1)
+    driven.raised(0)
+    driven.grant()
+    assert started(driven) == [1]
+    driven.grant()
+    assert started(driven) == [0]
+
+
 @pytest.mark.parametrize(
     ("changes", "waits"),
     [

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -101,7 +102,7 @@ async def odd_ends(trial: at.AsyncTrial) -> float:
 async def test_trials_that_end_without_a_score(resumed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     policy = at.FailurePolicy(non_finite="worst")
     files = [at.observers.CSV(tmp_path / "trials.csv"), at.observers.JSONLines(tmp_path / "events.jsonl")]
-    boards = [at.observers.TensorBoard(tmp_path / "board")]
+    boards = [at.observers.TensorBoard(tmp_path / "board")] if find_spec("tensorboard") else []
     more: dict[str, Any] = {"failure": policy, "executor": at.InlineExecutor(1), "storage": tmp_path / "search"}
     if resumed:
         (await search(odd_ends, **{**more, "max_trials": 3})).close()
