@@ -187,8 +187,8 @@ def test_an_event_is_read_as_it_was(happening: Happening) -> None:
 
 @pytest.mark.parametrize("limit", [None, 1, 0.5])
 def test_a_limit_of_failures_is_read_as_it_was(limit: float | None) -> None:
-    policy = FailurePolicy(max_consecutive_failed_trials=limit)
-    _check(Record(seq=1, stimulus=evolve(STIMULI[0], settings=evolve(SETTINGS, failure=policy)), happened=()))
+    settings = evolve(SETTINGS, failure=FailurePolicy(max_consecutive_failed_trials=limit))
+    _check(Record(seq=1, stimulus=Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=settings), happened=()))
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=name_of)

@@ -435,6 +435,23 @@ def test_a_trial_whose_values_cannot_be_tried_has_no_score_and_has_not_failed() 
     assert not driven.machine.over
 
 
+@pytest.mark.parametrize("how", ["infeasible", "stopped", "stopped before its turn"])
+def test_a_trial_that_was_ended_shows_a_failure_only_if_its_last_attempt_failed(how: str) -> None:
+    driven = Driven(failure=FailurePolicy(max_retries_per_trial=3))
+    driven.start()
+    driven.raised(0)
+    if how == "stopped before its turn":
+        driven.stop_trial(0)
+        assert driven.view(0).failure == failure()
+        return
+    driven.grant()
+    if how == "infeasible":
+        infeasible(driven, 0)
+    else:
+        driven.stop_trial(0)
+    assert (driven.view(0).state, driven.view(0).attempt, driven.view(0).failure) == (State.COMPLETED, 2, None)
+
+
 def test_it_neither_extends_nor_ends_a_run_of_failures() -> None:
     driven = Driven(failure=FailurePolicy(max_consecutive_failed_trials=3))
     for trial in range(6):

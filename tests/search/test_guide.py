@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from asynctune.events import AttemptFailed, Event, GaveUp
+from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Started
 from tests.leftovers import nothing_left, snapshot
 
 pytestmark = pytest.mark.process
@@ -45,9 +45,12 @@ class Watching(at.Observer):
     def on_events(self, events: Any, search: Any) -> None:
         self.events += events
 
+    def trials_of(self, *kinds: type[Started | Finished | AttemptFailed | GaveUp]) -> list[int]:
+        """The trials that such things happened to, in order."""
+        return [each.trial for event in self.events for each in event.happened if isinstance(each, kinds)]
+
     def failed_attempts(self, trial: int) -> int:
-        happened = (happening for event in self.events for happening in event.happened)
-        return sum(isinstance(each, AttemptFailed | GaveUp) and each.trial == trial for each in happened)
+        return self.trials_of(AttemptFailed, GaveUp).count(trial)
 
 
 async def search(error: type[Exception], watching: Watching, **options: Any) -> at.Result:
@@ -104,10 +107,8 @@ async def test_a_fatal_error_ends_the_search_at_the_eighth_trial(error: type[Exc
     before, watching = snapshot(), Watching()
     with pytest.raises(error, match=r"trial 7 ended the search: .*Model too large! It contains 1271 params"):
         await search(error, watching)
-    started = {each.trial for event in watching.events for each in event.happened if type(each).__name__ == "Started"}
-    assert started == set(range(8))
-    finished = [each.trial for event in watching.events for each in event.happened if type(each).__name__ == "Finished"]
-    assert finished == list(range(7))
+    assert watching.trials_of(Started) == list(range(8))
+    assert watching.trials_of(Finished) == list(range(7))
     assert watching.failed_attempts(7) == 1
     nothing_left(before)
 
