@@ -24,6 +24,9 @@ them inside a trial, to speak to the search. A `ConfigurationError` is also a `V
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 __all__ = [
     "AsynctuneError",
     "CapabilityError",
@@ -95,7 +98,13 @@ class SearchError(AsynctuneError):
 
 
 class TooManyFailuresError(SearchError):
-    """The limit of consecutive failed trials was reached."""
+    """The limit of consecutive failed trials was reached.
+
+    Attributes:
+        failures: how many of them failed of what, by the exception's qualified name, or by the kind of failure.
+    """
+
+    failures: Mapping[str, int] = MappingProxyType({})
 
 
 class ObjectiveError(SearchError):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal, Self, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.domains import Domain
@@ -72,11 +72,11 @@ class Paused:
 
 @frozen(kw_only=True)
 class Finished:
-    """The trainable returned, and there is a finite score."""
+    """The trainable returned. `score` is finite; None where `FailurePolicy(non_finite="worst")` lets one pass that is not."""
 
     trial: TrialId
     launch: LaunchNumber
-    score: float
+    score: float | None
     metrics: Metrics | None = None
     executions: tuple[Metrics, ...] = ()
     checkpoint: CheckpointKey | None = None
@@ -84,20 +84,29 @@ class Finished:
 
 @frozen(kw_only=True)
 class Stopped:
-    """The trial was ended early; its score is that of its reports so far, if there is one."""
+    """The trial was ended early; its score is that of its reports so far, if there is one. With `infeasible`, it has said
+    itself that its values cannot be tried, and has no score."""
 
     trial: TrialId
     reason: str
     score: float | None = None
+    infeasible: bool = False
 
 
 @frozen(kw_only=True)
 class AttemptFailed:
-    """An attempt failed by the trial's own doing; there will be another."""
+    """An attempt failed by the trial's own doing; there will be another.
+
+    Args:
+        due: the search time before which the next one does not begin; None for at once.
+        restart: whether that begins at the start; the trial's checkpoints are then gone.
+    """
 
     trial: TrialId
     launch: LaunchNumber
     failure: Failure
+    due: float | None = None
+    restart: bool = False
 
 
 @frozen(kw_only=True)
@@ -154,10 +163,12 @@ class SearchEnded:
     Args:
         reason: why.
         error: the name of the error class that it ends with, if it did not end well.
+        failures: when too many trials failed one after the other: how many, by exception or kind of failure.
     """
 
     reason: str
     error: str | None = None
+    failures: Mapping[str, int] = field(factory=dict)
 
 
 Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | SearchOpened | SearchEnded

@@ -21,7 +21,6 @@ from weakref import WeakSet
 
 from anyio import CancelScope
 
-from asynctune import errors
 from asynctune._engine.actor import History, OracleActor
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
@@ -367,7 +366,7 @@ class Life:
         if self.error is None and end is not None and end.error is not None:
             self.left = end.error == "SearchError"
             kept = "" if self.temporary else "; what was recorded is kept, and the search can be resumed"
-            self.error = getattr(errors, end.error)(end.reason + (kept if self.left else ""))
+            self.error = end.as_error(kept if self.left else "")
         if self.error is None and end is not None:
             self._result = Result(
                 trials=self.publication.trials.values(),

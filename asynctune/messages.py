@@ -170,10 +170,12 @@ class TrialRaised:
 
 @frozen(kw_only=True)
 class TrialLeft:
-    """The trial stopped because it was told to (by an `Answer` or a `Halt` that it saw)."""
+    """The trial stopped because it was told to (by an `Answer` or a `Halt` that it saw), or by itself: `infeasible` says why
+    its values cannot be tried."""
 
     trial: TrialId
     launch: LaunchNumber
+    infeasible: str | None = None
 
 
 FromRunner: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft

@@ -169,6 +169,7 @@ class Failure:
         kind: how it failed.
         message: one line that says what happened.
         error_type: the qualified name of the exception, if it raised one.
+        bases: the qualified names of the bases of its class, nearest first; at most 20.
         traceback: the exception's traceback as text.
         exit_code: of the process, if it exited by itself.
         signal: the number of the signal that ended the process.
@@ -183,6 +184,7 @@ class Failure:
     kind: FailureKind
     message: str
     error_type: str | None = None
+    bases: tuple[str, ...] = ()
     traceback: str | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -308,7 +310,7 @@ class TrialView:
         checkpoint: the newest one.
         failure: why the last attempt failed, if it did.
         stop_reason: why it was ended early, if it was.
-        hold: why it is waiting, when it was set aside or lost.
+        hold: why it is waiting, when it was set aside or lost, or until when, when its next attempt is not due yet.
         created, started, ended: search time, in seconds.
     """
 

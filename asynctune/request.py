@@ -22,6 +22,7 @@ from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import FailureKind
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
@@ -101,6 +102,7 @@ class Request:
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
         _check_end(request)
+        _check_failure(request)
         return request
 
     def check_executor(self, executor: Executor) -> None:
@@ -277,3 +279,14 @@ def _check_end(request: Request) -> None:
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"
         raise ConfigurationError(f"{message}: give max_trials=, or a stopper that ends the search, such as TimeBudget(3600)")
+
+
+def _check_failure(request: Request) -> None:
+    """What a policy alone cannot know: a share of nothing is no limit, and which kinds of failure there are."""
+    limit, kinds = request.failure.max_consecutive_failed_trials, [f"FailureKind.{name}" for name in FailureKind.__members__]
+    for name in request.failure.rules:
+        if name.startswith("FailureKind.") and name not in kinds:
+            raise ConfigurationError(f"FailurePolicy(rules=...): there is no {name}; there are {', '.join(kinds)}")
+    if isinstance(limit, float) and request.max_trials is None:
+        message = f"FailurePolicy(max_consecutive_failed_trials={limit:g}) is a share of max_trials, and there is none"
+        raise ConfigurationError(f"{message}: give max_trials=, or a number of trials")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from attrs import Attribute
@@ -10,6 +11,8 @@ from attrs import Attribute
 from asynctune.errors import ConfigurationError
 
 __all__ = ["number", "one_of"]
+
+_LARGEST = sys.float_info.max  # of an integer beyond it, `math.isfinite` raises
 
 
 def number(
@@ -32,7 +35,7 @@ def number(
         if value is None and optional:
             return
         fits = isinstance(value, int | float) and isinstance(value, kinds) and not isinstance(value, bool)
-        fits = fits and (value <= most and (math.isfinite(value) or not finite))
+        fits = fits and (value <= most and (abs(value) <= _LARGEST or not finite))
         if not (fits and (value > low if above else value >= low)):
             raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
 

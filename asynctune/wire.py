@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgpack
 from cattrs import Converter
@@ -20,6 +20,8 @@ from asynctune.records import Value, Verdict
 __all__ = ["closed_union", "decode", "encode", "plain", "typed"]
 
 T = TypeVar("T")
+
+_Count: TypeAlias = int | float | None  # a number of things, a share of them, or no limit
 
 _converter = Converter(forbid_extra_keys=True, detailed_validation=False)
 
@@ -46,6 +48,12 @@ def _scalar(value: Any, _: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     raise WireError(f"expected a number, a string, a bool or None, not {type(value).__name__} {_short(value)}")
+
+
+def _count(value: Any, _: Any) -> Any:
+    if value is None or type(value) in (int, float):
+        return value
+    raise WireError(f"expected a number or None, not {type(value).__name__} {_short(value)}")
 
 
 def _is_tuple(kind: Any) -> bool:
@@ -91,6 +99,7 @@ for _kind in (bool, int, str, bytes):
     _converter.register_structure_hook(_kind, _exactly(_kind))
 _converter.register_structure_hook(float, _float)
 _converter.register_structure_hook(Value, _scalar)
+_converter.register_structure_hook(_Count, _count)
 _converter.register_unstructure_hook(Value, lambda value: value)
 _converter.register_structure_hook_factory(_is_tuple, _tuple)
 

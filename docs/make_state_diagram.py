@@ -41,8 +41,10 @@ TAIL = """\
 - **Paused**: set aside by the scheduler or by you, or lost through nobody's fault (the search was closed or killed). It costs
   no attempt; the trial waits, and goes on from its newest checkpoint.
 - **Finished**: the trainable returned.
-- **Stopped**: ended early, for a reason that is kept: by the scheduler, by a budget, by you. The trial keeps the score it had.
-- **AttemptFailed**: it failed by its own doing (it raised, exited, was killed, broke a limit), and will be tried again.
+- **Stopped**: ended early, for a reason that is kept: by the scheduler, by a budget, by you; the trial keeps the score it
+  had. Or by the trial itself, whose values cannot be tried; then it has none.
+- **AttemptFailed**: it failed by its own doing (it raised, exited, was killed, broke a limit), and will be tried again:
+  at once, or when the time has come that the policy sets.
 - **GaveUp**: it failed by its own doing, and will not.
 """
 

@@ -245,7 +245,7 @@ class Consult:
         self.asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
         try:
             return call()
-        except Exception as error:
+        except BaseException as error:  # its SystemExit too: it must not end whoever asks
             raise PluginError(f"{self.asking} raised {type(error).__name__}: {error}") from error
         finally:
             self.asking = None

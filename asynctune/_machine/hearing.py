@@ -14,7 +14,7 @@ from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
 from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import SpaceError
-from asynctune.events import AttemptFailed, Finished, ParametersUsed, Reported, SpaceGrew
+from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
@@ -22,11 +22,12 @@ from asynctune.messages import (
     Lost,
     MetricsReported,
     ParametersDeclared,
+    TrialLeft,
     TrialRaised,
     TrialReturned,
     What,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, State, Values, log_name
+from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values, log_name
 from asynctune.space import Space
 
 __all__ = ["answer", "heard", "launch_ended", "ticked"]
@@ -149,8 +150,12 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     if trial.state is not State.RUNNING:
         search.lose(trial, "")
         return
-    if isinstance(ending, TrialReturned) and (launch.failure is None or launch.failure.kind is FailureKind.TIMED_OUT):
+    in_time = launch.failure is None or launch.failure.kind is FailureKind.TIMED_OUT
+    if isinstance(ending, TrialReturned) and in_time:
         _returned(search, trial, ending)
+    elif isinstance(ending, TrialLeft) and ending.infeasible is not None and in_time:
+        search.book.ended(trial)
+        search.happen(trial, Stopped(trial=trial.id, reason=f"infeasible: {ending.infeasible}", infeasible=True))
     elif launch.failure is not None:
         _failed(search, trial, with_end(launch.failure, ending))
     elif launch.halted is not None:
@@ -183,7 +188,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
         there = ", ".join(map(repr, ending.metrics or {})) or "nothing"
         text = f"it ended without the objective {objective.name!r}: it returned {there}, and no report carried it"
         _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
-    elif not math.isfinite(score):
+    elif not math.isfinite(score) and search.settings.failure.non_finite == "fail":
         text = f"its {objective.name!r} is {score}"
         _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
     else:
@@ -192,7 +197,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             Finished(
                 trial=trial.id,
                 launch=ending.launch,
-                score=score,
+                score=score if math.isfinite(score) else None,
                 metrics=ending.metrics,
                 executions=ending.executions,
                 checkpoint=ending.checkpoint,
@@ -206,23 +211,38 @@ def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
     assert trial.launch is not None
     if failure.log is None and search.settings.logs:
         failure = evolve(failure, log=log_name(trial.id, trial.launch.number))
-    event = retry.verdict(
-        search.settings.failure, trial=trial.id, launch=trial.launch.number, attempt=trial.attempt, failure=failure
-    )
+    policy, launch = search.settings.failure, trial.launch.number
+    rule, name = retry.consequence(policy, failure)
     search.book.ended(trial)
-    search.happen(trial, event)
-    if isinstance(event, AttemptFailed):
-        search.waiting.retrying(trial.id)
+    if rule == "retry" and trial.attempt <= policy.max_retries_per_trial:
+        _retry(search, trial, launch, failure)
         return
+    search.happen(trial, GaveUp(trial=trial.id, launch=launch, failure=failure))
     search.failures.failed(trial.id, failure)
-    if failure.fatal:
-        name = (failure.error_type or "").rpartition(".")[2]
-        text = f"trial {trial.id} ended the search, {failure}\n{failure.details()}".rstrip()
-        search.end_early(text, error=name if name in _FATAL else "FatalError")
+    if rule == "end":
+        _end(search, trial, failure, name)
         return
-    over = search.failures.over(search.settings.failure.max_consecutive_failed_trials)
+    over = search.failures.over(policy, search.settings.max_trials)
     if over is not None:
-        search.end_early(over, error="TooManyFailuresError")
+        search.end_early(over, error="TooManyFailuresError", failures=search.failures.histogram)
+
+
+def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failure) -> None:
+    policy, settings = search.settings.failure, search.settings
+    due = retry.due(policy, at=search.at, seed=settings.seed, trial=trial.id, attempt=trial.attempt)
+    restart = policy.retry_from == "start"
+    # Removed, so that a launch that takes over from a lost one does not find what a failed attempt has left.
+    left = list(trial.checkpoints) if restart else []
+    search.happen(trial, AttemptFailed(trial=trial.id, launch=launch, failure=failure, due=due, restart=restart))
+    search.do += map(DeleteCheckpoint, left)
+    search.waiting.retrying(trial.id, due)
+
+
+def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) -> None:
+    name = (failure.error_type or "").rpartition(".")[2]
+    why = f", by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
+    text = f"trial {trial.id} ended the search{why}, {failure}\n{failure.details()}".rstrip()
+    search.end_early(text, error=name if failure.fatal and name in _FATAL else "FatalError")
 
 
 def ticked(search: Situation, _: Ticked) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
+from asynctune import errors
 from asynctune.messages import Answer, RunTrial
 from asynctune.records import CheckpointKey, LaunchNumber, Report, TrialId, TrialView
 from asynctune.space import Space
@@ -107,10 +109,19 @@ class EndSearch:
     Args:
         reason: why.
         error: the name of the error class to raise, or None when the search ended well.
+        failures: what a TooManyFailuresError says of them.
     """
 
     reason: str
     error: str | None = None
+    failures: Mapping[str, int] = field(factory=dict)
+
+    def as_error(self, note: str = "") -> Exception:
+        """The error to raise, if `error` names one; `note` follows the reason."""
+        error: Exception = getattr(errors, self.error or "SearchError")(self.reason + note)
+        if isinstance(error, errors.TooManyFailuresError):
+            error.failures = self.failures
+        return error
 
 
 Instruction: TypeAlias = (

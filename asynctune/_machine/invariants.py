@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -73,5 +74,9 @@ def _check_search(machine: Machine) -> None:
         assert not slots.requested, "the search is over and wants slots"
     elif machine.ending is None and not machine.user_paused:
         # Live trials and free slots imply progress: something runs, is asked, is requested, or is about to be chosen.
-        moving = book.live or machine.asks.in_flight or slots.requested or slots.held
+        # Or a retry is not due yet, and then a tick is ordered for no later than that.
+        due = machine.waiting.next_due
+        assert math.isinf(due) or machine.at < due, "a retry is due and does not wait for a slot"
+        assert machine.woken <= due, "nothing will be said when the next retry is due"
+        moving = book.live or machine.asks.in_flight or slots.requested or slots.held or machine.waiting.delayed
         assert moving, "nothing runs, nothing is asked or requested, and the search is not over"

@@ -19,6 +19,7 @@ __all__ = ["settle"]
 
 def settle(search: Situation) -> None:
     """What follows for the search."""
+    search.waiting.come_due(search.at)
     if search.ending is None:
         reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
         if reason is not None:
@@ -52,7 +53,7 @@ def _next(search: Situation) -> TrialId | None:
         return owed
     if not search.consult.chooses:
         return search.waiting.oldest()
-    return _chosen(search) if search.waiting or asking.can_ask(search) else None
+    return _chosen(search) if search.waiting.ready_count or asking.can_ask(search) else None
 
 
 def _chosen(search: Situation) -> TrialId | None:
@@ -108,7 +109,7 @@ def _wanted(search: Situation) -> float:
     if search.declined == "WAIT":
         return search.waiting.owed_count
     # Where only a new trial is wanted, those that were set aside are no work.
-    waiting = search.waiting.owed_count + search.waiting.fresh_count if search.declined == "NEW" else len(search.waiting)
+    waiting = search.waiting.owed_count + search.waiting.fresh_count if search.declined == "NEW" else search.waiting.ready_count
     ready = waiting + len(search.asks.in_flight)
     if not asking.can_ask(search):
         return ready
@@ -117,9 +118,9 @@ def _wanted(search: Situation) -> float:
 
 
 def _end_if_done(search: Situation) -> None:
-    if search.book.live or search.asks.in_flight or asking.can_ask(search):
+    if search.book.live or search.waiting.delayed or search.asks.in_flight or asking.can_ask(search):
         return
-    if search.waiting and (search.user_paused or search.declined is None):
+    if search.waiting.ready_count and (search.user_paused or search.declined is None):
         return
     for trial in search.waiting.everyone():
         search.stop(search.book.trials[trial], "not promoted")
@@ -136,11 +137,11 @@ def _end(search: Situation, ending: SearchEnded) -> None:
     search.over = True
     search.slots.withdraw()
     search.happened.append(ending)
-    search.do.append(EndSearch(ending.reason, ending.error))
+    search.do.append(EndSearch(ending.reason, ending.error, ending.failures))
 
 
 def _wake(search: Situation) -> None:
-    deadlines = search.consult.deadlines()
+    deadlines = [*search.consult.deadlines(), search.waiting.next_due]
     if search.settings.limits.trial_time is not None:
         deadlines += [t.launch.deadline for t in search.book.live.values() if t.launch and t.launch.halted is None]
     soonest = min(filter(lambda deadline: deadline > search.at, deadlines), default=math.inf)

@@ -83,7 +83,8 @@ class Situation:
         self.asks.trial_ended()
         view = self.book.view(trial)
         if trial.state is State.COMPLETED:
-            self.failures.succeeded()
+            if not (isinstance(event, Stopped) and event.infeasible):  # which says nothing of whether the trainable works
+                self.failures.succeeded()
             self.consult.completed(view)
         else:
             self.consult.gave_up(view)
@@ -130,10 +131,12 @@ class Situation:
                     who = self.consult.scheduler_name
                     raise PluginError(f"{who} answered {verdict} for trial {key}, which this version cannot do")
 
-    def end_early(self, reason: str, *, error: str | None = None, stop: bool = False) -> None:
+    def end_early(
+        self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None
+    ) -> None:
         """Nothing more is started. What runs is ended with its score (`stop`), or set aside to be resumed."""
         if self.ending is None:
-            self.ending = SearchEnded(reason=reason, error=error)
+            self.ending = SearchEnded(reason=reason, error=error, failures=failures or {})
         for trial in list(self.book.live.values()):
             if stop and trial.state is State.RUNNING:
                 self.stop(trial, reason)

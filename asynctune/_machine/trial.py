@@ -89,6 +89,7 @@ class Trial:
 
     def apply(self, event: LawEvent, at: float) -> None:
         """Let an event happen. The law is asked first, so that an illegal one changes nothing."""
+        ran = self.state is State.RUNNING
         self.state = law.step(self.id, self.state, event)
         self._shown = None
         match event:
@@ -105,9 +106,13 @@ class Trial:
                     self.checkpoints.append(event.checkpoint)
             case Stopped():
                 self.stop_reason, self.score, self.ended = event.reason, event.score, at
+                self.failure = None if ran else self.failure  # an attempt that was stopped has not failed
             case AttemptFailed():
                 self.failure = event.failure
                 self.attempt += 1
+                self.hold = None if event.due is None else f"its next attempt is due at {event.due:.1f} s"
+                if event.restart:
+                    self.checkpoints.clear()
             case GaveUp():
                 self.failure, self.ended = event.failure, at
 

@@ -6,12 +6,12 @@ It stands between the trial that your function is handed and the line to the sea
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.metrics import as_metrics, as_step
 from asynctune._runner.quick import pack, unpack
-from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, What
+from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, TrialLeft, What
 from asynctune.records import CheckpointKey, Metrics
 from asynctune.space.hyperparameters import HyperParameters
 
@@ -51,6 +51,8 @@ class Account:
         #: Whether a report was sent whose answer has not come. It must come before the next report: whoever was interrupted
         #: while he waited for it (by an alarm, by a timeout) waits on first.
         self.is_waiting = False
+        #: Why the trial's values cannot be tried, if it has said so.
+        self.infeasible: str | None = None
         self._hp: HyperParameters | None = None
 
     def __repr__(self) -> str:
@@ -126,6 +128,19 @@ class Account:
         except (EOFError, OSError) as error:
             self._gone(error)
         self.obey()
+
+    # ----------------------------------------------------------------------------------------------------- an end
+
+    def give_up(self, reason: str) -> NoReturn:
+        """End the trial, for its values cannot be tried. Raises StopTrial."""
+        self.obey()  # what it was told before goes before what it says now
+        self.stop = self.infeasible = reason
+        raise StopTrial(reason)
+
+    @property
+    def left(self) -> TrialLeft:
+        """The last words of a trial that stopped before its end."""
+        return TrialLeft(trial=self.order.trial, launch=self.order.launch, infeasible=self.infeasible)
 
     # ----------------------------------------------------------------------------------------------------- hearing
 

@@ -26,7 +26,7 @@ from asynctune._runner.quick import pack, unpack
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
 from asynctune.errors import WireError
-from asynctune.messages import FromRunner, RunTrial, TrialLeft, TrialRaised, TrialReturned
+from asynctune.messages import FromRunner, RunTrial, TrialRaised, TrialReturned
 from asynctune.records import Failure, FailureKind, log_name
 from asynctune.wire import encode
 
@@ -102,7 +102,7 @@ class Runner:
             last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory), log)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
             if only_stops(error):
-                last = TrialLeft(trial=order.trial, launch=order.launch)
+                last = account.left
             else:
                 last = TrialRaised(trial=order.trial, launch=order.launch, failure=failure_of(error, log))
         try:
@@ -114,7 +114,7 @@ class Runner:
     def _returned(self, account: Account, result: object, log: str) -> FromRunner:
         trial, launch = account.order.trial, account.order.launch
         if account.stop is not None:  # it saw that it was to stop: what it returns is no result of a finished trial
-            return TrialLeft(trial=trial, launch=launch)
+            return account.left
         try:
             outcome = outcome_of(result, self._work.objective, reported=account.has_reported)
         except InvalidResult as error:

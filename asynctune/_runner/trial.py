@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from asynctune._runner.account import Account
+from asynctune._runner.failures import bounded
 from asynctune._runner.metrics import as_step
 from asynctune.checkpoints import CheckpointStore, DirectoryStore
 from asynctune.errors import StorageError
@@ -158,6 +159,22 @@ class TrialFace:
             yield directory
         self._account.written = key
         self._account.save = False
+
+    def infeasible(self, reason: str) -> NoReturn:
+        """Leave your function: these values cannot be tried (a model that is too large, a combination that makes no sense).
+
+        The trial is COMPLETED with "infeasible: " and the reason as its `stop_reason`, and without a score. It is no failure:
+        it is not tried again, and neither counts among the failures in a row nor breaks them off.
+
+        Args:
+            reason: for people; at most 10,000 characters.
+
+        Raises:
+            TypeError: for what is no string.
+        """
+        if not isinstance(reason, str):
+            raise TypeError(f"infeasible() takes a reason, as a string, not {type(reason).__name__}")
+        self._account.give_up(bounded(lambda: reason))
 
     @property
     def _store(self) -> CheckpointStore:

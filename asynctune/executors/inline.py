@@ -30,7 +30,6 @@ from asynctune.messages import (
     ParametersDeclared,
     RunTrial,
     ToRunner,
-    TrialLeft,
     TrialRaised,
     TrialReturned,
 )
@@ -151,7 +150,7 @@ class _Launch:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
             self._say_declared(account)
             if account.stop is not None:
-                return TrialLeft(trial=order.trial, launch=order.launch)
+                return account.left
             outcome = outcome_of(result, recipe.objective, reported=account.has_reported)
             return TrialReturned(
                 trial=order.trial,
@@ -163,15 +162,13 @@ class _Launch:
             )
         except asyncio.CancelledError as error:
             if self._cancels:
-                return TrialLeft(trial=order.trial, launch=order.launch)
+                return account.left
             return self._raised(failure_of(error, None))  # what it awaited was cancelled, by somebody else
         except InvalidResult as error:
             return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
             self._say_declared(account)
-            if only_stops(error):
-                return TrialLeft(trial=order.trial, launch=order.launch)
-            return self._raised(failure_of(error, None))
+            return account.left if only_stops(error) else self._raised(failure_of(error, None))
 
     def _say_declared(self, account: Account) -> None:
         self._desk.send(*(encode(message, FromRunner) for message in account.declared()))

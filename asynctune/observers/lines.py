@@ -129,7 +129,7 @@ class KerasLines(Lines):
 
 
 def _remark(tally: Tally, what: Stopped) -> str:
-    return f"stopped at step {tally.ended[what.trial]}"
+    return shown(what.reason) if what.infeasible else f"stopped at step {tally.ended[what.trial]}"
 
 
 def _cell(value: object) -> str:

@@ -61,10 +61,9 @@ class Logging(Observer):
                 log(logging.DEBUG, "trial %s: set aside: %s", trial, shown(reason, 200))
             case Finished(trial=trial, score=score):
                 values = shown_values(search.trials[trial].values)
-                log(logging.INFO, "trial %s: finished: %s %.6g: %s", trial, name, score, values)
+                log(logging.INFO, "trial %s: finished: %s: %s", trial, _scored(name, score), values)
             case Stopped(trial=trial, score=score, reason=reason):
-                scored = "no score" if score is None else f"{name} {score:.6g}"
-                log(logging.INFO, "trial %s: stopped: %s: %s", trial, scored, shown(reason, 200))
+                log(logging.INFO, "trial %s: stopped: %s: %s", trial, _scored(name, score), shown(reason, 200))
             case AttemptFailed(trial=trial, failure=failure):
                 log(logging.WARNING, "trial %s: failed, will be tried again: %s", trial, culprit(failure))
             case GaveUp(trial=trial, failure=failure):
@@ -72,3 +71,7 @@ class Logging(Observer):
             case SearchEnded(reason=reason, error=error):
                 ended = reason if error is None else f"{error}: {reason}"
                 log(logging.INFO if error is None else logging.ERROR, "search ended: %s", shown(ended, 200))
+
+
+def _scored(name: str, score: float | None) -> str:
+    return "no score" if score is None else f"{name} {score:.6g}"

@@ -77,7 +77,8 @@ class Tally:
             return
         if trial.state is State.FAILED:
             self.failed.add(trial.id)
-        self._over(trial.id, trial.step, early=trial.stop_reason is not None)
+        reason = trial.stop_reason
+        self._over(trial.id, trial.step, early=reason is not None and not reason.startswith("infeasible: "))
         self.scored(trial.id, trial.score)
 
     def hear(self, events: Iterable[Event], search: Watched) -> None:
@@ -107,8 +108,8 @@ class Tally:
             case Finished(trial=trial, score=score):
                 self._over(trial, search.trials[trial].step)
                 return self.scored(trial, score)
-            case Stopped(trial=trial, score=score):
-                self._over(trial, search.trials[trial].step, early=True)
+            case Stopped(trial=trial, score=score, infeasible=infeasible):
+                self._over(trial, search.trials[trial].step, early=not infeasible)
                 return self.scored(trial, score)
             case SearchEnded():
                 self.end = happening

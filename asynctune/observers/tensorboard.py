@@ -132,9 +132,9 @@ class TensorBoard(Observer):
                 self._go_back(run, wall, step - 1 if run.start is None else min(step - 1, run.start))
                 self._add(run, wall, step, metrics)
             case Finished(trial=trial, score=score, metrics=returned):
-                return self._end(trial, wall, search, {**(returned or {}), _SCORE: score})
+                return self._end(trial, wall, search, {**(returned or {}), **_scored(score)})
             case Stopped(trial=trial, score=score):
-                return self._end(trial, wall, search, {} if score is None else {_SCORE: score})
+                return self._end(trial, wall, search, _scored(score))
             case GaveUp(trial=trial):
                 return self._end(trial, wall, search, {}, failed=True)
         return None
@@ -205,6 +205,10 @@ def _ours(directory: Path) -> list[str]:
     found = (*directory.glob(f"trial_*/{_FILE}"), *directory.glob(_FILE))
     names = (path.relative_to(directory).as_posix() for path in found)
     return [name for name in names if _FILES.fullmatch(name)]
+
+
+def _scored(score: float | None) -> dict[str, float]:
+    return {} if score is None else {_SCORE: score}
 
 
 def _name(trial: TrialId) -> str:

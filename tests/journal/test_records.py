@@ -68,6 +68,7 @@ FAILURE = Failure(
     kind=FailureKind.RAISED,
     message="ValueError: no\n",
     error_type="ValueError",
+    bases=("Exception", "BaseException"),
     traceback="Traceback …",
     exit_code=3,
     signal=9,
@@ -88,7 +89,17 @@ SETTINGS = Settings(
     seed=2**63 - 1,
     space=SPACE,
     max_trials=None,
-    failure=FailurePolicy(max_retries_per_trial=2, max_consecutive_failed_trials=None),
+    failure=FailurePolicy(
+        max_retries_per_trial=2,
+        max_consecutive_failed_trials=0.25,
+        delay=1.5,
+        factor=3.0,
+        max_delay=60.0,
+        jitter=0.0,
+        retry_from="start",
+        rules={OSError: "retry", "job.NoData": "end", FailureKind.TIMED_OUT: "fail"},
+        non_finite="worst",
+    ),
     limits=Limits(trial_time=600.0, grace=0.5),
     checkpoints=CheckpointPolicy(keep=None),
     resources=Resources(cpu=0.5, gpu=1.0),
@@ -114,6 +125,7 @@ STIMULI: list[Stimulus] = [
     LaunchEnded(at=2.0, ending=TrialRaised(**WHO, failure=FAILURE)),
     LaunchEnded(at=2.0, ending=TrialLeft(**WHO)),
     LaunchEnded(at=2.0, ending=Died(**WHO, signal=9, log="logs/3-2.log", tail="no\x00memory", out_of_memory=True)),
+    LaunchEnded(at=2.0, ending=TrialLeft(**WHO, infeasible="too large")),
     LaunchEnded(at=2.0, ending=Lost(**WHO, reason="the zygote died")),
     ExecutorFailed(at=3.0, message="no fork"),
     Ticked(at=4.0),
@@ -130,14 +142,18 @@ HAPPENINGS: list[Happening] = [
     Reported(trial=3, launch=2, step=11, metrics=METRICS, checkpoint=KEY, judged=False),
     Paused(trial=3, by="user", reason="r"),
     Finished(trial=3, launch=2, score=0.5, metrics=METRICS, executions=(METRICS,), checkpoint=KEY),
+    Finished(trial=3, launch=2, score=None),
     Stopped(trial=3, reason="enough", score=None),
+    Stopped(trial=3, reason="infeasible: too large", infeasible=True),
     AttemptFailed(trial=3, launch=2, failure=FAILURE),
+    AttemptFailed(trial=3, launch=2, failure=FAILURE, due=0.1, restart=True),
     GaveUp(trial=3, launch=2, failure=FAILURE),
     TrialAdded(trial=3, values={"n": 1}, ask=None),
     SpaceGrew(trial=3, parameters=SPACE),
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),
+    SearchEnded(reason="why", error="TooManyFailuresError", failures={"ValueError": 2, "timed out": 1}),
 ]
 ANSWERS: list[PluginAnswer] = [
     Judged("on_trial_result", 3, {3: Stop("r"), 4: Pause(), 5: Exploit(4), 6: Reallocate(Resources(cpu=2.0, gpu=0.0))}),
@@ -169,6 +185,12 @@ def test_a_stimulus_is_read_as_it_was(stimulus: Stimulus) -> None:
 @pytest.mark.parametrize("happening", HAPPENINGS, ids=name_of)
 def test_an_event_is_read_as_it_was(happening: Happening) -> None:
     _check(Record(seq=2**62, stimulus=Ticked(at=0.0), happened=(happening, happening)))
+
+
+@pytest.mark.parametrize("limit", [None, 1, 0.5])
+def test_a_limit_of_failures_is_read_as_it_was(limit: float | None) -> None:
+    settings = evolve(SETTINGS, failure=FailurePolicy(max_consecutive_failed_trials=limit))
+    _check(Record(seq=1, stimulus=Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=settings), happened=()))
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=name_of)

@@ -98,7 +98,7 @@ def portrait(machine: Machine) -> dict[str, object]:
             for trial in book.trials.values()
         ],
         "live": list(book.live),
-        "waiting": machine.waiting.everyone(),
+        "waiting": (machine.waiting.everyone(), dict(machine.waiting.delayed), machine.failures.histogram),
         "best": book.best.id if book.best is not None else None,
         "asks": (asks.asked, asks.in_flight, asks.idle, asks.exhausted),
         "slots": (slots.size, slots.requested, slots.held),

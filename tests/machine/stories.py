@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from asynctune.errors import FailedTrialError
-from asynctune.messages import Died, RunTrial
+from asynctune.messages import Died, RunTrial, TrialLeft
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy
@@ -153,7 +153,7 @@ class Story:
         """One launch: what it names, reports and comes to depends on trial, attempt and step, and not on how often it began."""
         level = self.ask(hp)
         fate = self.rng("fate", order.trial, order.attempt)
-        troubled, trouble, last = fate.random() < self.troubled, fate.randrange(6), fate.randint(0, self.steps)
+        troubled, trouble, last = fate.random() < self.troubled, fate.randrange(7), fate.randint(0, self.steps)
         if not troubled:
             trouble, last = -1, self.steps
         if trouble == 0:
@@ -163,13 +163,14 @@ class Story:
             luck = self.rng("step", order.trial, order.attempt, step)
             value = math.nan if luck.random() < self.troubled / 10 else level + luck.random() / step
             reports.append((luck.choice([0.0, 0.5, 1.0, 7.0]), {self.objective.name: value, "other": float(step)}))
-        endings: list[Metrics | Failure | Died | None] = [
+        endings: list[Metrics | Failure | Died | TrialLeft | None] = [
             None,
             Failure(kind=FailureKind.RAISED, message="ValueError: no", error_type="ValueError"),
             Died(trial=0, launch=0, exit_code=1),
             Died(trial=0, launch=0, signal=11),
             {self.objective.name: math.nan},
             {self.objective.name: math.inf},
+            TrialLeft(trial=0, launch=0, infeasible="too large"),
         ]
         returned = {self.objective.name: level} if order.trial % 2 else None
         ending = endings[trouble] if troubled else returned
@@ -184,6 +185,19 @@ class Story:
         elif self.names:
             level += 0.1 * hp.Int("units", 1, 3)
         return level
+
+
+def _policy(seed: int, retries: int, limit: int | None) -> FailurePolicy:
+    """A failure policy with these numbers; the rest of it is drawn from luck of its own."""
+    rng = generator(seed, "policy")
+    return FailurePolicy(
+        max_retries_per_trial=retries,
+        max_consecutive_failed_trials=limit,
+        delay=rng.choice([0.0, 0.0, 0.5, 4.0]) if retries else 0.0,
+        retry_from=rng.choice(["checkpoint", "checkpoint", "start"]) if retries else "checkpoint",
+        rules=rng.choice([{}, {}, {Exception: "fail"}, {FailureKind.KILLED: "fail"}]),
+        non_finite=rng.choice(["fail", "fail", "worst"]),
+    )
 
 
 def story(seed: int, **changes: Any) -> Story:
@@ -202,9 +216,7 @@ def story(seed: int, **changes: Any) -> Story:
         objective=Objective("loss", rng.choice(["min", "max"]), rng.choice(["last", "best"])),
         workers=rng.randint(1, 4),
         max_trials=rng.randint(3, 10),
-        failure=FailurePolicy(
-            max_retries_per_trial=rng.randint(0, 2), max_consecutive_failed_trials=rng.choice([None, None, 2, 3])
-        ),
+        failure=_policy(seed, rng.randint(0, 2), rng.choice([None, None, 2, 3])),
         checkpoints=CheckpointPolicy(keep=rng.choice([1, 2, None])),
         saves=rng.random() < 0.5,
         steps=rng.randint(1, 7),

@@ -204,7 +204,32 @@ def test_a_scheduler_that_raises_ends_the_search_naming_class_and_hook(hook: str
     assert driven.machine.consult.asking is None
 
 
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_scheduler_that_wants_to_leave_the_process_has_failed(hook: str, error: BaseException) -> None:
+    def leaves(*_: Any, **__: Any) -> None:
+        raise error
+
+    kind = type("Broken", (Told,), {hook: leaves})
+    driven = Driven(lambda: kind(PAUSE))
+    with pytest.raises(PluginError, match=rf"^Broken\.{hook} raised {type(error).__name__}"):
+        HOOKS[hook](driven)
+
+
 # --------------------------------------------------------------------------------------------------------- stoppers
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_a_stopper_that_wants_to_leave_the_process_has_failed(error: BaseException) -> None:
+    def leaves(trial: TrialView, report: Report) -> bool:
+        raise error
+
+    driven = Driven(stop=lambda: (FunctionStopper(leaves),))
+    driven.start()
+    with pytest.raises(PluginError, match=rf"^leaves\(\) raised {type(error).__name__}"):
+        driven.report(0, 1, loss=1.0)
 
 
 @pytest.mark.parametrize("answer", [1, 0, b"x", ["x"]])

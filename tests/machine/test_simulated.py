@@ -18,7 +18,7 @@ from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
-from asynctune.events import Finished, Reported, Started
+from asynctune.events import AttemptFailed, Finished, Reported, Started, Stopped
 from asynctune.messages import RunTrial
 from asynctune.oracles import RandomSearch
 from asynctune.policies import FailurePolicy
@@ -33,6 +33,7 @@ CHUNK = 25
 CHUNKS = [range(start, start + CHUNK) for start in range(0, SEARCHES, CHUNK)]
 SOME_CHUNKS = CHUNKS[::2]
 NO_LIMIT = FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None)
+PATIENT = FailurePolicy(max_retries_per_trial=2, max_consecutive_failed_trials=None, delay=2.0, retry_from="start")
 
 
 def whole(told: Story) -> SimulatedSearch:
@@ -64,6 +65,8 @@ def close(at: float) -> Stimulus:
 def test_one_worker_cut_off_and_resumed_ends_as_it_would_have(seeds: range) -> None:
     for seed in seeds:
         told = story(seed, workers=1)
+        # Who runs while one waits for its time is a question of when, and being cut off takes time.
+        told = evolve(told, failure=evolve(told.failure, delay=0.0))
         first = whole(told)
         again = in_pieces(told, first.records, random.Random(seed))
         assert again.divergences == [], f"seed {seed}"
@@ -74,7 +77,8 @@ def test_one_worker_cut_off_and_resumed_ends_as_it_would_have(seeds: range) -> N
 def test_several_workers_cut_off_and_resumed_find_the_same_trials(seeds: range) -> None:
     for seed in seeds:
         # With nobody who judges or learns, and a space that is known, what a trial comes to is its own affair.
-        told = story(seed, scheduler=FIFO, failure=NO_LIMIT, names=False, space=SPACES[seed % len(SPACES)])
+        failure = (NO_LIMIT, PATIENT)[seed // 2 % 2]
+        told = story(seed, scheduler=FIFO, failure=failure, names=False, space=SPACES[seed % len(SPACES)])
         if told.learns:
             continue
         first = whole(told)
@@ -154,10 +158,15 @@ def test_all_kinds_of_things_happen() -> None:
             seen.update("repeated" for event in record.happened if isinstance(event, Reported) and not event.judged)
             if isinstance(record.stimulus, Suggested):
                 seen[record.stimulus.suggestion.status.name] += 1
+            retries = [event for event in record.happened if isinstance(event, AttemptFailed)]
+            seen.update("delayed" for event in retries if event.due is not None)
+            seen.update("restarted" for event in retries if event.restart)
+            seen.update("infeasible" for event in record.happened if isinstance(event, Stopped) and event.infeasible)
+            seen.update("worst" for event in record.happened if isinstance(event, Finished) and event.score is None)
     wanted = (
         "RandomSearch GridSearch Climber Keeper FIFO Promoter MedianStopping ASHA None TooManyFailuresError RUNNING EXHAUSTED "
         "IDLE Started Reported Finished Stopped Paused AttemptFailed GaveUp SpaceGrew ParametersUsed Judged Chosen EndTrial "
-        "restored repeated"
+        "restored repeated delayed restarted infeasible worst"
     )
     assert {name: seen[name] for name in wanted.split() if seen[name] < 5} == {}
 

@@ -67,6 +67,7 @@ from asynctune.records import (
     PAUSE,
     CheckpointKey,
     Choice,
+    FailureKind,
     Report,
     State,
     Stop,
@@ -158,9 +159,21 @@ METRICS: st.SearchStrategy[Mapping[str, float]] = st.one_of(
     *[st.builds(lambda loss: {"loss": loss, "acc": 1.0}, NUMBER)] * 12, st.just({"acc": 1.0})
 )
 POLICIES = st.builds(
-    FailurePolicy, max_retries_per_trial=st.integers(0, 2), max_consecutive_failed_trials=st.sampled_from([None, 2, 3])
+    FailurePolicy,
+    max_retries_per_trial=st.integers(0, 2),
+    max_consecutive_failed_trials=st.sampled_from([None, 2, 3, 0.5]),
+    non_finite=st.sampled_from(["fail", "fail", "worst"]),
+    rules=st.sampled_from([{}, {}, {FailureKind.KILLED: "fail"}, {ValueError: "end"}]),
+) | st.builds(
+    FailurePolicy,
+    max_retries_per_trial=st.integers(1, 2),
+    max_consecutive_failed_trials=st.sampled_from([None, 2]),
+    delay=st.sampled_from([0, 1, 5.0]),
+    retry_from=st.sampled_from(["checkpoint", "start"]),
 )
-ENDINGS = st.sampled_from(["return", "return", "return nothing", "raise", "raise for good", "fatal", "leave", "die", "lose"])
+ENDINGS = st.sampled_from(
+    ["return", "return", "return nothing", "raise", "raise for good", "fatal", "leave", "infeasible", "die", "lose"]
+)
 MAX_TRIALS = st.sampled_from([None, 1, 3, 6])
 SLOTS = st.integers(1, 4)
 
@@ -361,6 +374,8 @@ class Walk(RuleBasedStateMachine):
                 return TrialReturned(trial=trial, launch=launch)
             case "leave":
                 return TrialLeft(trial=trial, launch=launch)
+            case "infeasible":
+                return TrialLeft(trial=trial, launch=launch, infeasible="too large")
             case "die":
                 return Died(trial=trial, launch=launch, signal=11)
             case "lose":
@@ -455,6 +470,9 @@ class Walk(RuleBasedStateMachine):
     def serve(self, luck: float, *, launches: bool = True) -> None:
         waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [("slot", None)] * self.requested
         waits += [("launch", key) for key in self.running if launches]
+        if not waits and self.machine.waiting.delayed:
+            assert self.wake <= min(self.machine.waiting.delayed.values())
+            waits.append(("tick", None))
         assert waits, f"nothing is outstanding, and it is not over: {portrait(self.machine)}"
         kind, which = waits[int(luck * len(waits))]
         if kind == "ask":
@@ -466,6 +484,9 @@ class Walk(RuleBasedStateMachine):
             self.requested -= 1
             self.held += 1
             self.tell(SlotGranted(at=self.at))
+        elif kind == "tick":
+            self.driven.at, self.wake = max(self.at, self.wake), math.inf
+            self.tell(Ticked(at=self.at))
         else:
             how = "leave" if self.running.pop(which).told else "return"
             self.tell(LaunchEnded(at=self.at, ending=self.ending(which[0], which[1], how, 1.0)))

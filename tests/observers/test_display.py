@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -84,6 +86,39 @@ async def test_stopped_trials_and_the_steps_that_they_saved() -> None:
     text = await shown(long, more={"stop": lambda trial, report: trial.id % 2 == 1 and report.step == 4})
     assert text.count("stopped at step 4") == 3
     assert "early stopping saved 18 steps (30%)" in text
+
+
+async def odd_ends(trial: at.AsyncTrial) -> float:
+    """Trial 1 cannot be tried, and trial 2 has no score."""
+    trial.hp.Float("lr", 0.0, 1.0)
+    for step in range(1, 4):
+        await trial.report(step=step, loss=float(trial.id))
+        if trial.id == 1:
+            trial.infeasible("it is too \x1b[31m large\nfor this machine")
+    return math.nan if trial.id == 2 else float(trial.id)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_trials_that_end_without_a_score(resumed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    policy = at.FailurePolicy(non_finite="worst")
+    files = [at.observers.CSV(tmp_path / "trials.csv"), at.observers.JSONLines(tmp_path / "events.jsonl")]
+    boards = [at.observers.TensorBoard(tmp_path / "board")] if find_spec("tensorboard") else []
+    more: dict[str, Any] = {"failure": policy, "executor": at.InlineExecutor(1), "storage": tmp_path / "search"}
+    if resumed:
+        (await search(odd_ends, **{**more, "max_trials": 3})).close()
+    written = io.StringIO()
+    observers = [Display(stream=written), Display(stream=written, style="keras"), at.observers.Logging(), *files, *boards]
+    with caplog.at_level("INFO", "asynctune"):
+        (await search(odd_ends, observers=observers, **more)).close()
+    text = written.getvalue()
+    assert "early stopping saved" not in text
+    assert re.search(r"\n1      completed .* infeasible: it is too \?\[31m large\n", text)
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) >= 7
+    if not resumed:
+        assert "trial   1  no score  infeasible: it is too ?[31m large\n" in text
+        assert "trial   2  no score\n" in text
+        assert "trial 1: stopped: no score: infeasible: it is too ?[31m large" in caplog.text
+        assert "trial 2: finished: no score: lr=" in caplog.text
 
 
 @pytest.mark.parametrize("columns", [200, 80, 10, 1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
-from asynctune.events import Finished, SearchEnded, SearchOpened, Started
+from asynctune.events import AttemptFailed, Finished, SearchEnded, SearchOpened, Started
 from asynctune.records import FailureKind
 from tests.leftovers import nothing_left, snapshot
 
@@ -174,8 +176,101 @@ async def test_too_many_failures_in_a_row_end_the_search_with_what_they_were() -
     async def train(trial: at.AsyncTrial) -> None:
         raise ValueError(f"bad luck in {trial.id}")
 
-    with pytest.raises(at.errors.TooManyFailuresError, match=r"3 trials in a row.*ValueError in trial"):
+    with pytest.raises(at.errors.TooManyFailuresError, match=r"3 trials in a row.*ValueError in trial") as ended:
         await search(train, executor=at.InlineExecutor(1))
+    assert ended.value.failures == {"ValueError": 3}
+
+
+async def test_a_group_of_errors_means_what_is_in_it() -> None:
+    async def raises(error: Exception) -> None:
+        raise error
+
+    async def train(trial: at.AsyncTrial) -> float:
+        error = [ConnectionError("reset"), at.FailedTrialError("too large"), KeyError("x")][min(trial.id, 2)]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(raises(error))
+        return 1.0
+
+    policy = at.FailurePolicy(max_retries_per_trial=2, rules={OSError: "retry", Exception: "fail"})
+    with pytest.raises(at.errors.TooManyFailuresError) as ended:
+        await search(train, executor=at.InlineExecutor(1), failure=policy)
+    assert ended.value.failures == {"ConnectionError": 1, "asynctune.errors.FailedTrialError": 1, "KeyError": 1}
+
+
+async def test_a_fatal_error_in_a_group_ends_the_search_as_itself() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        raise ExceptionGroup("both", [ValueError("one"), ExceptionGroup("in", [at.FatalTypeError("no such column")])])
+
+    with pytest.raises(at.FatalTypeError, match="no such column"):
+        await search(train)
+
+
+async def test_another_attempt_waits_as_long_as_the_policy_says() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.attempt < 3:
+            raise OSError("reset")
+        return 1.0
+
+    policy = at.FailurePolicy(max_retries_per_trial=2, delay=0.05, jitter=0)
+    options: dict[str, Any] = {"objective": LOSS, "executor": at.InlineExecutor(1), "max_trials": 1, "failure": policy}
+    due, waited = 0.0, []
+    async with at.Search(train, **options) as running:
+        async for event in running.events():
+            for happening in event.happened:
+                if isinstance(happening, AttemptFailed):
+                    assert happening.due is not None
+                    due, wait = happening.due, happening.due - event.at
+                    waited.append(round(wait, 6))
+                elif isinstance(happening, Started):
+                    assert event.at >= due
+        assert (await running.result()).trials[0].state is at.State.COMPLETED
+    assert waited == [0.05, 0.1]
+
+
+async def test_a_trial_whose_values_cannot_be_tried_leaves_and_is_no_failure() -> None:
+    async def deep(trial: at.AsyncTrial) -> None:
+        trial.infeasible(f"{trial.values['x']} is too much")
+
+    async def train(trial: at.AsyncTrial) -> float:
+        trial.hp.Int("x", 0, 9)
+        if trial.id == 1:
+            trial.infeasible("too large")
+        if trial.id == 2:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(deep(trial))
+        if trial.id == 3:
+            with contextlib.suppress(BaseException):
+                trial.infeasible("said all the same")
+        if trial.id == 4:
+            trial.infeasible(4)  # type: ignore[arg-type]
+        return float(trial.id)
+
+    result = await search(train, executor=at.InlineExecutor(1), failure=at.FailurePolicy(max_consecutive_failed_trials=2))
+    trials = list(result.trials.values())
+    reasons = [
+        None,
+        "infeasible: too large",
+        f"infeasible: {trials[2].values['x']} is too much",
+        "infeasible: said all the same",
+    ]
+    assert [trial.stop_reason for trial in trials[:4]] == reasons
+    assert [trial.state for trial in trials[:4]] == [at.State.COMPLETED] * 4
+    assert [trial.score for trial in trials] == [0.0, None, None, None, None, 5.0]
+    assert trials[4].failure is not None
+    assert "infeasible() takes a reason, as a string, not int" in trials[4].failure.message
+
+
+async def test_a_score_that_is_not_finite_can_rank_last() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        return math.nan if trial.id == 1 else float(trial.id)
+
+    result = await search(train, failure=at.FailurePolicy(non_finite="worst"), max_trials=3)
+    assert [(trial.state, trial.score) for trial in result.trials.values()] == [
+        (at.State.COMPLETED, 0.0),
+        (at.State.COMPLETED, None),
+        (at.State.COMPLETED, 2.0),
+    ]
+    assert [trial.id for trial in result.best_trials()] == [0, 2]
 
 
 async def test_commands_are_obeyed_or_refused() -> None:
@@ -344,6 +439,9 @@ async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> N
     assert len(list((tmp_path / "checkpoints" / "0").iterdir())) == 1
 
 
+SHARE = at.FailurePolicy(max_consecutive_failed_trials=0.2)
+BUDGET = at.stoppers.TimeBudget(60)
+UNKNOWN = at.FailurePolicy(rules={"FailureKind.TIMD_OUT": "fail"})
 GOOD: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "executor": at.InlineExecutor(1)}
 
 
@@ -365,6 +463,12 @@ GOOD: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "executor": at.Inlin
         ({"max_trials": True}, ConfigurationError, "max_trials="),
         ({"max_trials": None}, ConfigurationError, "for ever"),
         ({"failure": 3}, ConfigurationError, "failure= takes FailurePolicy"),
+        (
+            {"failure": SHARE, "max_trials": None, "stop": BUDGET},
+            ConfigurationError,
+            "=0.2.* is a share of max_trials, and there",
+        ),
+        ({"failure": UNKNOWN}, ConfigurationError, "there is no FailureKind.TIMD_OUT; there are FailureKind.RAISED, "),
         ({"limits": {"grace": 1}}, ConfigurationError, "limits= takes Limits"),
         ({"executor": 4}, ConfigurationError, "executor="),
         ({"data": [1]}, ConfigurationError, "data="),

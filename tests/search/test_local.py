@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import os
 import signal
 import sqlite3
@@ -138,6 +139,49 @@ async def test_failed_trial_error_is_not_tried_again() -> None:
     assert [trial.attempt for trial in result.trials.values()] == [2, 1]
     assert result.trials[1].failure is not None
     assert "too large" in result.trials[1].failure.message
+
+
+class OutOfLuck(RuntimeError):
+    """Of this module, which runners import or are sent."""
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("isolation", ["trial", "worker"])
+async def test_the_policy_through_processes(isolation: Literal["trial", "worker"]) -> None:
+    def train(trial: at.Trial) -> float:
+        x = trial.hp.Int("x", 0, 9)
+        if trial.id == 0:
+            try:
+                trial.infeasible(f"x={x} is too large \udcff")
+            finally:
+                print("it is left as by a return")
+        if trial.id == 1 and trial.attempt == 1:
+            raise OutOfLuck("once")
+        if trial.id == 2:
+            raise TimeoutError("never again")
+        return math.inf if trial.id == 3 else float(trial.id)
+
+    policy = at.FailurePolicy(
+        max_retries_per_trial=1,
+        delay=0.01,
+        rules={OutOfLuck: "retry", OSError: "fail", RuntimeError: "end"},
+        non_finite="worst",
+        max_consecutive_failed_trials=0.9,
+    )
+    before = snapshot()
+    with await search(train, executor=at.LocalExecutor(1, isolation=isolation), failure=policy, max_trials=5) as result:
+        trials = list(result.trials.values())
+    assert [(trial.state, trial.attempt, trial.score) for trial in trials] == [
+        (at.State.COMPLETED, 1, None),
+        (at.State.COMPLETED, 2, 1.0),
+        (at.State.FAILED, 1, None),
+        (at.State.COMPLETED, 1, None),
+        (at.State.COMPLETED, 1, 4.0),
+    ]
+    assert trials[0].stop_reason == f"infeasible: x={trials[0].values['x']} is too large \\udcff"
+    assert trials[2].failure is not None
+    assert trials[2].failure.bases == ("OSError", "Exception", "BaseException")
+    nothing_left(before)
 
 
 LOCK = threading.Lock()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_type
 
 import asynctune as at
-from asynctune.records import Verdict
+from asynctune.records import FailureKind, Verdict
 
 
 def train(trial: at.Trial) -> Mapping[str, float]:
@@ -23,6 +23,8 @@ def train(trial: at.Trial) -> Mapping[str, float]:
     trial.report(loss=lr)
     if lr < 0:
         raise at.FailedTrialError("negative")
+    if lr > 1:
+        trial.infeasible("too fast")
     if units < 0:
         raise at.FatalError("wrong space")
     return {"loss": lr * len(trial.values) * trial.seed}
@@ -30,6 +32,8 @@ def train(trial: at.Trial) -> Mapping[str, float]:
 
 async def train_inline(trial: at.AsyncTrial) -> float:
     await trial.report(step=1, loss=1.0)
+    if trial.attempt > 3:
+        trial.infeasible("never mind")
     return 1.0
 
 
@@ -76,7 +80,14 @@ async def main() -> None:
         scheduler=at.schedulers.ASHA(max_steps=27),
         stop=[at.stoppers.TimeBudget(3600), at.stoppers.MaxSteps(9), lambda trial, report: report.step > trial.id],
         max_trials=100,
-        failure=at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None),
+        failure=at.FailurePolicy(
+            max_retries_per_trial=1,
+            max_consecutive_failed_trials=0.2,
+            delay=10,
+            retry_from="start",
+            rules={OSError: "retry", "torch.OutOfMemoryError": "fail", FailureKind.TIMED_OUT: "end"},
+            non_finite="worst",
+        ),
         limits=at.Limits(trial_time=600, grace=5),
         checkpoints=at.CheckpointPolicy(keep=3),
         resources=at.Resources(cpu=1),
@@ -117,6 +128,8 @@ async def main() -> None:
 def script() -> None:
     try:
         assert_type(at.run(train, objective="val_loss", scheduler=Scheduler(), display=False), at.Result)
+    except at.errors.TooManyFailuresError as error:
+        assert_type(error.failures, Mapping[str, int])
     except at.errors.SearchError as error:
         failed: at.AsynctuneError = error
         raise failed from None
