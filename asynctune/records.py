@@ -136,14 +136,16 @@ class Reports(Sequence[Report]):
 
 
 class FailureKind(Enum):
-    """How an attempt failed: RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), TIMED_OUT, or REFUSED (no
-    process could be started for it, or what it asked for cannot be)."""
+    """How an attempt failed: RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), OUT_OF_MEMORY, TIMED_OUT, SILENT (it did not
+    report in time), or REFUSED (no process could be started for it, or what it asked for or did cannot be)."""
 
     RAISED = "raised"
     INVALID_RESULT = "invalid result"
     EXITED = "exited"
     KILLED = "killed by a signal"
+    OUT_OF_MEMORY = "out of memory"
     TIMED_OUT = "timed out"
+    SILENT = "silent"
     REFUSED = "refused"
 
 

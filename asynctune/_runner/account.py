@@ -10,6 +10,7 @@ from typing import Any
 
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.metrics import as_metrics, as_step
+from asynctune._runner.pulse import Pulse
 from asynctune._runner.quick import pack, unpack
 from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, What
 from asynctune.records import CheckpointKey, Metrics
@@ -35,9 +36,10 @@ class Account:
     Args:
         order: what is run.
         line: to the search.
+        pulse: shows when it reports, if there are limits.
     """
 
-    def __init__(self, order: RunTrial, line: Line) -> None:
+    def __init__(self, order: RunTrial, line: Line, pulse: Pulse | None = None) -> None:
         self.order = order
         self.line = line
         self.step = 0
@@ -49,6 +51,7 @@ class Account:
         self.written: CheckpointKey | None = None
         self.has_reported = False
         self._hp: HyperParameters | None = None
+        self._pulse = pulse
 
     def __repr__(self) -> str:
         return f"<Account of trial {self.order.trial}, launch {self.order.launch}, step {self.step}>"
@@ -87,6 +90,8 @@ class Account:
         except OSError as error:
             self.stop = f"the search is gone: {error}"
             self.obey()
+        if self._pulse is not None:
+            self._pulse.waits()
         self.step, self.written, self.has_reported = message.step, None, True
         return message.step
 
@@ -106,13 +111,16 @@ class Account:
     def is_answered(self, body: bytes) -> bool:
         """Hear `body` while waiting for the answer to the last report; whether the wait is over."""
         answer = self._hear(body)
+        goes_on = False
         if answer is not None and answer.step == self.step:
             self.save = answer.save
             if answer.what is What.STOP:
                 self.stop = answer.reason or "told to stop"
-            elif answer.what is What.GO:
-                return True
-        return self.stop is not None
+            goes_on = answer.what is What.GO
+        is_over = goes_on or self.stop is not None
+        if is_over and self._pulse is not None:
+            self._pulse.goes_on()
+        return is_over
 
     def wait_for_answer(self) -> None:
         """Wait, with the whole process, until the last report is answered with "go"; raises StopTrial if it is not."""

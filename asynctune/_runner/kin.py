@@ -6,11 +6,11 @@ wants a runner killed asks the process that holds it in here.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from typing import NamedTuple
 
+from asynctune._runner.families import Member, end_all, member
 from asynctune._runner.linux import children, hear_of_children, kill_family
 
 __all__ = ["Ended", "Kin"]
@@ -58,6 +58,15 @@ class Kin:
         self._names[pid] = name
         self._pids[name] = pid
 
+    def holds(self, name: int) -> bool:
+        """Whether there is a known child of this name that was not reaped."""
+        return name in self._pids
+
+    def end(self, name: int) -> list[Member]:
+        """Kill a known child with all that it has started; what that was."""
+        pid = self._pids.get(name)
+        return [] if pid is None else end_all([pid])
+
     def kill(self, name: int, signum: int) -> None:
         """Send a signal to a known child and its process group; nothing happens when it was reaped."""
         pid = self._pids.get(name)
@@ -90,17 +99,12 @@ class Kin:
                 exited = info.si_code == os.CLD_EXITED
                 ended.append(Ended(name, info.si_status if exited else None, None if exited else info.si_status))
 
-    def kill_strays(self) -> bool:
-        """Kill every child that is not known; whether there was one. It will be reaped: ask again then.
+    def kill_strays(self) -> list[Member]:
+        """Kill every child that is not known, and all that is below it; who that was. They will be reaped: ask again then.
 
         A known child is a subreaper, and keeps what its own descendants leave behind. So what falls to us is of one that is
         dead, unless a trial has taken that from its process; then the session tells.
         """
-        found = False
-        for pid in children():
-            if pid not in self._names:
-                with contextlib.suppress(ProcessLookupError):
-                    if os.getsid(pid) not in self._names:
-                        kill_family(pid, signal.SIGKILL)
-                        found = True
-        return found
+        unknown = [pid for pid in children() if pid not in self._names]
+        strays = [found for pid in unknown if (found := member(pid)) is not None and found.session not in self._names]
+        return strays + end_all(stray.pid for stray in strays) if strays else []

@@ -27,6 +27,7 @@ from asynctune._runner.orders import (
     Mode,
     Plan,
     Ready,
+    RunnerBroke,
     RunnerEnded,
     SearchEnded,
     Serving,
@@ -200,6 +201,8 @@ class LocalAttachment(Attachment):
             message: Any = decode(body, FromSearch)
             if isinstance(message, RunnerEnded):
                 self._runner_ended(message)
+            elif isinstance(message, RunnerBroke):
+                self._fleet.breached(message)
             elif isinstance(message, ForkFailed):
                 self._fleet.fork_failed(message)
         except (WireError, KeyError) as error:
@@ -351,6 +354,11 @@ class LocalAttachment(Attachment):
         else:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def catch_up(self) -> None:
+        """See `Keeper`."""
+        if self._control is not None:
+            self._control.drain()
 
     def probed(self, hello: Ready | Broken) -> None:
         """See `Keeper`."""

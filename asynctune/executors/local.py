@@ -25,6 +25,7 @@ __all__ = ["LocalExecutor"]
 _log = logging.getLogger("asynctune.executors")
 
 _MOST_LOSSES = 3
+_KEEPS = frozenset({"trial_time", "start_up", "silence", "memory", "processes", "log"})
 _MOST_WORKERS = 10_000  # each is a process with a descriptor here; no machine has room for more
 
 
@@ -32,7 +33,7 @@ class LocalExecutor(Executor):
     """Runs each trial in a process of its own, on this machine. Linux only.
 
     What a trial writes to stdout and stderr goes to `logs/<trial>-<launch>.log` in the search's directory. A log that grows
-    over 16 MiB is cut to its beginning and its newest part.
+    over `Limits.log` is cut to its beginning and its newest part.
 
     Args:
         max_workers: how many trials run at once, at most 10,000; the number of cores that this process may use, if None.
@@ -71,7 +72,7 @@ class LocalExecutor(Executor):
         size = max_workers if max_workers is not None else len(os.sched_getaffinity(0))
         self.pool = Pool(size, most=_MOST_WORKERS, argument="LocalExecutor(max_workers=...)")
         self.gpus = Gpus()
-        self.capabilities = Capabilities(kills=True, gpus=self.gpus.count)
+        self.capabilities = Capabilities(kills=True, limits=_KEEPS, gpus=self.gpus.count)
         self.family: Family | None = None
         self._preload = tuple(preload)
         self._nice = nice
