@@ -43,24 +43,24 @@ class Limits:
     """What a trial may take before it is ended from outside. None means no limit. Times are in seconds.
 
     A trial that breaks a limit is told so, gets SIGTERM half a second before its grace is over (in the middle of it, if it is
-    shorter than a second), and is killed with everything that it has started when it is over. Its stacks are written to its log
-    first. The attempt has failed; the failure's kind says of what. All this is done beside your program, which may be blocked or
-    stopped meanwhile. Time that a trial waits for your program, inside `report()`, counts in no limit.
+    shorter than a second), and is killed with everything that it has started when it is over. Its stacks are written to its
+    log first. The attempt has failed; the failure's kind says of what. All this is done beside your program, which may be
+    blocked or stopped meanwhile. Time that a trial waits for your program, inside `report()`, counts in no limit.
 
-    Sizes are bytes, or text such as "4 GiB", "500 MB" (a thousand thousand bytes each) or "64 KiB".
+    Sizes are bytes, or text: "4 GiB", "64 KiB", or "500 MB" of a thousand thousand bytes each.
 
     Args:
         trial_time: how long one launch may last, from when its process was started for it, or was given it. TIMED_OUT.
         start_up: how long a process may take before your function is called, or before it is ready to be given a trial: what
             takes long is to import modules and to load data, where each process does that itself. TIMED_OUT.
-        silence: how long a trial may go without a report, from when your function was called, or from the report before. SILENT.
-        memory: what the processes of one trial may hold together; at least 1 MiB. What they share with other trials, as it was
-            loaded before them all, does not count, nor do files that are only read. Looked at twice a second: a trial that takes
-            more than that leaves time for is the kernel's to end. Past twice the limit there is no grace. OUT_OF_MEMORY.
-        processes: how many a trial may have at a time, with its own. Twice a second, and no grace past twice the limit, here too.
-            REFUSED.
-        log: how long the log of a launch may be; at least 4 KiB. A longer one is cut, once a second, to its beginning and its
-            newest part, and nothing is ended for it.
+        silence: how long a trial may go without a report, from when your function was called, or from the last one. SILENT.
+        memory: what the processes of one trial may hold together, in bytes; at least 1 MiB. What they share with other trials,
+            as it was loaded before them all, does not count, nor do files and shared memory. It is looked at twice a second:
+            what is taken faster than that is the kernel's to refuse. Past twice the limit there is no grace. OUT_OF_MEMORY.
+        processes: how many a trial may have at a time, with its own. Looked at twice a second, too, and no grace past twice
+            the limit. REFUSED.
+        log: how long the log of a launch may be, in bytes; at least 4 KiB. A longer one is cut, once a second, to its beginning
+            and its newest part, and nothing is ended for it.
         grace: time between telling a trial to stop and killing it, for whatever reason.
 
     Raises:

@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define
 
 from asynctune._runner.families import Member, descendants, is_stopped, listens_for, memory_of
 from asynctune._runner.kin import Kin
@@ -49,7 +49,12 @@ class _Doomed:
     kill_at: float
     launch: tuple[int, int] | None = None
     by: Limit | None = None
-    terminated: bool = field(default=False)
+    terminated: bool = False
+
+    @property
+    def next_at(self) -> float:
+        """When there is something to do."""
+        return self.kill_at if self.terminated else min(self.terminate_at, self.kill_at)
 
 
 class Watch:
@@ -142,9 +147,7 @@ class Watch:
             soonest = min(soonest, now + self._judge(runner, watched, now, weighs=weighs))
         for runner, doomed in list(self._doomed.items()):
             self._hasten(runner, doomed, now)
-        self._due = min(
-            [soonest, *(min(d.kill_at, math.inf if d.terminated else d.terminate_at) for d in self._doomed.values())]
-        )
+        self._due = min([soonest, *(each.next_at for each in self._doomed.values())])
 
     def _wake_up(self) -> None:
         if not self:

@@ -121,9 +121,8 @@ class Fleet:
             raise
         self._keeper.order(body, (theirs.detach(),))
         loads = plan.mode is not Mode.SHARED
-        runner = Runner(
-            self._loop, self, number, self._recipe.directory, reuse=plan.reuse, loads=loads, limits=self._recipe.limits
-        )
+        recipe = self._recipe
+        runner = Runner(self._loop, self, number, recipe.directory, reuse=plan.reuse, loads=loads, limits=recipe.limits)
         runner.post = Post(self._loop, ours, runner)
         self._runners[number] = runner, gpus
         return runner
@@ -154,7 +153,8 @@ class Fleet:
         """A runner has broken a limit. Raises KeyError if there is none of this number."""
         runner, _ = self._runners[message.runner]
         if runner.order is None and message.trial is None:
-            text = f"it was not loaded within {self._recipe.limits.start_up:g} s, which is its Limits(start_up=...)"
+            name = message.limit.value
+            text = f"it could not be done within Limits({name}={getattr(self._recipe.limits, name)})"
             self._keeper.probed(Broken(message=text, traceback=""))
         else:
             runner.broke(message)

@@ -30,13 +30,11 @@ class Capabilities:
     """What an executor can do. Features ask for these at the start of a search, never for a class.
 
     Args:
-        kills: a trial that does not listen can be ended.
         limits: the names of those of `Limits` that it keeps, from outside the trial and whatever the search does meanwhile.
         exploits: a trial can go on from the checkpoint of another one.
         gpus: how many GPUs there are to give.
     """
 
-    kills: bool
     limits: frozenset[str] = frozenset()
     exploits: bool = False
     gpus: int = 0
