@@ -10,7 +10,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from asynctune._runner.families import Member, end_all, member
+from asynctune._runner.families import Member, end_all, listens_for, member
 from asynctune._runner.linux import children, hear_of_children, kill_family
 
 __all__ = ["Ended", "Kin"]
@@ -66,6 +66,14 @@ class Kin:
         """Kill a known child with all that it has started; what that was."""
         pid = self._pids.get(name)
         return [] if pid is None else end_all([pid])
+
+    def dump(self, name: int) -> None:
+        """Have a known child write its stacks to its log, and wake it if it was stopped."""
+        pid = self._pids.get(name)
+        if pid is not None:
+            if listens_for(pid, signal.SIGUSR2):
+                os.kill(pid, signal.SIGUSR2)  # to it alone: those that it has started would die of it
+            os.kill(pid, signal.SIGCONT)
 
     def kill(self, name: int, signum: int) -> None:
         """Send a signal to a known child and its process group; nothing happens when it was reaped."""

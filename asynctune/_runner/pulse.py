@@ -54,7 +54,7 @@ class Pulse:
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self._words = memoryview(mmap.mmap(-1 if descriptor is None else descriptor, _SIZE)).cast("B").cast("q")
+        self._words = memoryview(mmap.mmap(-1 if descriptor is None else descriptor, _SIZE)).cast("q")
         self._words[_TRIAL] = -1
 
     def __repr__(self) -> str:

@@ -7,14 +7,13 @@ event loop may be blocked, its process stopped. What is broken is said once, upw
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Callable
 
 from attrs import define
 
-from asynctune._runner.families import Member, descendants, is_stopped, listens_for, memory_of
+from asynctune._runner.families import Member, descendants, is_stopped, memory_of
 from asynctune._runner.kin import Kin
 from asynctune._runner.orders import End, RunnerBroke
 from asynctune._runner.pulse import Beat, Pulse
@@ -214,9 +213,7 @@ class Watch:
         trial, launch = beat.launch or (None, None)
         # First of all: whoever hears how it ended has then been told why.
         self._say(RunnerBroke(runner=runner, trial=trial, launch=launch, limit=limit, amount=amount))
-        if listens_for(watched.pid, signal.SIGUSR2):
-            os.kill(watched.pid, signal.SIGUSR2)  # to it alone: those that it has started would die of it
-        os.kill(watched.pid, signal.SIGCONT)
+        self._kin.dump(runner)
         return self._doom(runner, self._limits.grace, beat.launch, limit)
 
     def _doom(self, runner: int, grace: float, launch: tuple[int, int] | None, by: Limit | None) -> _Doomed:

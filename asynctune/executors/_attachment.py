@@ -22,6 +22,7 @@ from asynctune._runner.orders import (
     Attach,
     Broken,
     Detach,
+    Dump,
     ForkFailed,
     FromSearch,
     Mode,
@@ -163,6 +164,11 @@ class LocalAttachment(Attachment):
     async def wait_closed(self) -> None:
         """See `Attachment.wait_closed`."""
         await asyncio.shield(self.gone)
+
+    def dump(self) -> None:
+        """Have the zygote write its stacks to `logs/zygote.log`."""
+        if self._host.family is not None and self._search is not None:
+            self._host.family.send(Dump(search=self._search))
 
     # -------------------------------------------------------------------------------------------------------- the zygote
 

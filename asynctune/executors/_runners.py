@@ -40,7 +40,7 @@ from asynctune.policies import Limits
 from asynctune.records import Failure, FailureKind
 from asynctune.wire import decode, encode
 
-__all__ = ["Owner", "Runner", "tail_of"]
+__all__ = ["Owner", "Runner", "stacks_in", "tail_of"]
 
 # Whoever heeds that it is to stop does so in far less. That it is being waited for is then no concern of the zygote's.
 _HEEDS_WITHIN = 0.25
@@ -48,6 +48,7 @@ _HEEDS_WITHIN = 0.25
 # The zygote that reaps it has no more right to a core than the runners have.
 _REPORT_WITHIN = 2.0
 _TAIL = 2000
+_STACKS = 65536
 
 
 class Owner(Protocol):
@@ -301,12 +302,22 @@ class Runner:
 
 def tail_of(path: Path) -> str:
     """The last lines of a log, at most 2,000 bytes of them. The file is the trial's: it may be anything by now."""
+    return _end_of(path, _TAIL)
+
+
+def stacks_in(path: Path) -> str:
+    """Where a process was that has just written its stacks to the end of a log: the thread that was asked, innermost first."""
+    text = _end_of(path, _STACKS)
+    return text[max(0, text.rfind("Current thread")) :][: 2 * _TAIL]
+
+
+def _end_of(path: Path, length: int) -> str:
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             about = os.fstat(descriptor)
             if stat.S_ISREG(about.st_mode):
-                return os.pread(descriptor, _TAIL, max(0, about.st_size - _TAIL)).decode("utf-8", "replace").strip()
+                return os.pread(descriptor, length, max(0, about.st_size - length)).decode("utf-8", "replace").strip()
         finally:
             os.close(descriptor)
     return ""

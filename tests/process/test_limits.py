@@ -189,6 +189,18 @@ async def test_an_interpreter_that_does_not_get_ready_is_ended(attach: Attach, t
                 pass
 
 
+@pytest.mark.fault(5)
+async def test_a_module_that_hangs_when_it_is_imported_is_shown(attach: Attach, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "hangs_at_import.py").write_text("import time\ndef wait():\n    time.sleep(600)\nwait()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with LocalExecutor(1) as executor:
+        with pytest.raises(TrainableError, match=r"within Limits\(start_up=1\)") as raised:
+            async with attach(executor, "hangs_at_import:train", limits=Limits(start_up=1)):
+                pass
+
+    assert "in wait" in "".join(raised.value.__notes__)
+
+
 # -------------------------------------------------------------------------------------------- without the search's process
 
 

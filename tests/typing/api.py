@@ -77,7 +77,7 @@ async def main() -> None:
         stop=[at.stoppers.TimeBudget(3600), at.stoppers.MaxSteps(9), lambda trial, report: report.step > trial.id],
         max_trials=100,
         failure=at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None),
-        limits=at.Limits(trial_time=600, grace=5),
+        limits=at.Limits(trial_time=600, silence=60.5, memory="4 GiB", log=2**20, processes=8, grace=5),
         checkpoints=at.CheckpointPolicy(keep=3),
         resources=at.Resources(cpu=1),
         executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
