@@ -109,9 +109,9 @@ def memory_of(pids: Iterable[int], limit: int) -> int:
         private += max(0, min(dirty, _kilobytes(smaps, b"Anonymous"))) + swapped
         shares += _kilobytes(smaps, b"Pss_Anon") + swapped
     # What they have in common with each other is private to none. It is in their shares; and so is their part of what they have
-    # from us, which is at most all that we hold.
-    ours = _kilobytes(_status(os.getpid()), b"RssAnon", b"VmSwap")
-    return max(private, shares - ours) * _KILO
+    # from us, who hold it, too.
+    inherited = _kilobytes(_status(os.getpid()), b"RssAnon", b"VmSwap") * len(pids) // (len(pids) + 1)
+    return max(private, shares - inherited) * _KILO
 
 
 def _kilobytes(found: dict[bytes, bytes], *names: bytes) -> int:

@@ -69,6 +69,7 @@ class Fleet:
         self._listener = listener
         self._recipe = recipe
         self._gpus = gpus
+        self._limits = recipe.limits if recipe.limits.watched else None
         #: By number, until they are reaped; with the GPUs that they were given.
         self._runners: dict[int, tuple[Runner, tuple[int, ...]]] = {}
         self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
@@ -121,8 +122,8 @@ class Fleet:
             raise
         self._keeper.order(body, (theirs.detach(),))
         loads = plan.mode is not Mode.SHARED
-        recipe = self._recipe
-        runner = Runner(self._loop, self, number, recipe.directory, reuse=plan.reuse, loads=loads, limits=recipe.limits)
+        directory = self._recipe.directory
+        runner = Runner(self._loop, self, number, directory, reuse=plan.reuse, loads=loads, limits=self._limits)
         runner.post = Post(self._loop, ours, runner)
         self._runners[number] = runner, gpus
         return runner

@@ -86,7 +86,7 @@ class Runner:
         directory: of the search.
         reuse: whether it takes another trial when one has ended well.
         loads: whether it loads the trainable itself, and says so first.
-        limits: of each launch.
+        limits: those that it is watched for, if it is.
     """
 
     post: Post
@@ -100,7 +100,7 @@ class Runner:
         *,
         reuse: bool,
         loads: bool,
-        limits: Limits,
+        limits: Limits | None,
     ) -> None:
         self.number = number
         self.order: RunTrial | None = None
@@ -111,8 +111,7 @@ class Runner:
         self._directory = directory
         self._reuse = reuse
         self._loading = loads
-        self._watched = bool(limits.watched)
-        self._grace = limits.grace
+        self._limits = limits
         self._last: Ending | None = None
         self._doomed = False
         self._halted = False
@@ -173,7 +172,8 @@ class Runner:
         if order is None or (message.trial is not None and (message.trial, message.launch) != (order.trial, order.launch)):
             return  # its launch ended as it was found out
         self._ending = True
-        self._end_at = self._loop.time() + self._grace
+        if self._limits is not None:
+            self._end_at = self._loop.time() + self._limits.grace
         self._stop_waiting()
         self._owner.broke(Breach(trial=order.trial, launch=order.launch, limit=message.limit, amount=message.amount))
 
@@ -197,7 +197,7 @@ class Runner:
             self._owner.spoke(message)
         else:
             self._last = message
-            if self._watched:
+            if self._limits is not None:
                 # It may have broken a limit, and this may be what has come of it: that was said before, but by another socket.
                 self._owner.catch_up()
             if self._reuse and self.order is not None:
@@ -266,7 +266,7 @@ class Runner:
 
     def _drain(self) -> None:
         self._doomed = True
-        self._watched = False  # who tells us that it is gone has told us all else
+        self._limits = None  # who tells us that it is gone has told us all else
         self.post.drain()
         self.post.close()
         if self._silence is not None:
