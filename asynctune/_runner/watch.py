@@ -134,7 +134,7 @@ class Watch:
         late = now - self._due
         if late > _LATE:
             # Whoever stopped us may have stopped them too. It is nobody's fault, so that time is given to everybody.
-            self._pauses.append((now, late))
+            self._pauses = [pause for pause in self._pauses if pause[0] > self._oldest()] + [(now, late)]
             for doomed in self._doomed.values():
                 doomed.terminate_at += late
                 doomed.kill_at += late
@@ -152,6 +152,10 @@ class Watch:
         if not self:
             self._due = math.inf
             self._pauses.clear()
+
+    def _oldest(self) -> float:
+        """When the oldest launch began."""
+        return min((watched.pulse.beat().began for watched in self._watched.values()), default=0) / 1e9
 
     # ----------------------------------------------------------------------------------------------------------- judging
 

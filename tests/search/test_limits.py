@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def _multiply(trial: at.Trial) -> None:
 )
 @pytest.mark.parametrize("isolation", ["trial", "worker"])
 async def test_who_breaks_a_limit_fails_with_its_kind_and_hurts_no_other(
-    bad: Any, limits: dict[str, Any], kind: FailureKind, says: str, isolation: Any, tmp_path: Path
+    bad: Any, limits: dict[str, Any], kind: FailureKind, says: str, *, isolation: Any, tmp_path: Path
 ) -> None:
     def train(trial: at.Trial) -> Any:
         for step in range(4):
@@ -108,26 +108,27 @@ if __name__ == "__main__":
 
 
 @pytest.mark.fault(12)
-async def test_a_service_that_is_stopped_costs_no_trial_its_time_and_saves_none_that_hangs(tmp_path: Path) -> None:
+def test_a_service_that_is_stopped_costs_no_trial_its_time_and_saves_none_that_hangs(tmp_path: Path) -> None:
     script = tmp_path / "service.py"
     script.write_text(SERVICE)
     command, environment = [sys.executable, str(script), str(tmp_path)], {**os.environ, "PYTHONPATH": str(ROOT)}
     service = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     try:
-        await until((tmp_path / "hangs").exists)
+        until((tmp_path / "hangs").exists)
         os.kill(service.pid, signal.SIGSTOP)
         victim = int((tmp_path / "hangs").read_text())
-        await until(lambda: not Path(f"/proc/{victim}").exists())
-        await asyncio.sleep(2.0)  # longer than anybody may take
+        until(lambda: not Path(f"/proc/{victim}").exists())
+        time.sleep(2.0)  # longer than anybody may take
         os.kill(service.pid, signal.SIGCONT)
-        said, _ = await asyncio.to_thread(service.communicate, timeout=PATIENCE)
+        said, _ = service.communicate(timeout=PATIENCE)
     finally:
         service.kill()
         service.wait()
     assert said.splitlines() == ["0 FAILED SILENT", *(f"{trial} COMPLETED None" for trial in range(1, 12))]
 
 
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
