@@ -140,11 +140,18 @@ class Account:
                 self._hear(body)
         except (EOFError, OSError) as error:
             self.stop = f"the search is gone: {error}"
+        self._look()
 
     def obey(self) -> None:
         """Raise StopTrial if the trial is to stop."""
+        self._look()
         if self.stop is not None:
             raise StopTrial(self.stop)
+
+    def _look(self) -> None:
+        """Whoever watches over us tells us too, though the search may be unable to."""
+        if self.stop is None and self._pulse is not None and self._pulse.is_told:
+            self.stop = "it broke one of its limits"
 
     def _hear(self, body: bytes) -> Answer | None:
         message = unpack(body)

@@ -1,9 +1,9 @@
 """What a runner shows of itself while it runs: when its launch began, when it reported, whether it waits for the search.
 
 One page of memory, shared by a runner and the zygote that holds it. The runner writes, and nobody is woken: the zygote looks
-when a limit may be broken. So it costs no message, and no loop that is blocked stands in between. Each runner has a page of its
-own, so it can deceive about nobody but itself. Times are of the monotonic clock, which all processes of a machine share; whole
-nanoseconds, for a word is written at once.
+when a limit may be broken, and answers in the same page that the launch is to stop. So it costs no message, and no loop that is
+blocked stands in between. Each runner has a page of its own, so it can deceive about nobody but itself. Times are of the
+monotonic clock, which all processes of a machine share; whole nanoseconds, for a word is written at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from attrs import frozen
 __all__ = ["Beat", "Pulse", "pulse_descriptor"]
 
 _SIZE = mmap.PAGESIZE
-_TRIAL, _LAUNCH, _BEGAN, _CALLED, _HEARD, _WAITS, _WAITED = range(7)
+_TRIAL, _LAUNCH, _BEGAN, _CALLED, _HEARD, _WAITS, _WAITED, _TOLD_TRIAL, _TOLD_LAUNCH = range(9)
 
 
 def pulse_descriptor() -> int:
@@ -55,7 +55,7 @@ class Pulse:
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._words = memoryview(mmap.mmap(-1 if descriptor is None else descriptor, _SIZE)).cast("q")
-        self._words[_TRIAL] = -1
+        self._words[_TRIAL] = self._words[_TOLD_TRIAL] = -1
 
     def __repr__(self) -> str:
         return f"<Pulse {self.beat()}>"
@@ -85,11 +85,22 @@ class Pulse:
         words[_WAITED] += now - words[_WAITS]
         words[_WAITS] = 0
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the launch was told to stop; not one before it."""
+        words = self._words
+        return (words[_TOLD_TRIAL], words[_TOLD_LAUNCH]) == (words[_TRIAL], words[_LAUNCH])
+
     def rests(self) -> None:
         """It waits for a launch."""
         self._words[_BEGAN] = 0
 
     # ------------------------------------------------------------------------------------------------ the zygote's side
+
+    def tell(self, trial: int, launch: int) -> None:
+        """Tell a launch to stop."""
+        self._words[_TOLD_LAUNCH] = launch
+        self._words[_TOLD_TRIAL] = trial
 
     def beat(self) -> Beat:
         """What it shows now."""

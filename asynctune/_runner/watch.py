@@ -134,7 +134,8 @@ class Watch:
         late = now - self._due
         if late > _LATE:
             # Whoever stopped us may have stopped them too. It is nobody's fault, so that time is given to everybody.
-            self._pauses = [pause for pause in self._pauses if pause[0] > self._oldest()] + [(now, late)]
+            oldest = self._oldest()
+            self._pauses = [pause for pause in self._pauses if pause[0] > oldest] + [(now, late)]
             for doomed in self._doomed.values():
                 doomed.terminate_at += late
                 doomed.kill_at += late
@@ -217,6 +218,8 @@ class Watch:
         trial, launch = beat.launch or (None, None)
         # First of all: whoever hears how it ended has then been told why.
         self._say(RunnerBroke(runner=runner, trial=trial, launch=launch, limit=limit, amount=amount))
+        if beat.launch is not None:
+            watched.pulse.tell(*beat.launch)
         self._kin.dump(runner)
         return self._doom(runner, self._limits.grace, beat.launch, limit)
 

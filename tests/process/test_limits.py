@@ -268,6 +268,33 @@ def says_goodbye(trial: Any) -> None:
     time.sleep(600)
 
 
+@pytest.mark.fault(12)
+async def test_who_breaks_a_limit_is_told_also_when_the_search_cannot_tell_it(attach: Attach, tmp_path: Path) -> None:
+    limits = Limits(trial_time=0.5, grace=PATIENCE * 2)
+    async with LocalExecutor(1, isolation="worker") as executor, attach(executor, looks_up, limits=limits) as search:
+        over = search.start()
+        await search.report_of()
+        deadline = time.monotonic() + PATIENCE
+        while not (tmp_path / "trials/0/left").exists():
+            assert time.monotonic() < deadline
+            block(0.005)
+        assert isinstance(await over, TrialLeft)
+        assert [breach.limit for breach in search.breaches] == [Limit.TRIAL_TIME]
+        # The next one was told nothing.
+        assert isinstance(await search.run(1, {"quick": True}), TrialReturned)
+
+
+def looks_up(trial: Any) -> float:
+    trial.report(loss=1.0)
+    if "quick" in trial.values:
+        trial.report(loss=2.0)
+        return 1.0
+    while not trial.should_stop:
+        time.sleep(0.005)
+    (trial.directory / "left").touch()
+    return 2.0
+
+
 async def test_a_runner_holds_what_it_shows_itself_and_nothing_that_others_show(attach: Attach) -> None:
     def train(trial: Any) -> dict[str, float]:
         trial.report(loss=1.0)
