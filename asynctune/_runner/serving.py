@@ -109,6 +109,9 @@ class Server:
             wait = soon or (_LOOK_AT_LOGS if self._kin else None)
             if self._watch:
                 wait = min(wait or _LOOK_AT_LOGS, self._watch.wait())
+            if self._mailbox.is_behind:
+                wait = min(wait or _TOGETHER, _TOGETHER)
+                self._mailbox.catch_up()
             for descriptor, _ in poll.poll(wait * 1000 if wait is not None else None):
                 if descriptor == self._mailbox.fileno():
                     self._obey()
@@ -146,7 +149,7 @@ class Server:
             os.close(channel)
             if shown >= 0:
                 os.close(shown)
-            self._mailbox.send(encode(ForkFailed(runner=order.runner, reason=str(error)), FromSearch))
+            self._mailbox.post(encode(ForkFailed(runner=order.runner, reason=str(error)), FromSearch))
             return
         if pid == 0:
             try:
@@ -214,12 +217,12 @@ class Server:
         if strays:
             self._leavings.found(strays)
         if self._reports:
-            self._mailbox.send(*self._reports)
+            self._mailbox.post(*self._reports)
             self._reports = []
             self._leavings.reported()
 
     def _say(self, broken: RunnerBroke) -> None:
-        self._mailbox.send(encode(broken, FromSearch))
+        self._mailbox.post(encode(broken, FromSearch))
 
     def _killed(self, runner: int, members: list[Member]) -> None:
         self._leavings.killed(runner, self._watch.launch_of(runner), members)
