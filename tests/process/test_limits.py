@@ -64,7 +64,8 @@ def log_of(directory: Path, trial: int = 0) -> str:
 async def test_a_hung_trial_is_ended_and_its_log_says_where_it_hung(
     attach: Attach, tmp_path: Path, options: dict[str, Any], limit: Limit, reports: int
 ) -> None:
-    limits = Limits(**{limit.value: 0.5}, grace=0.2)
+    given: dict[str, Any] = {limit.value: 0.5}
+    limits = Limits(**given, grace=0.2)
     async with LocalExecutor(2, **options) as executor, attach(executor, hangs, limits=limits) as search:
         ending = await search.run(0, {"reports": reports})
 

@@ -60,8 +60,8 @@ def test_what_is_no_number_of_processes_is_refused(given: Any) -> None:
 @pytest.mark.parametrize("name", ["silence", "start_up"])
 def test_a_limit_that_another_one_forestalls_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"Limits\({name}=61\) can never be reached: trial_time=60 ends a trial"):
-        Limits(trial_time=60, **{name: 61})  # type: ignore[arg-type]
-    Limits(trial_time=60, **{name: 60})  # type: ignore[arg-type]
+        Limits(trial_time=60, **{name: 61})
+    Limits(trial_time=60, **{name: 60})
 
 
 def test_they_are_written_down_and_read() -> None:
