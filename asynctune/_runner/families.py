@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import frozen
 
@@ -68,26 +68,42 @@ def descendants(roots: Iterable[int]) -> list[int]:
     return found
 
 
-def end_all(roots: Iterable[int]) -> list[Member]:
-    """Kill these, and all that is below them; who was killed beside them.
+def end_all(roots: Callable[[], Iterable[int]]) -> list[Member]:
+    """Kill these, and all that is below them; who they were, those included that had ended and wait to be reaped.
 
     All are stopped before any is killed. What multiplies faster than it is killed would never be caught up with; what is
     stopped does not multiply.
+
+    Args:
+        roots: says who they are; asked again until nobody new is found.
     """
-    roots = list(roots)
-    family = dict.fromkeys(roots)
-    fresh = roots
+    family: dict[int, Member] = {}
     for _ in range(_ROUNDS):
-        for pid in fresh:
-            _send(pid, signal.SIGSTOP)
-        fresh = [pid for pid in descendants(roots) if pid not in family]
-        if not fresh:
+        if not _stop_all(roots(), family):
             break
-        family.update(dict.fromkeys(fresh))
-    members = [found for pid in family if pid not in roots and (found := member(pid)) is not None and found.state != "Z"]
     for pid in family:
         _send(pid, signal.SIGKILL)
-    return members
+    return list(family.values())
+
+
+def _stop_all(roots: Iterable[int], family: dict[int, Member]) -> bool:
+    """Stop whoever is not in the family yet, and take them in; whether there was anybody."""
+    found = False
+    # The last ones are the newest. The others may have ended long ago, and nobody may have reaped them; then there are many.
+    waiting = list(roots)
+    while waiting:
+        pid = waiting.pop()
+        known = family.get(pid)
+        if known is None:
+            _send(pid, signal.SIGSTOP)
+            known = member(pid)
+            if known is None:
+                continue
+            family[pid] = known
+            found = True
+        if known.state != "Z":
+            waiting += _children(pid)
+    return found
 
 
 def memory_of(pids: Iterable[int], limit: int) -> int:

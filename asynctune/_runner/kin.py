@@ -65,7 +65,7 @@ class Kin:
     def end(self, name: int) -> list[Member]:
         """Kill a known child with all that it has started; what that was."""
         pid = self._pids.get(name)
-        return [] if pid is None else end_all([pid])
+        return [] if pid is None else [killed for killed in end_all(lambda: [pid]) if killed.pid != pid]
 
     def dump(self, name: int) -> None:
         """Have a known child write its stacks to its log, and wake it if it was stopped."""
@@ -113,6 +113,8 @@ class Kin:
         A known child is a subreaper, and keeps what its own descendants leave behind. So what falls to us is of one that is
         dead, unless a trial has taken that from its process; then the session tells.
         """
+        return end_all(self._strays) if self._strays() else []
+
+    def _strays(self) -> list[int]:
         unknown = [pid for pid in children() if pid not in self._names]
-        strays = [found for pid in unknown if (found := member(pid)) is not None and found.session not in self._names]
-        return strays + end_all(stray.pid for stray in strays) if strays else []
+        return [pid for pid in unknown if (found := member(pid)) is not None and found.session not in self._names]

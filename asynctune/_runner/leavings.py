@@ -51,7 +51,8 @@ class Leavings:
     def killed(self, runner: int, launch: tuple[TrialId, LaunchNumber] | None, members: Sequence[Member]) -> None:
         """A runner was killed, and these with it; `launch` is what it ran, if that is known."""
         known = self._running.get(runner)
-        self._note([known[1:] if known is not None else launch], "it was killed, and with it", members)
+        living = [each for each in members if each.state != "Z"]
+        self._note([known[1:] if known is not None else launch], "it was killed, and with it", living)
 
     def found(self, strays: Sequence[Member]) -> None:
         """These were left behind by somebody, and were killed."""
