@@ -1,7 +1,6 @@
 """Children: known ones by name, reaped when they end; strays that fell to us, killed.
 
-A pid can be anybody's once it is reaped. So a child's process group is killed while the child is still unreaped, and whoever
-wants a runner killed asks the process that holds it in here.
+A pid can be anybody's once it is reaped. So whoever wants a runner killed asks the process that holds it in here.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ from asynctune._runner.linux import children, hear_of_children, kill_family
 
 __all__ = ["Ended", "Kin"]
 
-_SIGKILL = int(signal.SIGKILL)
-_HOW = os.WEXITED | os.WNOHANG | os.WNOWAIT
+_HOW = os.WEXITED | os.WNOHANG
 
 
 class Ended(NamedTuple):
@@ -82,7 +80,7 @@ class Kin:
             kill_family(pid, signum)
 
     def reap(self) -> list[Ended]:
-        """The known children that have ended since; what was left of their groups is killed. Strays are reaped in passing."""
+        """The known children that have ended since. Strays are reaped in passing."""
         try:  # noqa: SIM105 -- on the path of every trial, and `suppress` is not free
             os.read(self._signals, 4096)
         except BlockingIOError:  # it is all read, and there may be something to reap all the same
@@ -95,13 +93,7 @@ class Kin:
                 return ended
             if info is None:
                 return ended
-            pid = info.si_pid
-            try:  # noqa: SIM105
-                os.killpg(pid, _SIGKILL)
-            except (ProcessLookupError, PermissionError):  # it led no group, or the group became another user's
-                pass
-            os.waitpid(pid, 0)
-            name = self._names.pop(pid, None)
+            name = self._names.pop(info.si_pid, None)
             if name is not None:
                 del self._pids[name]
                 exited = info.si_code == os.CLD_EXITED

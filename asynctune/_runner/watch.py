@@ -26,6 +26,7 @@ _WEIGH = 0.5
 _LATE = 0.25  # from which on we were stopped, or had no core
 _WARNING = 0.5  # seconds from SIGTERM to SIGKILL, where the grace is long enough
 _LEAST_WARNING = 0.25
+_WRITES_WITHIN = 0.1  # seconds that it has for its stacks, who has nothing else
 _TOO_MUCH = 2  # times what is granted, and there is no grace
 
 
@@ -210,7 +211,7 @@ class Watch:
             if doomed is None and taken > granted:
                 doomed = self._break(runner, watched, beat, limit, taken)
             if doomed is not None and taken > _TOO_MUCH * granted:
-                doomed.kill_at = 0.0
+                doomed.kill_at = min(doomed.kill_at, time.monotonic() + _WRITES_WITHIN)
 
     # ------------------------------------------------------------------------------------------------------------ ending
 

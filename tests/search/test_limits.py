@@ -29,10 +29,9 @@ def _sleep(trial: at.Trial) -> None:
 
 
 def _eat(trial: at.Trial) -> None:
-    eaten = []
-    while True:
-        eaten.append(b"x" * 2**20 * 8)
-        time.sleep(0.01)
+    eaten = b"x" * 2**20 * 80
+    while eaten:
+        time.sleep(600)
 
 
 def _multiply(trial: at.Trial) -> None:
@@ -68,7 +67,7 @@ async def test_who_breaks_a_limit_fails_with_its_kind_and_hurts_no_other(
         objective=LOSS,
         executor=at.LocalExecutor(2, isolation=isolation),
         max_trials=6,
-        limits=at.Limits(**limits, grace=0.2),
+        limits=at.Limits(**limits, grace=1),
         failure=at.FailurePolicy(max_retries_per_trial=1),
         storage=tmp_path,
     )
