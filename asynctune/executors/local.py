@@ -40,8 +40,8 @@ class LocalExecutor(Executor):
     Args:
         max_workers: how many trials run at once, at most 10,000; the number of cores that this process may use, if None.
         isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until
-            one fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its
-            modules.
+            one fails, must be killed, or is slow to stop when it is told to: faster by a millisecond a trial, and a trial finds
+            what the one before left in its modules.
         start_method: "fork" forks runners from a process that has imported everything. "spawn" starts a new interpreter for
             each runner, which then imports everything itself: seconds, where a fork takes milliseconds.
         preload: installed modules to import once, for all searches. Each search finds out by itself what it needs: this only
