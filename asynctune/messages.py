@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from asynctune.policies import Resources
+from asynctune.policies import Limit, Resources
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.domains import Domain
 from asynctune.space.encoding import Fill, FillRule
@@ -19,6 +19,7 @@ from asynctune.wire import closed_union
 
 __all__ = [
     "Answer",
+    "Breach",
     "Died",
     "Ending",
     "Fill",
@@ -176,6 +177,20 @@ class TrialLeft:
     trial: TrialId
     launch: LaunchNumber
     infeasible: str | None = None
+
+
+@frozen(kw_only=True)
+class Breach:
+    """A launch has broken one of the `Limits`, and is being ended for it by those who watch over it.
+
+    Args:
+        amount: what it took: seconds, bytes, processes.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    limit: Limit
+    amount: float
 
 
 FromRunner: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from asynctune.errors import ConfigurationError, FailedTrialError, FatalError
 from asynctune.frozen import FrozenDict
-from asynctune.validators import number, one_of
+from asynctune.validators import as_bytes, number, one_of, size
 
-__all__ = ["CheckpointPolicy", "FailurePolicy", "Limits", "Resources", "Rule", "type_name"]
+__all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Resources", "Rule", "type_name"]
 
 Rule: TypeAlias = Literal["retry", "fail", "end"]
 """What a failure can lead to: another attempt, while there are any left; the end of the trial; the end of the search."""
@@ -36,17 +36,72 @@ class Resources:
     gpu: float = field(default=0, validator=number(0, finite=True))
 
 
+class Limit(Enum):
+    """What a trial can break, by its name in `Limits`."""
+
+    TRIAL_TIME = "trial_time"
+    START_UP = "start_up"
+    SILENCE = "silence"
+    MEMORY = "memory"
+    PROCESSES = "processes"
+
+
 @frozen(kw_only=True)
 class Limits:
-    """What a trial may take before it is ended from outside. None means no limit. Seconds.
+    """What a trial may take before it is ended from outside. None means no limit. Times are in seconds.
+
+    A trial that breaks a limit is told so, gets SIGTERM half a second before its grace is over (in the middle of it, if it is
+    shorter than a second), and is killed with everything that it has started when it is over. Its stacks are written to its
+    log first. The attempt has failed; the failure's kind says of what. All this is done beside your program, which may be
+    blocked or stopped meanwhile. Time that a trial waits for your program, inside `report()`, counts in no limit.
+
+    Sizes are bytes, or text: "4 GiB", "64 KiB", or "500 MB" of a thousand thousand bytes each.
 
     Args:
-        trial_time: how long one launch may last, from when it was given its slot.
-        grace: time between telling a trial to stop and killing it.
+        trial_time: how long one launch may last, from when its process was started for it, or was given it. TIMED_OUT.
+        start_up: how long a process may take before your function is called, or before it is ready to be given a trial: what
+            takes long is to import modules and to load data, where each process does that itself. TIMED_OUT.
+        silence: how long a trial may go without a report, from when your function was called, or from the last one. SILENT.
+        memory: what the processes of one trial may hold together, in bytes; at least 1 MiB. What they share with other trials,
+            as it was loaded before them all, does not count, nor do files and shared memory. It is looked at twice a second:
+            what is taken faster than that is the kernel's to refuse. Past twice the limit there is no grace. OUT_OF_MEMORY.
+        processes: how many a trial may have at a time, with its own. Looked at twice a second, too, and no grace past twice
+            the limit. REFUSED.
+        log: how long the log of a launch may be, in bytes; at least 4 KiB. A longer one is cut, once a second, to its beginning
+            and its newest part, and nothing is ended for it.
+        grace: time between telling a trial to stop and killing it, for whatever reason.
+
+    Raises:
+        ConfigurationError: for a value that cannot be, or a limit that another one would always forestall.
     """
 
     trial_time: float | None = field(default=None, validator=number(0, above=True, optional=True))
+    start_up: float | None = field(default=None, validator=number(0, above=True, optional=True))
+    silence: float | None = field(default=None, validator=number(0, above=True, optional=True))
+    memory: int | None = field(default=None, converter=as_bytes, validator=size(1024**2))
+    processes: int | None = field(default=None, validator=number(1, integer=True, optional=True))
+    log: int | None = field(default=16 * 1024**2, converter=as_bytes, validator=size(4096))
     grace: float = field(default=5.0, validator=number(0))
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("start_up", "silence"):
+            seconds = getattr(self, name)
+            if seconds is not None and self.trial_time is not None and seconds > self.trial_time:
+                text = f"Limits({name}={seconds:g}) can never be reached: trial_time={self.trial_time:g} ends a trial before"
+                raise ConfigurationError(f"{text}. Leave one of them out, or make {name} smaller")
+
+    @property
+    def watched(self) -> tuple[Limit, ...]:
+        """The limits that are set, and for which trials must be watched."""
+        return tuple(limit for limit in Limit if getattr(self, limit.value) is not None)
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The names of those that an executor must know how to keep: what is set, and was not given to everybody."""
+        return tuple(each.name for each in fields(Limits) if each.name != "grace" and self._is_asked(each.name, each.default))
+
+    def _is_asked(self, name: str, default: object) -> bool:
+        return getattr(self, name) not in (None, default)
 
 
 def type_name(kind: type) -> str:

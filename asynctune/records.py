@@ -144,8 +144,9 @@ def log_name(trial: TrialId, launch: LaunchNumber) -> str:
 class FailureKind(Enum):
     """How an attempt failed.
 
-    RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), OUT_OF_MEMORY (the kernel killed it, and says that memory had run out;
-    a `MemoryError` is RAISED), TIMED_OUT, or REFUSED (no process could be started for it, or what it asked for cannot be).
+    RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), OUT_OF_MEMORY (the kernel killed it, and says that memory had run out,
+    or it held more than its limit; a `MemoryError` is RAISED), TIMED_OUT, SILENT (it did not report in time), or REFUSED (no
+    process could be started for it, or what it asked for or did cannot be).
 
     LOST is for readers: a launch that was lost through nobody's fault is no failure, costs no attempt, and is no part of any
     count; but whoever looks at a trial is told of it by this name.
@@ -157,6 +158,7 @@ class FailureKind(Enum):
     KILLED = "killed by a signal"
     OUT_OF_MEMORY = "out of memory"
     TIMED_OUT = "timed out"
+    SILENT = "silent"
     REFUSED = "refused"
     LOST = "lost"
 

@@ -112,9 +112,10 @@ class Request:
             CapabilityError: it cannot; says what, and what could.
         """
         can, name = executor.capabilities, type(executor).__name__
-        if self.limits.trial_time is not None and not can.kills:
-            message = f"Limits(trial_time=...) needs an executor that can end a trial from outside, and {name} cannot"
-            raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
+        for limit in self.limits.asked:
+            if limit not in can.limits:
+                message = f"Limits({limit}=...) needs an executor that watches over trials from outside, and {name} does not"
+                raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
         if self.scheduler.exploits and not can.exploits:
             message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
             raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")

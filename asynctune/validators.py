@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from typing import Any
 
@@ -10,7 +11,10 @@ from attrs import Attribute
 
 from asynctune.errors import ConfigurationError
 
-__all__ = ["number", "one_of"]
+__all__ = ["as_bytes", "number", "one_of", "size"]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", re.ASCII)
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 _LARGEST = sys.float_info.max  # of an integer beyond it, `math.isfinite` raises
 
@@ -49,5 +53,24 @@ def one_of(*choices: str) -> Any:
         if value not in choices:
             names = " or ".join(map(repr, choices))
             raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {names}, not {value!r}")
+
+    return check
+
+
+def as_bytes(given: int | str | None) -> int | None:
+    """The bytes that "4 GiB" or "500 MB" are; anything that is no such text, as it is: `size` says what is wrong with it."""
+    match = _SIZE.fullmatch(given) if isinstance(given, str) else None
+    if match is None or (match[3] and not match[2]):
+        return given  # type: ignore[return-value]  # it is checked next
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]])
+
+
+def size(least: int) -> Any:
+    """A whole number of bytes of at least `least`, or None; the field's converter is `as_bytes`."""
+
+    def check(instance: object, attribute: Attribute[Any], value: Any) -> None:
+        if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**63):
+            wanted = f'a size of at least {least:,} bytes, such as "4 GiB" or a number of bytes, or None'
+            raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
 
     return check

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asynctune._engine.loop import OracleCoroutine
 from asynctune.errors import ExecutorError
-from asynctune.messages import Ending, MetricsReported, ParametersDeclared
+from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared
 
 __all__ = ["Ear"]
 
@@ -20,6 +20,11 @@ class Ear:
         """A trial spoke."""
         if self.coroutine is not None:
             self.coroutine.heard(message)
+
+    def broke(self, breach: Breach) -> None:
+        """A launch has broken a limit."""
+        if self.coroutine is not None:
+            self.coroutine.broke(breach)
 
     def ended(self, ending: Ending) -> None:
         """A launch is over."""

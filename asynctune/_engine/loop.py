@@ -37,6 +37,7 @@ from asynctune._machine.stimuli import (
     ExecutorFailed,
     Heard,
     LaunchEnded,
+    LimitBroken,
     Opened,
     OracleFailed,
     SlotGranted,
@@ -45,7 +46,7 @@ from asynctune._machine.stimuli import (
     Ticked,
 )
 from asynctune.errors import ConfigurationError, ExecutorError, PluginError
-from asynctune.messages import Ending, MetricsReported, ParametersDeclared
+from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared
 from asynctune.records import LaunchNumber, TrialId
 
 __all__ = ["OracleCoroutine"]
@@ -137,6 +138,10 @@ class OracleCoroutine:
                 return
             running.clock = message.clock
         self.hear(Heard(at=self._clock.now(), message=message))
+
+    def broke(self, breach: Breach) -> None:
+        """A launch has broken a limit."""
+        self.hear(LimitBroken(at=self._clock.now(), breach=breach))
 
     def ended(self, ending: Ending) -> None:
         """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together."""

@@ -11,13 +11,14 @@ from asynctune._machine import retry
 from asynctune._machine.death import death, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
-from asynctune._machine.stimuli import Heard, LaunchEnded, Ticked
+from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
 from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
+    Breach,
     Died,
     Lost,
     MetricsReported,
@@ -27,12 +28,16 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
+from asynctune.policies import Limit, Limits
 from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values, log_name
 from asynctune.space import Space
 
-__all__ = ["answer", "heard", "launch_ended", "ticked"]
+__all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
 
 _STEPS = 2**63  # what a journal can hold
+_MiB = 2**20
+# Who was ended for taking too long or too much, and has given its result all the same, is as good as any other.
+_FORGIVEN = (FailureKind.TIMED_OUT, FailureKind.SILENT, FailureKind.OUT_OF_MEMORY)
 _FATAL = ("FatalValueError", "FatalTypeError", "FatalRuntimeError")
 
 
@@ -150,10 +155,10 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     if trial.state is not State.RUNNING:
         search.lose(trial, "")
         return
-    in_time = launch.failure is None or launch.failure.kind is FailureKind.TIMED_OUT
-    if isinstance(ending, TrialReturned) and in_time:
+    is_forgiven = launch.failure is None or launch.failure.kind in _FORGIVEN
+    if isinstance(ending, TrialReturned) and is_forgiven:
         _returned(search, trial, ending)
-    elif isinstance(ending, TrialLeft) and ending.infeasible is not None and in_time:
+    elif isinstance(ending, TrialLeft) and ending.infeasible is not None and is_forgiven:
         search.book.ended(trial)
         search.happen(trial, Stopped(trial=trial.id, reason=f"infeasible: {ending.infeasible}", infeasible=True))
     elif launch.failure is not None:
@@ -246,9 +251,29 @@ def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) ->
 
 
 def ticked(search: Situation, _: Ticked) -> None:
-    search.woken = math.inf
-    limit = search.settings.limits.trial_time
-    for trial in list(search.book.live.values()):
-        if trial.launch is not None and trial.launch.deadline <= search.at and trial.state is State.RUNNING:
-            text = f"it ran longer than {limit:g} s, which is its Limits(trial_time={limit:g})"
-            search.halt(trial, text, Failure(kind=FailureKind.TIMED_OUT, message=text))
+    search.woken = math.inf  # what was waited for is asked whenever something has happened
+
+
+def limit_broken(search: Situation, stimulus: LimitBroken) -> None:
+    failure = _broken(search.settings.limits, stimulus.breach)
+    search.halt(search.book.trials[stimulus.breach.trial], failure.message, failure)
+
+
+def _broken(limits: Limits, breach: Breach) -> Failure:
+    """What was broken, as a failure."""
+    name, amount = breach.limit.value, breach.amount
+    granted = getattr(limits, name)
+    match breach.limit:
+        case Limit.TRIAL_TIME:
+            kind, text = FailureKind.TIMED_OUT, f"it ran longer than {granted:g} s"
+        case Limit.START_UP:
+            kind, text = FailureKind.TIMED_OUT, f"its function was not called within {granted:g} s"
+        case Limit.SILENCE:
+            kind, text = FailureKind.SILENT, f"it did not report for {granted:g} s"
+        case Limit.MEMORY:
+            kind, text = FailureKind.OUT_OF_MEMORY, f"it held {amount / _MiB:,.0f} MiB of memory"
+            granted = f"{granted / _MiB:,.0f} MiB"
+        case Limit.PROCESSES:
+            kind, text = FailureKind.REFUSED, f"it had {amount:,.0f} processes"
+    shown = granted if isinstance(granted, str) else f"{granted:g}"
+    return Failure(kind=kind, message=f"{text}: Limits({name}={shown})")

@@ -28,6 +28,7 @@ from asynctune._machine.stimuli import (
     ExecutorFailed,
     Heard,
     LaunchEnded,
+    LimitBroken,
     Opened,
     OracleFailed,
     PauseAsked,
@@ -157,6 +158,12 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
             # It was sent before the verdict was heard: nothing that it says counts, but it may wait for an answer.
             hearing.answer(search, stimulus.message)
             return True
+        case LimitBroken(breach=said):
+            trial = search.book.trials.get(said.trial)
+            if trial is None or trial.launch is None or trial.launch.number != said.launch:
+                return True
+            is_set = getattr(search.settings.limits, said.limit.value) is not None
+            return not is_set or trial.state is not State.RUNNING or trial.launch.halted is not None
         case Suggested(ask=number):
             return number not in search.asks.in_flight
     return False
@@ -193,6 +200,7 @@ _HANDLERS: Mapping[type[Any], Callable[[Situation, Any], None]] = {
     Enqueued: asking.enqueued,
     Heard: hearing.heard,
     LaunchEnded: hearing.launch_ended,
+    LimitBroken: hearing.limit_broken,
     Ticked: hearing.ticked,
     SlotGranted: lambda search, _: search.slots.granted(),
     WorkersSet: lambda search, said: search.slots.resize(said.slots),

@@ -81,9 +81,6 @@ def _start(search: Situation, trial: Trial) -> None:
     restore = trial.checkpoint
     number, step = trial.launches + 1, restore.step if restore is not None else 0
     search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
-    assert trial.launch is not None
-    if search.settings.limits.trial_time is not None:
-        trial.launch.deadline = search.at + search.settings.limits.trial_time
     search.do.append(
         StartLaunch(
             RunTrial(
@@ -142,9 +139,7 @@ def _end(search: Situation, ending: SearchEnded) -> None:
 
 def _wake(search: Situation) -> None:
     deadlines = [*search.consult.deadlines(), search.waiting.next_due]
-    if search.settings.limits.trial_time is not None:
-        deadlines += [t.launch.deadline for t in search.book.live.values() if t.launch and t.launch.halted is None]
-    soonest = min(filter(lambda deadline: deadline > search.at, deadlines), default=math.inf)
+    soonest = min((deadline for deadline in deadlines if deadline > search.at), default=math.inf)
     if soonest < search.woken:
         search.woken = soonest
         search.do.append(WakeAt(soonest))

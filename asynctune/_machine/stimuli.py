@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.messages import Ending, FillRule, MetricsReported, ParametersDeclared
+from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import Suggestion, TrialId, Values
@@ -23,6 +23,7 @@ __all__ = [
     "ExecutorFailed",
     "Heard",
     "LaunchEnded",
+    "LimitBroken",
     "Opened",
     "OracleFailed",
     "PauseAsked",
@@ -112,6 +113,14 @@ class Heard:
 
 
 @frozen(kw_only=True)
+class LimitBroken:
+    """A launch has broken a limit, and is being ended; how that ends is said by `LaunchEnded`."""
+
+    at: float
+    breach: Breach
+
+
+@frozen(kw_only=True)
 class LaunchEnded:
     """A launch is over, and its slot is free again."""
 
@@ -195,6 +204,7 @@ Stimulus: TypeAlias = (
     | OracleFailed
     | SlotGranted
     | Heard
+    | LimitBroken
     | LaunchEnded
     | ExecutorFailed
     | Ticked

@@ -39,8 +39,7 @@ class Launch:
     """A launch that has not ended.
 
     `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it
-    was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for. `deadline` is
-    the search time at which it is halted.
+    was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for.
     """
 
     number: LaunchNumber
@@ -48,7 +47,6 @@ class Launch:
     step: int = 0
     halted: str | None = None
     failure: Failure | None = None
-    deadline: float = math.inf
 
 
 @define

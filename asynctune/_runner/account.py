@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.metrics import as_metrics, as_step
+from asynctune._runner.pulse import Pulse
 from asynctune._runner.quick import pack, unpack
 from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, TrialLeft, What
 from asynctune.records import CheckpointKey, Metrics
@@ -35,11 +36,13 @@ class Account:
     Args:
         order: what is run.
         line: to the search.
+        pulse: shows when it reports, if there are limits.
     """
 
-    def __init__(self, order: RunTrial, line: Line) -> None:
+    def __init__(self, order: RunTrial, line: Line, pulse: Pulse | None = None) -> None:
         self.order = order
         self.line = line
+        self.pulse = pulse
         self.step = 0
         #: Whether the search wants a checkpoint at the next chance.
         self.save = False
@@ -122,11 +125,16 @@ class Account:
 
     def wait_for_answer(self) -> None:
         """Wait, with the whole process, until the last report is answered with "go"; raises StopTrial if it is not."""
+        if self.pulse is not None:
+            self.pulse.waits()
         try:
             while not self.is_answered(self.line.receive()):
                 pass
         except (EOFError, OSError) as error:
             self._gone(error)
+        finally:
+            if self.pulse is not None:
+                self.pulse.goes_on()  # who was interrupted has its time for itself again, though there was no answer
         self.obey()
 
     # ----------------------------------------------------------------------------------------------------- an end
@@ -148,14 +156,24 @@ class Account:
         """Hear what has arrived, without waiting."""
         try:
             while (body := self.line.receive_nowait()) is not None:
-                self._hear(body)
+                if self.is_waiting:  # and was interrupted: what it hears here is not said again
+                    self.is_answered(body)
+                else:
+                    self._hear(body)
         except (EOFError, OSError) as error:
             self._gone(error)
+        self._look()
 
     def obey(self) -> None:
         """Raise StopTrial if the trial is to stop."""
+        self._look()
         if self.stop is not None:
             raise StopTrial(self.stop)
+
+    def _look(self) -> None:
+        """Whoever watches over us tells us too, though the search may be unable to."""
+        if self.stop is None and self.pulse is not None and self.pulse.is_told:
+            self.stop = "it broke one of its limits"
 
     def _gone(self, error: EOFError | OSError) -> None:
         if isinstance(error, TimeoutError):  # the line has no time of its own: it is an alarm's, and the trial's affair

@@ -26,17 +26,22 @@ class AsyncTrial(TrialFace):
             if account.is_waiting and account.stop is None:
                 await self._answered()
             account.report(metrics, step, named)
-            await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
             await self._answered()
 
     async def _answered(self) -> None:
         account = self._account
+        if account.pulse is not None:
+            account.pulse.waits()
         try:
+            await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
             while (body := account.line.receive_nowait()) is None or not account.is_answered(body):
                 if body is None:
                     await self._readable()
         except (EOFError, OSError) as error:
             account.stop = f"the search is gone: {error}"
+        finally:
+            if account.pulse is not None:
+                account.pulse.goes_on()
         account.obey()
 
     async def _readable(self) -> None:

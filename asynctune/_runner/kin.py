@@ -1,22 +1,21 @@
 """Children: known ones by name, reaped when they end; strays that fell to us, killed.
 
-A pid can be anybody's once it is reaped. So a child's process group is killed while the child is still unreaped, and whoever
-wants a runner killed asks the process that holds it in here.
+A pid can be anybody's once it is reaped. So whoever wants a runner killed asks the process that holds it in here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from typing import NamedTuple
 
+from asynctune._runner.families import Member, end_all, listens_for, member
 from asynctune._runner.linux import children, hear_of_children, kill_family
 
 __all__ = ["Ended", "Kin"]
 
+_HOW = os.WEXITED | os.WNOHANG
 _SIGKILL = int(signal.SIGKILL)
-_HOW = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
 class Ended(NamedTuple):
@@ -64,6 +63,26 @@ class Kin:
         self._names[pid] = name
         self._pids[name] = pid
 
+    def holds(self, name: int) -> bool:
+        """Whether there is a known child of this name that was not reaped."""
+        return name in self._pids
+
+    def end(self, name: int) -> list[Member]:
+        """Kill a known child with all that it has started; what that was."""
+        pid = self._pids.get(name)
+        if pid is None:
+            return []
+        self._killed.add(name)
+        return [killed for killed in end_all(lambda: [pid]) if killed.pid != pid]
+
+    def dump(self, name: int) -> None:
+        """Have a known child write its stacks to its log, and wake it if it was stopped."""
+        pid = self._pids.get(name)
+        if pid is not None:
+            if listens_for(pid, signal.SIGUSR2):
+                os.kill(pid, signal.SIGUSR2)  # to it alone: those that it has started would die of it
+            os.kill(pid, signal.SIGCONT)
+
     def kill(self, name: int, signum: int) -> None:
         """Send a signal to a known child and its process group; nothing happens when it was reaped."""
         pid = self._pids.get(name)
@@ -73,7 +92,7 @@ class Kin:
             kill_family(pid, signum)
 
     def reap(self) -> list[Ended]:
-        """The known children that have ended since; what was left of their groups is killed. Strays are reaped in passing."""
+        """The known children that have ended since. Strays are reaped in passing."""
         try:  # noqa: SIM105 -- on the path of every trial, and `suppress` is not free
             os.read(self._signals, 4096)
         except BlockingIOError:  # it is all read, and there may be something to reap all the same
@@ -86,13 +105,7 @@ class Kin:
                 return ended
             if info is None:
                 return ended
-            pid = info.si_pid
-            try:  # noqa: SIM105
-                os.killpg(pid, _SIGKILL)
-            except (ProcessLookupError, PermissionError):  # it led no group, or the group became another user's
-                pass
-            os.waitpid(pid, 0)
-            name = self._names.pop(pid, None)
+            name = self._names.pop(info.si_pid, None)
             if name is not None:
                 del self._pids[name]
                 exited = info.si_code == os.CLD_EXITED
@@ -101,17 +114,14 @@ class Kin:
                 if ours:
                     self._killed.remove(name)
 
-    def kill_strays(self) -> bool:
-        """Kill every child that is not known; whether there was one. It will be reaped: ask again then.
+    def kill_strays(self) -> list[Member]:
+        """Kill every child that is not known, and all that is below it; who that was. They will be reaped: ask again then.
 
         A known child is a subreaper, and keeps what its own descendants leave behind. So what falls to us is of one that is
         dead, unless a trial has taken that from its process; then the session tells.
         """
-        found = False
-        for pid in children():
-            if pid not in self._names:
-                with contextlib.suppress(ProcessLookupError):
-                    if os.getsid(pid) not in self._names:
-                        kill_family(pid, signal.SIGKILL)
-                        found = True
-        return found
+        return end_all(self._strays) if self._strays() else []
+
+    def _strays(self) -> list[int]:
+        unknown = [pid for pid in children() if pid not in self._names]
+        return [pid for pid in unknown if (found := member(pid)) is not None and found.session not in self._names]

@@ -25,6 +25,12 @@ class Mailbox:
         self._control = control
         self._frames = Frames()
         self._descriptors: deque[int] = deque()
+        self._unsent = bytearray()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something that was posted, and not taken yet."""
+        return bool(self._unsent)
 
     def fileno(self) -> int:
         """Readable when `receive` has something."""
@@ -56,3 +62,17 @@ class Mailbox:
     def send(self, *bodies: bytes) -> None:
         """Send these, each as a frame, waiting until they are taken."""
         self._control.sendall(b"".join(map(frame, bodies)))
+
+    def post(self, *bodies: bytes) -> None:
+        """Send these, each as a frame, as soon as they are taken; waits for nobody, who may be stopped. Not to be mixed with
+        `send` while something is behind."""
+        self._unsent += b"".join(map(frame, bodies))
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Send what is behind, as far as it is taken now."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._control.send(self._unsent, socket.MSG_DONTWAIT)]
+        except BlockingIOError:
+            return

@@ -15,12 +15,15 @@ from attrs import field, frozen
 
 from asynctune.messages import RunTrial
 from asynctune.objective import Objective
+from asynctune.policies import Limit, Limits
 from asynctune.wire import closed_union
 
 __all__ = [
     "Attach",
     "Broken",
     "Detach",
+    "Dump",
+    "End",
     "ForkFailed",
     "FromRoot",
     "FromSearch",
@@ -30,6 +33,7 @@ __all__ = [
     "Prepare",
     "Ready",
     "RootReady",
+    "RunnerBroke",
     "RunnerEnded",
     "SearchEnded",
     "Serving",
@@ -79,14 +83,14 @@ class Work:
     Args:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
-        log_cap: bytes; a trial's log is cut when it is longer.
+        limits: of each launch.
         reference: "package.module:name" of the trainable; None if it was sent by value.
         cwd, argv, sys_path: of the process that searches.
     """
 
     directory: str
     objective: Objective
-    log_cap: int
+    limits: Limits
     reference: str | None
     cwd: str
     argv: tuple[str, ...]
@@ -124,6 +128,13 @@ class Attach:
 @frozen(kw_only=True)
 class Detach:
     """Kill a search's zygote, its runners and everything that they started."""
+
+    search: int
+
+
+@frozen(kw_only=True)
+class Dump:
+    """Have a search's zygote write its stacks to its log."""
 
     search: int
 
@@ -186,6 +197,20 @@ class Signal:
 
 
 @frozen(kw_only=True)
+class End:
+    """End a runner, whatever it runs: SIGTERM shortly before the grace is over, and then SIGKILL to all that it has started.
+
+    A second order can only shorten that.
+
+    Args:
+        grace: seconds from now.
+    """
+
+    runner: int
+    grace: float
+
+
+@frozen(kw_only=True)
 class Serving:
     """The zygote takes orders.
 
@@ -243,6 +268,23 @@ class RunnerEnded:
 
 
 @frozen(kw_only=True)
+class RunnerBroke:
+    """A runner has broken a limit, and is being ended for it.
+
+    Args:
+        trial, launch: what it ran; None if it was loading, and had not been given anything.
+        limit: which one.
+        amount: what it took of it: seconds, bytes, processes.
+    """
+
+    runner: int
+    trial: int | None
+    launch: int | None
+    limit: Limit
+    amount: float
+
+
+@frozen(kw_only=True)
 class ForkFailed:
     """There is no such runner: the system refused to start a process."""
 
@@ -264,10 +306,10 @@ class Ready:
     seconds: float
 
 
-ToRoot: TypeAlias = Prepare | Attach | Detach
+ToRoot: TypeAlias = Prepare | Attach | Detach | Dump
 FromRoot: TypeAlias = RootReady | SearchEnded
-ToSearch: TypeAlias = StartRunner | Signal
-FromSearch: TypeAlias = Serving | Unclean | Broken | RunnerEnded | ForkFailed
+ToSearch: TypeAlias = StartRunner | Signal | End
+FromSearch: TypeAlias = Serving | Unclean | Broken | RunnerBroke | RunnerEnded | ForkFailed
 Hello: TypeAlias = Ready | Broken
 
 for _union in (ToRoot, FromRoot, ToSearch, FromSearch, Hello):

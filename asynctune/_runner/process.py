@@ -22,6 +22,7 @@ from asynctune._runner.loading import Loaded, load_data, load_trainable
 from asynctune._runner.logs import redirect_output
 from asynctune._runner.orders import Broken, Hello, Ready
 from asynctune._runner.parcel import Parcel
+from asynctune._runner.pulse import Pulse
 from asynctune._runner.quick import pack, unpack
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
@@ -50,6 +51,11 @@ class Runner:
         self._loaded = loaded
         self._data = data
         self._reuse = reuse
+        self._pulse: Pulse | None = None
+
+    def shows(self, pulse: Pulse) -> None:
+        """Show how it goes, for there are limits."""
+        self._pulse = pulse
 
     def connect(self, channel: int) -> None:
         """Use the socket of this descriptor."""
@@ -57,12 +63,16 @@ class Runner:
 
     def run(self, order: RunTrial | None = None) -> NoReturn:
         """Run `order`, and whatever comes, until there is nothing more to run; and leave the process."""
+        if order is None and self._pulse is not None:
+            self._pulse.rests()
         while True:
             last = self._launch(order if order is not None else self._next_order())
             order = None
             if not self._reuse:
                 self._leave(last)
             self._flush()
+            if self._pulse is not None:
+                self._pulse.rests()  # before the search hears that it has ended, and may send another one
             self._line.send(*last)
 
     def load(self) -> None:
@@ -91,7 +101,9 @@ class Runner:
     def _launch(self, order: RunTrial) -> list[bytes]:
         """Run the trial; the frames that end its launch."""
         log = log_name(order.trial, order.launch)
-        account = Account(order, self._line)
+        account = Account(order, self._line, self._pulse)
+        if self._pulse is not None:
+            self._pulse.begins(order.trial, order.launch)
         try:
             redirect_output(f"{self._work.directory}/{log}")
             set_threads(order.resources.cpu)
@@ -99,6 +111,8 @@ class Runner:
                 self.load()
             seed_generators(order.seed)  # after whatever modules seed when they are imported
             assert self._loaded is not None  # noqa: S101
+            if self._pulse is not None:
+                self._pulse.calls()
             last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory), log)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
             if only_stops(error):

@@ -20,7 +20,7 @@ from asynctune._runner.kin import Ended, Kin
 from asynctune._runner.libraries import import_all
 from asynctune._runner.linux import adopt_orphans, hear_of_nothing, outlive_parent
 from asynctune._runner.mailbox import Mailbox
-from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
+from asynctune._runner.orders import Attach, Detach, Dump, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune._runner.rehearsal import rehearse
 from asynctune._runner.search import search_zygote
 from asynctune._runner.surroundings import start_single_threaded
@@ -84,11 +84,13 @@ class _Root:
             last_rites()
             os._exit(0)
         for body in bodies:
-            order: Prepare | Attach | Detach = decode(body, ToRoot)
+            order: Prepare | Attach | Detach | Dump = decode(body, ToRoot)
             if isinstance(order, Prepare):
                 self._prepare(order)
             elif isinstance(order, Attach):
                 self._attach(order)
+            elif isinstance(order, Dump):
+                self._kin.dump(order.search)
             else:
                 self._kin.kill(order.search, signal.SIGKILL)
 

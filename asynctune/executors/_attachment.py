@@ -22,11 +22,13 @@ from asynctune._runner.orders import (
     Attach,
     Broken,
     Detach,
+    Dump,
     ForkFailed,
     FromSearch,
     Mode,
     Plan,
     Ready,
+    RunnerBroke,
     RunnerEnded,
     SearchEnded,
     Serving,
@@ -163,6 +165,11 @@ class LocalAttachment(Attachment):
         """See `Attachment.wait_closed`."""
         await asyncio.shield(self.gone)
 
+    def dump(self) -> None:
+        """Have the zygote write its stacks to `logs/zygote.log`."""
+        if self._host.family is not None and self._search is not None:
+            self._host.family.send(Dump(search=self._search))
+
     # -------------------------------------------------------------------------------------------------------- the zygote
 
     def keep_parcel(self, parcel: int) -> None:
@@ -200,6 +207,8 @@ class LocalAttachment(Attachment):
             message: Any = decode(body, FromSearch)
             if isinstance(message, RunnerEnded):
                 self._runner_ended(message)
+            elif isinstance(message, RunnerBroke):
+                self._fleet.breached(message)
             elif isinstance(message, ForkFailed):
                 self._fleet.fork_failed(message)
         except (WireError, KeyError) as error:
@@ -351,6 +360,11 @@ class LocalAttachment(Attachment):
         else:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def catch_up(self) -> None:
+        """See `Keeper`."""
+        if self._control is not None:
+            self._control.drain()
 
     def probed(self, hello: Ready | Broken) -> None:
         """See `Keeper`."""

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asynctune._runner.orders import Attach, Detach, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
+from asynctune._runner.orders import Attach, Detach, Dump, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune._runner.weights import session_nice
 from asynctune.errors import ExecutorError, WireError
 from asynctune.executors._post import Post
@@ -72,7 +72,7 @@ class Family:
         """The guard's."""
         return self._guard.pid
 
-    def send(self, order: Prepare | Attach | Detach, descriptors: tuple[int, ...] = ()) -> None:
+    def send(self, order: Prepare | Attach | Detach | Dump, descriptors: tuple[int, ...] = ()) -> None:
         """Tell the root. The descriptors become this object's to close."""
         self._root.send(encode(order, ToRoot), descriptors)
 

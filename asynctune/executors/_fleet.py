@@ -9,13 +9,25 @@ import socket
 from typing import Protocol
 
 from asynctune._runner.framing import sendable
-from asynctune._runner.orders import Broken, ForkFailed, Mode, Plan, Ready, RunnerEnded, Signal, StartRunner, ToSearch
+from asynctune._runner.orders import (
+    Broken,
+    End,
+    ForkFailed,
+    Mode,
+    Plan,
+    Ready,
+    RunnerBroke,
+    RunnerEnded,
+    Signal,
+    StartRunner,
+    ToSearch,
+)
 from asynctune.errors import WireError
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
-from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
+from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import encode
 
@@ -29,6 +41,9 @@ class Keeper(Protocol):
 
     def order(self, body: bytes, descriptors: tuple[int, ...] = ()) -> None:
         """Tell the zygote something; the descriptors travel beside it. Lost if there is no zygote."""
+
+    def catch_up(self) -> None:
+        """Hear all that the zygote has said until now."""
 
     def probed(self, hello: Ready | Broken) -> None:
         """The runner that was started without a trial has loaded the trainable, or could not."""
@@ -54,6 +69,7 @@ class Fleet:
         self._listener = listener
         self._recipe = recipe
         self._gpus = gpus
+        self._limits = recipe.limits if recipe.limits.watched else None
         #: By number, until they are reaped; with the GPUs that they were given.
         self._runners: dict[int, tuple[Runner, tuple[int, ...]]] = {}
         self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
@@ -106,7 +122,8 @@ class Fleet:
             raise
         self._keeper.order(body, (theirs.detach(),))
         loads = plan.mode is not Mode.SHARED
-        runner = Runner(self._loop, self, number, self._recipe.directory, reuse=plan.reuse, loads=loads)
+        directory = self._recipe.directory
+        runner = Runner(self._loop, self, number, directory, reuse=plan.reuse, loads=loads, limits=self._limits)
         runner.post = Post(self._loop, ours, runner)
         self._runners[number] = runner, gpus
         return runner
@@ -135,6 +152,16 @@ class Fleet:
             runner.halt(reason, grace)
 
     # ------------------------------------------------------------------------------------------- from zygote and runners
+
+    def breached(self, message: RunnerBroke) -> None:
+        """A runner has broken a limit. Raises KeyError if there is none of this number."""
+        runner, _ = self._runners[message.runner]
+        if runner.order is None and message.trial is None:
+            name = message.limit.value
+            text = f"it could not be done within Limits({name}={getattr(self._recipe.limits, name)})"
+            self._keeper.probed(Broken(message=text, traceback=""))
+        else:
+            runner.broke(message)
 
     def ended(self, message: RunnerEnded) -> None:
         """A runner was reaped. Raises KeyError if there is none of this number."""
@@ -169,6 +196,18 @@ class Fleet:
     def signal(self, runner: Runner, signum: int) -> None:
         """See `Owner`. Signals go through the zygote: only it knows that a pid was not reaped yet."""
         self._keeper.order(encode(Signal(runner=runner.number, signum=signum), ToSearch))
+
+    def end(self, runner: Runner, grace: float) -> None:
+        """See `Owner`."""
+        self._keeper.order(encode(End(runner=runner.number, grace=grace), ToSearch))
+
+    def catch_up(self) -> None:
+        """See `Owner`."""
+        self._keeper.catch_up()
+
+    def broke(self, breach: Breach) -> None:
+        """See `Owner`."""
+        self._listener.broke(breach)
 
     def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
         """See `Owner`."""

@@ -15,9 +15,7 @@ from asynctune._runner.parcel import write_parcel
 from asynctune.executors.base import Recipe
 from asynctune.executors.trainable import pack_data, pack_trainable
 
-__all__ = ["LOG_CAP", "parcel_of"]
-
-LOG_CAP = 16 * 1024 * 1024
+__all__ = ["parcel_of"]
 
 
 async def parcel_of(recipe: Recipe, keep: Callable[[int], None]) -> None:
@@ -81,7 +79,7 @@ def _write(recipe: Recipe, go_on: Callable[[], bool]) -> int:
     work = Work(
         directory=str(recipe.directory),
         objective=recipe.objective,
-        log_cap=LOG_CAP,
+        limits=recipe.limits,
         reference=trainable.reference,
         cwd=cwd,
         argv=tuple(map(str, sys.argv)),

@@ -12,18 +12,20 @@ runner, however fast it writes. What it sends about another launch, or after its
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import evolve
 
-from asynctune._runner.orders import Broken, Hello, Ready, RunnerEnded
+from asynctune._runner.orders import Broken, Hello, Ready, RunnerBroke, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
 from asynctune.executors._tail import tail_of
 from asynctune.messages import (
     Answer,
+    Breach,
     Died,
     Ending,
     FromRunner,
@@ -38,12 +40,14 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
+from asynctune.policies import Limits
 from asynctune.records import Failure, FailureKind, log_name
 from asynctune.wire import decode, encode
 
 __all__ = ["Owner", "Runner"]
 
-_KILL_AFTER = 0.5
+# Whoever heeds that it is to stop does so in far less. That it is being waited for is then no concern of the zygote's.
+_HEEDS_WITHIN = 0.25
 # A process that ends closes its channel some microseconds before it can be reaped. One that lives on has closed it by itself.
 # The zygote that reaps it has no more right to a core than the runners have.
 _REPORT_WITHIN = 2.0
@@ -56,6 +60,15 @@ class Owner(Protocol):
 
     def signal(self, runner: Runner, signum: int) -> None:
         """Have a signal sent to it."""
+
+    def end(self, runner: Runner, grace: float) -> None:
+        """Have it ended when the grace is over."""
+
+    def catch_up(self) -> None:
+        """Hear what the process that holds it has said until now."""
+
+    def broke(self, breach: Breach) -> None:
+        """Its trial has broken a limit."""
 
     def spoke(self, message: ParametersDeclared | MetricsReported) -> None:
         """Its trial spoke."""
@@ -77,6 +90,7 @@ class Runner:
         directory: of the search.
         reuse: whether it takes another trial when one has ended well.
         loads: whether it loads the trainable itself, and says so first.
+        limits: those that it is watched for, if it is.
     """
 
     post: Post
@@ -90,6 +104,7 @@ class Runner:
         *,
         reuse: bool,
         loads: bool,
+        limits: Limits | None,
     ) -> None:
         self.number = number
         self.order: RunTrial | None = None
@@ -100,15 +115,17 @@ class Runner:
         self._directory = directory
         self._reuse = reuse
         self._loading = loads
+        self._limits = limits
         self._last: Ending | None = None
         self._doomed = False
         self._halted = False
-        self._terminated = False
         #: Whether it has reported, and was not answered with more than "wait".
         self.asks = False
         #: Whether it has declared what it asked for, and has not reported since.
         self._declared = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._ending = False
+        self._end_at = math.inf
+        self._patience: asyncio.TimerHandle | None = None
         self._silence: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -122,7 +139,7 @@ class Runner:
 
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
-        self.order, self._last, self._halted = order, None, False
+        self.order, self._last, self._halted, self._end_at = order, None, False, math.inf
         self.asks = self._declared = False
         if body is not None:
             self.post.send(body)
@@ -136,23 +153,42 @@ class Runner:
             self._break_off("its process does not read what it is sent")
 
     def halt(self, reason: str, grace: float) -> None:
-        """Have it stop: told now, SIGTERM after `grace` seconds, SIGKILL half a second later."""
-        if self.order is None or self._terminated:
+        """Have it stop: told now, and ended when `grace` seconds are over."""
+        if self.order is None:
             return
         if not self._halted:
             self._halted = True
             self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
-        when = self._loop.time() + grace
-        if self._deadline is not None:
-            if self._deadline.when() <= when:
-                return
-            self._deadline.cancel()
-        self._deadline = self._loop.call_at(when, self._terminate)
+        now = self._loop.time()
+        if now + grace >= self._end_at:
+            return
+        self._end_at = now + grace
+        if self._ending:
+            self._owner.end(self, grace)
+        else:
+            self._stop_waiting()
+            self._patience = self._loop.call_later(min(_HEEDS_WITHIN, grace / 2), self._end)
 
-    def _terminate(self) -> None:
-        self._terminated = True
-        self._owner.signal(self, signal.SIGTERM)
-        self._deadline = self._loop.call_later(_KILL_AFTER, self._owner.signal, self, signal.SIGKILL)
+    def _end(self) -> None:
+        # From here on its end needs neither us nor our loop; but it cannot be called off, so no other trial is given to it.
+        self._ending = True
+        self._owner.end(self, max(0.0, self._end_at - self._loop.time()))
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def broke(self, message: RunnerBroke) -> None:
+        """It has broken a limit, and is being ended by those who hold it."""
+        order = self.order
+        if order is None or (message.trial is not None and (message.trial, message.launch) != (order.trial, order.launch)):
+            return  # its launch ended as it was found out
+        self._ending = True
+        if self._limits is not None:
+            self._end_at = self._loop.time() + self._limits.grace
+        self._stop_waiting()
+        self._owner.broke(Breach(trial=order.trial, launch=order.launch, limit=message.limit, amount=message.amount))
 
     # ---------------------------------------------------------------------------------------------------- what it says
 
@@ -171,22 +207,31 @@ class Runner:
             self.dropped += 1
             if self.dropped > _MOST_DROPPED:
                 self._break_off("its process goes on about what is over, or is not its own")
-        elif isinstance(message, MetricsReported):
+        elif isinstance(message, MetricsReported | ParametersDeclared):
+            self._spoke(message)
+        else:
+            self._concluded(message)
+
+    def _spoke(self, message: MetricsReported | ParametersDeclared) -> None:
+        if isinstance(message, MetricsReported):
             if self.asks:
                 self._break_off("its process did not wait for the answer to its report")
             else:
                 self.asks, self._declared = True, False
                 self._owner.spoke(message)
-        elif isinstance(message, ParametersDeclared):
-            if self._declared:
-                self._break_off("its process declared parameters twice, with no report in between")
-            else:
-                self._declared = True
-                self._owner.spoke(message)
+        elif self._declared:
+            self._break_off("its process declared parameters twice, with no report in between")
         else:
-            self._last = message
-            if self._reuse:
-                self._rest(message)
+            self._declared = True
+            self._owner.spoke(message)
+
+    def _concluded(self, last: Ending) -> None:
+        self._last = last
+        if self._limits is not None:
+            # It may have broken a limit, and this may be what has come of it: that was said before, but by another socket.
+            self._owner.catch_up()
+        if self._reuse and self.order is not None:
+            self._rest(last)
 
     def _break_off(self, reason: str) -> None:
         self._doomed = True
@@ -203,7 +248,7 @@ class Runner:
 
     def _rest(self, last: Ending) -> None:
         # It is alive and waits for more; unless there was trouble, it gets more. Otherwise its end ends the launch.
-        if isinstance(last, TrialReturned | TrialLeft) and not self._terminated:
+        if isinstance(last, TrialReturned | TrialLeft) and not self._ending:
             self._finish(last)
         else:
             self._doomed = True
@@ -250,12 +295,13 @@ class Runner:
         """Nobody is interested in it any more."""
         self._doomed = True
         self.post.close()
-        for timer in (self._silence, self._deadline):
-            if timer is not None:
-                timer.cancel()
+        self._stop_waiting()
+        if self._silence is not None:
+            self._silence.cancel()
 
     def _drain(self) -> None:
         self._doomed = True
+        self._limits = None  # who tells us that it is gone has told us all else
         self.post.drain()
         self.post.close()
         if self._silence is not None:
@@ -265,10 +311,8 @@ class Runner:
         if isinstance(ending, TrialRaised):
             tail = tail_of(self._directory / log_name(ending.trial, ending.launch))
             ending = evolve(ending, failure=evolve(ending.failure, tail=tail))
-        self.order = None
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self.order = self._last = None
+        self._stop_waiting()
         if not self._reuse:
             self._doomed = True
         self._owner.finished(self, ending)

@@ -8,9 +8,10 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["tail_of"]
+__all__ = ["stacks_in", "tail_of"]
 
 _MOST = 2000  # bytes
+_MOST_STACKS = 65536
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
 
 
@@ -18,17 +19,29 @@ def tail_of(path: Path) -> str:
     """The last lines of a log, at most 2,000 bytes of them, as a terminal would leave them: without colours, and of a progress
     bar its last state. Empty if there is none. The file is the trial's: it may be anything by now.
     """
+    text, is_whole = _end_of(path, _MOST)
+    return _legible(text if is_whole else text.partition("\n")[2] or text)
+
+
+def stacks_in(path: Path) -> str:
+    """Where a process was that has just written its stacks to the end of a log: the thread that was asked, innermost first; at
+    most 4,000 characters. Empty if there is no log."""
+    text = _legible(_end_of(path, _MOST_STACKS)[0])
+    return text[max(0, text.rfind("Current thread")) :][: 2 * _MOST]
+
+
+def _end_of(path: Path, length: int) -> tuple[str, bool]:
+    """The last bytes of a file, as text, and whether they are all of it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             about = os.fstat(descriptor)
             if stat.S_ISREG(about.st_mode):
-                start = max(0, about.st_size - _MOST)
-                text = os.pread(descriptor, _MOST, start).decode("utf-8", "replace")
-                return _legible(text.partition("\n")[2] or text if start else text)
+                start = max(0, about.st_size - length)
+                return os.pread(descriptor, length, start).decode("utf-8", "replace"), start == 0
         finally:
             os.close(descriptor)
-    return ""
+    return "", True
 
 
 def _legible(text: str) -> str:

@@ -17,7 +17,7 @@ from attrs import frozen
 
 from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
-from asynctune.messages import Answer, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.objective import Objective
 from asynctune.policies import Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
@@ -30,13 +30,13 @@ class Capabilities:
     """What an executor can do. Features ask for these at the start of a search, never for a class.
 
     Args:
-        kills: a trial that does not listen can be ended.
+        limits: the names of those of `Limits` that it keeps, from outside the trial and whatever the search does meanwhile.
         exploits: a trial can go on from the checkpoint of another one.
         gpus: how many GPUs there are to give.
         logs: what a trial prints is kept, where `asynctune.records.log_name` says.
     """
 
-    kills: bool
+    limits: frozenset[str] = frozenset()
     exploits: bool = False
     gpus: int = 0
     logs: bool = False
@@ -73,6 +73,9 @@ class Listener(Protocol):
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
         """A trial spoke. Within a launch the `clock` of reports increases; one whose clock does not was heard before."""
 
+    def broke(self, breach: Breach) -> None:
+        """A launch has broken a limit of the recipe, and is being ended for it. Said before its end is."""
+
     def ended(self, ending: Ending) -> None:
         """A launch is over: exactly once for every `start`. Its process can no longer run anything."""
 
@@ -101,8 +104,9 @@ class Attachment(ABC):
 
     @abstractmethod
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
-        """End a launch: told at once, SIGTERM after `grace` seconds, SIGKILL half a second later. Calling it again with a
-        shorter grace shortens it. Nothing happens when the launch is over."""
+        """End a launch: told at once, SIGTERM half a second before `grace` seconds are over (in the middle of them, if they are
+        less than one), SIGKILL to all that it has started when they are. Calling it again with a shorter grace shortens it.
+        Nothing happens when the launch is over."""
 
     @abstractmethod
     def close(self) -> None:

@@ -243,7 +243,7 @@ class InlineExecutor(Executor):
         ConfigurationError: for what is no positive integer.
     """
 
-    capabilities = Capabilities(kills=False)
+    capabilities = Capabilities()
 
     def __init__(self, max_workers: int = 100) -> None:
         self.pool = Pool(max_workers, argument="InlineExecutor(max_workers=...)")

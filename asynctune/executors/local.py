@@ -12,12 +12,13 @@ from typing import Literal
 
 from asynctune._engine.pool import Pool
 from asynctune._runner.orders import Mode, Plan, RootReady, SearchEnded
-from asynctune.errors import ConfigurationError, ExecutorError
+from asynctune.errors import ConfigurationError, ExecutorError, TrainableError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors._attachment import LocalAttachment
 from asynctune.executors._family import Family
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._parcels import parcel_of
+from asynctune.executors._tail import stacks_in
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
 
 __all__ = ["LocalExecutor"]
@@ -25,6 +26,8 @@ __all__ = ["LocalExecutor"]
 _log = logging.getLogger("asynctune.executors")
 
 _MOST_LOSSES = 3
+_WRITES_WITHIN = 0.25  # seconds that a process has to write its stacks
+_KEEPS = frozenset({"trial_time", "start_up", "silence", "memory", "processes", "log"})
 _MOST_WORKERS = 10_000  # each is a process with a descriptor here; no machine has room for more
 
 
@@ -32,13 +35,13 @@ class LocalExecutor(Executor):
     """Runs each trial in a process of its own, on this machine. Linux only.
 
     What a trial writes to stdout and stderr goes to `logs/<trial>-<launch>.log` in the search's directory. A log that grows
-    over 16 MiB is cut to its beginning and its newest part.
+    over `Limits.log` is cut to its beginning and its newest part.
 
     Args:
         max_workers: how many trials run at once, at most 10,000; the number of cores that this process may use, if None.
         isolation: "trial" starts a fresh process for each trial. "worker" lets a process run one trial after the other, until
-            one fails or must be killed: faster by a millisecond a trial, and a trial finds what the one before left in its
-            modules.
+            one fails, must be killed, or is slow to stop when it is told to: faster by a millisecond a trial, and a trial finds
+            what the one before left in its modules.
         start_method: "fork" forks runners from a process that has imported everything. "spawn" starts a new interpreter for
             each runner, which then imports everything itself: seconds, where a fork takes milliseconds.
         preload: installed modules to import once, for all searches. Each search finds out by itself what it needs: this only
@@ -72,7 +75,7 @@ class LocalExecutor(Executor):
         size = max_workers if max_workers is not None else len(os.sched_getaffinity(0))
         self.pool = Pool(size, most=_MOST_WORKERS, argument="LocalExecutor(max_workers=...)")
         self.gpus = Gpus()
-        self.capabilities = Capabilities(kills=True, gpus=self.gpus.count, logs=True)
+        self.capabilities = Capabilities(limits=_KEEPS, gpus=self.gpus.count, logs=True)
         self.family: Family | None = None
         self._preload = tuple(preload)
         self._nice = nice
@@ -184,12 +187,24 @@ class LocalExecutor(Executor):
         try:
             await parcel_of(recipe, attachment.keep_parcel)
             attachment.begin()
-            await attachment.ready
+            await self._ready(attachment, recipe)
         except BaseException:
             attachment.close()
             await _surely(attachment.gone)
             raise
         return attachment
+
+    async def _ready(self, attachment: LocalAttachment, recipe: Recipe) -> None:
+        seconds = recipe.limits.start_up
+        if seconds is not None and self._plan.mode is not Mode.SPAWN:  # over an interpreter its zygote watches
+            await asyncio.wait([attachment.ready], timeout=seconds)
+            if not attachment.ready.done():
+                attachment.dump()
+                await asyncio.sleep(_WRITES_WITHIN)
+                error = TrainableError(f"the trainable cannot be loaded within Limits(start_up={seconds:g})")
+                error.add_note(stacks_in(recipe.directory / "logs" / "zygote.log"))
+                raise error
+        await attachment.ready
 
     def next_search(self) -> int:
         """See `Host`."""

@@ -38,6 +38,7 @@ from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import (
     Heard,
     LaunchEnded,
+    LimitBroken,
     Opened,
     Settings,
     SlotGranted,
@@ -50,6 +51,7 @@ from asynctune._runner.failures import failure_of
 from asynctune.errors import FailedTrialError, FatalError, SpaceError
 from asynctune.messages import (
     Answer,
+    Breach,
     Died,
     Ending,
     FromRunner,
@@ -63,7 +65,7 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective, as_objective
 from asynctune.oracles.base import Oracle
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
@@ -293,6 +295,14 @@ class SimulatedSearch:
         launch = _Launch(order, behaviour, hp, order.step)
         self._slots[launch.key], self._launches[launch.key] = self._held.pop(), launch
         self._later(self.start_takes, lambda: self._begin(launch))
+        if self.limits.trial_time is not None:
+            self._later(self.limits.trial_time, lambda: self._time_is_up(launch))
+
+    def _time_is_up(self, launch: _Launch) -> None:
+        if not launch.over and self.limits.trial_time is not None:
+            trial, number = launch.key
+            breach = Breach(trial=trial, launch=number, limit=Limit.TRIAL_TIME, amount=self.limits.trial_time)
+            self._hear(LimitBroken(at=self._now, breach=breach))
 
     def _begin(self, launch: _Launch) -> None:
         parameters, values = launch.hp.drain()

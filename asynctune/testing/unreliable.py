@@ -13,7 +13,7 @@ from typing import Any
 
 from asynctune.errors import ConfigurationError, ExecutorError
 from asynctune.executors.base import Attachment, Executor, Listener, Recipe
-from asynctune.messages import Answer, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.records import LaunchNumber, TrialId
 
 __all__ = ["UnreliableExecutor"]
@@ -127,6 +127,10 @@ class _BadLine(Attachment):
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
         if not self._closed:
             self._deliver((message.trial, message.launch), self._listener.heard, message)
+
+    def broke(self, breach: Breach) -> None:
+        if not self._closed:
+            self._deliver((breach.trial, breach.launch), self._listener.broke, breach)
 
     def ended(self, ending: Ending) -> None:
         if self._closed:

@@ -16,6 +16,7 @@ from asynctune._machine.stimuli import (
     ExecutorFailed,
     Heard,
     LaunchEnded,
+    LimitBroken,
     Opened,
     OracleFailed,
     PauseAsked,
@@ -47,6 +48,7 @@ from asynctune.events import (
     TrialAdded,
 )
 from asynctune.messages import (
+    Breach,
     Died,
     Ending,
     FillRule,
@@ -58,7 +60,7 @@ from asynctune.messages import (
     TrialReturned,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
 from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
 from tests.journal.written import records_of
@@ -100,7 +102,7 @@ SETTINGS = Settings(
         rules={OSError: "retry", "job.NoData": "end", FailureKind.TIMED_OUT: "fail"},
         non_finite="worst",
     ),
-    limits=Limits(trial_time=600.0, grace=0.5),
+    limits=Limits(trial_time=600.0, silence=60.0, memory="4 GiB", processes=8, log=None, grace=0.5),
     checkpoints=CheckpointPolicy(keep=None),
     resources=Resources(cpu=0.5, gpu=1.0),
     slots=4,
@@ -121,6 +123,7 @@ STIMULI: list[Stimulus] = [
     SlotGranted(at=1e300),
     Heard(at=1.0, message=ParametersDeclared(**WHO, parameters=SPACE, values={"n": 3, "kind": 1.0})),
     Heard(at=1.0, message=MetricsReported(**WHO, step=10, metrics=METRICS, clock=12.5, checkpoint=KEY)),
+    LimitBroken(at=1.5, breach=Breach(**WHO, limit=Limit.MEMORY, amount=5e9)),
     LaunchEnded(at=2.0, ending=TrialReturned(**WHO, metrics=METRICS, executions=(METRICS, {}), step=4, checkpoint=KEY)),
     LaunchEnded(at=2.0, ending=TrialRaised(**WHO, failure=FAILURE)),
     LaunchEnded(at=2.0, ending=TrialLeft(**WHO)),

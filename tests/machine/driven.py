@@ -16,6 +16,7 @@ from asynctune._machine.stimuli import (
     Enqueued,
     Heard,
     LaunchEnded,
+    LimitBroken,
     Opened,
     Settings,
     SlotGranted,
@@ -27,6 +28,7 @@ from asynctune._machine.stimuli import (
 from asynctune.events import Happening
 from asynctune.messages import (
     Answer,
+    Breach,
     Died,
     Ending,
     FillRule,
@@ -40,7 +42,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Failure, FailureKind, Suggestion, TrialView, Value
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int
@@ -201,6 +203,11 @@ class Driven:
     def end(self, kind: Callable[..., Ending], trial: int, **said: Any) -> list[Instruction]:
         """The trial's launch ends."""
         return self.tell(LaunchEnded(at=self.at, ending=kind(trial=trial, launch=self.orders[trial].launch, **said)))
+
+    def broke(self, trial: int, limit: Limit, amount: float) -> list[Instruction]:
+        """The trial's launch breaks a limit."""
+        breach = Breach(trial=trial, launch=self.orders[trial].launch, limit=limit, amount=amount)
+        return self.tell(LimitBroken(at=self.at, breach=breach))
 
     def returned(self, trial: int, **metrics: float) -> list[Instruction]:
         """The trial returns metrics; nothing at all, if none are given."""

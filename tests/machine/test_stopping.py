@@ -14,7 +14,6 @@ from asynctune._machine.instructions import (
     Ask,
     EndSearch,
     ReleaseSlot,
-    RequestSlots,
     StopLaunch,
     TellEnd,
     WakeAt,
@@ -23,6 +22,7 @@ from asynctune._machine.stimuli import (
     Closed,
     Enqueued,
     ExecutorFailed,
+    LimitBroken,
     OracleFailed,
     PauseAsked,
     ResumeAsked,
@@ -33,7 +33,8 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.events import Finished, Paused, SearchEnded, Started, Stopped
-from asynctune.policies import FailurePolicy, Limits
+from asynctune.messages import Breach
+from asynctune.policies import FailurePolicy, Limit, Limits
 from asynctune.records import PAUSE, CheckpointKey, FailureKind, Report, State, Stop, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.space import Space
@@ -290,11 +291,11 @@ def test_a_command_that_could_not_be_read_again_is_refused(command: Stimulus, te
 def test_a_trial_that_runs_too_long_is_told_to_stop_and_its_attempt_has_failed() -> None:
     driven = Driven(limits=Limits(trial_time=10, grace=2), failure=FailurePolicy(max_retries_per_trial=1))
     driven.start()
-    assert WakeAt(10.0) in driven.decision.instructions
     driven.at = 4.0
     driven.report(0, 1, loss=3.0)
-    text = "it ran longer than 10 s, which is its Limits(trial_time=10)"
-    assert driven.tick(10.0) == [StopLaunch(0, 1, text, 2.0)]
+    text = "it ran longer than 10 s: Limits(trial_time=10)"
+    driven.at = 10.0
+    assert driven.broke(0, Limit.TRIAL_TIME, 10.0) == [StopLaunch(0, 1, text, 2.0)]
     # What it says from then on does not count.
     assert driven.report(0, 2, loss=1.0) == [AnswerReport(answer(0, 1, 2, text))]
     assert driven.decision.void
@@ -305,8 +306,8 @@ def test_a_trial_that_runs_too_long_is_told_to_stop_and_its_attempt_has_failed()
     assert view.failure is not None
     assert (view.state, view.failure.kind, view.failure.message) == (State.RETRYING, FailureKind.TIMED_OUT, text)
     # Each attempt has the whole time.
-    assert driven.grant()[1:] == [RequestSlots(1), WakeAt(22.0)]
-    driven.tick(22.0)
+    driven.grant()
+    driven.broke(0, Limit.TRIAL_TIME, 10.0)
     driven.left(0)
     assert driven.view(0).state is State.FAILED
 
@@ -314,19 +315,64 @@ def test_a_trial_that_runs_too_long_is_told_to_stop_and_its_attempt_has_failed()
 def test_a_result_that_was_on_its_way_when_the_time_was_over_counts() -> None:
     driven = Driven(limits=Limits(trial_time=10))
     driven.start()
-    driven.tick(10.0)
+    driven.broke(0, Limit.TRIAL_TIME, 10.0)
     driven.returned(0, loss=1.0)
     assert (driven.view(0).state, driven.view(0).score) == (State.COMPLETED, 1.0)
 
 
-def test_a_tick_that_was_asked_for_in_vain_changes_nothing_and_the_next_is_asked_for() -> None:
-    driven = Driven(limits=Limits(trial_time=10), failure=FailurePolicy(max_retries_per_trial=1))
+@pytest.mark.parametrize(
+    ("limit", "amount", "kind", "text"),
+    [
+        (Limit.TRIAL_TIME, 61.0, FailureKind.TIMED_OUT, "it ran longer than 60 s: Limits(trial_time=60)"),
+        (Limit.START_UP, 3.5, FailureKind.TIMED_OUT, "its function was not called within 3.5 s: Limits(start_up=3.5)"),
+        (Limit.SILENCE, 20.0, FailureKind.SILENT, "it did not report for 20 s: Limits(silence=20)"),
+        (Limit.MEMORY, 5e9, FailureKind.OUT_OF_MEMORY, "it held 4,768 MiB of memory: Limits(memory=4,096 MiB)"),
+        (Limit.PROCESSES, 12.0, FailureKind.REFUSED, "it had 12 processes: Limits(processes=8)"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["left", "killed", "raised", "lost", "returned"])
+def test_who_breaks_a_limit_has_failed_of_that_however_it_ends(
+    limit: Limit, amount: float, kind: FailureKind, text: str, ending: str
+) -> None:
+    driven = Driven(limits=Limits(trial_time=60, start_up=3.5, silence=20, memory="4 GiB", processes=8))
     driven.start()
-    driven.at = 5.0
+    assert driven.broke(0, limit, amount) == [StopLaunch(0, 1, text, 5.0)]
+    # Only the first counts, and nothing that it says from then on.
+    driven.broke(0, Limit.MEMORY, 1e12)
+    assert driven.decision.void
+    ends = {
+        "left": lambda: driven.left(0),
+        "killed": lambda: driven.died(0, signal=9),
+        "raised": lambda: driven.raised(0, "ValueError: told to stop"),
+        "lost": lambda: driven.lost(0),
+        "returned": lambda: driven.returned(0, loss=1.0),
+    }
+    ends[ending]()
+    view = driven.view(0)
+    if ending == "returned" and kind is not FailureKind.REFUSED:
+        assert (view.state, view.score) == (State.COMPLETED, 1.0)
+    else:
+        assert view.failure is not None
+        assert (view.state, view.failure.kind, view.failure.message) == (State.FAILED, kind, text)
+
+
+def test_a_limit_that_is_not_set_or_that_a_launch_before_has_broken_is_not_heard_of() -> None:
+    driven = Driven(limits=Limits(silence=1), failure=FailurePolicy(max_retries_per_trial=1))
+    driven.start()
+    driven.broke(0, Limit.MEMORY, 1e12)
+    assert driven.decision.void
     driven.raised(0)
     driven.grant()
-    assert driven.tick(10.0) == [WakeAt(15.0)]
-    assert driven.view(0).state is State.RUNNING
+    driven.tell(LimitBroken(at=driven.at, breach=Breach(trial=0, launch=1, limit=Limit.SILENCE, amount=1.0)))
+    assert driven.decision.void
+    driven.tell(LimitBroken(at=driven.at, breach=Breach(trial=7, launch=1, limit=Limit.SILENCE, amount=1.0)))
+    assert driven.decision.void
+    # Who was told to stop for another reason is ended for that one.
+    driven.stop_trial(0)
+    driven.broke(0, Limit.SILENCE, 1.0)
+    assert driven.decision.void
+    driven.left(0)
+    assert driven.view(0).state is State.COMPLETED
 
 
 def test_the_time_budget_is_search_time_over_all_openings() -> None:

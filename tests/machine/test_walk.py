@@ -38,6 +38,7 @@ from asynctune._machine.stimuli import (
     ExecutorFailed,
     Heard,
     LaunchEnded,
+    LimitBroken,
     OracleFailed,
     PauseAsked,
     ResumeAsked,
@@ -50,6 +51,7 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.messages import (
+    Breach,
     Died,
     Lost,
     MetricsReported,
@@ -61,7 +63,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
 from asynctune.records import (
     CONTINUE,
     PAUSE,
@@ -199,7 +201,7 @@ class Walk(RuleBasedStateMachine):
             ),
             max_trials=data.draw(MAX_TRIALS),
             failure=data.draw(POLICIES),
-            limits=Limits(trial_time=data.draw(st.sampled_from([None, None, 10]))),
+            limits=Limits(trial_time=10, silence=data.draw(st.sampled_from([None, 3]))),
             checkpoints=CheckpointPolicy(keep=data.draw(st.sampled_from([1, 2, None]))),
             slots=data.draw(SLOTS),
             ahead=data.draw(st.sampled_from([0, 1, 64])),
@@ -358,6 +360,12 @@ class Walk(RuleBasedStateMachine):
         value = data.draw(st.sampled_from([domain.default, domain.default, 7, "x"]), label="value")
         message = ParametersDeclared(trial=order.trial, launch=order.launch, parameters=new, values={name: value})
         self.tell(Heard(at=self.at, message=message))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), limit=st.sampled_from([Limit.TRIAL_TIME, Limit.SILENCE]))
+    def break_limit(self, data: st.DataObject, limit: Limit) -> None:
+        order = self.launch(data).order
+        self.tell(LimitBroken(at=self.at, breach=Breach(trial=order.trial, launch=order.launch, limit=limit, amount=10.0)))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), how=ENDINGS, number=NUMBER)

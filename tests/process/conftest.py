@@ -18,6 +18,7 @@ from asynctune.executors.base import Attachment, Executor, Recipe
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import (
     Answer,
+    Breach,
     Ending,
     Fill,
     FillRule,
@@ -95,6 +96,7 @@ class Search:
         self.heard_of: list[ParametersDeclared | MetricsReported] = []
         self.failures: list[ExecutorError] = []
         self.endings: list[Ending] = []
+        self.breaches: list[Breach] = []
         self._answer = answer
         self._over: dict[tuple[int, int], asyncio.Future[Ending]] = {}
         self._reported: dict[int, asyncio.Future[MetricsReported]] = {}
@@ -112,6 +114,9 @@ class Search:
             waiting = self._reported.pop(message.trial, None)
             if waiting is not None:
                 waiting.set_result(message)
+
+    def broke(self, breach: Breach) -> None:
+        self.breaches.append(breach)
 
     def ended(self, ending: Ending) -> None:
         self.endings.append(ending)
@@ -184,7 +189,13 @@ class Attach(Protocol):
     """The `attach` fixture."""
 
     def __call__(
-        self, executor: Executor, trainable: Any, data: Mapping[str, Any] | None = None, *, search: Search | None = None
+        self,
+        executor: Executor,
+        trainable: Any,
+        data: Mapping[str, Any] | None = None,
+        *,
+        search: Search | None = None,
+        limits: Limits | None = None,
     ) -> AbstractAsyncContextManager[Search]: ...
 
 
@@ -194,11 +205,16 @@ def attach(tmp_path: Path) -> Attach:
 
     @asynccontextmanager
     async def attached(
-        executor: Executor, trainable: Any, data: Mapping[str, Any] | None = None, *, search: Search | None = None
+        executor: Executor,
+        trainable: Any,
+        data: Mapping[str, Any] | None = None,
+        *,
+        search: Search | None = None,
+        limits: Limits | None = None,
     ) -> AsyncIterator[Search]:
         search = search or Search()
         async with asyncio.timeout(PATIENCE):
-            search.attachment = await executor.attach(recipe(trainable, tmp_path, data), search)
+            search.attachment = await executor.attach(recipe(trainable, tmp_path, data, limits=limits), search)
         try:
             yield search
         finally:
@@ -209,7 +225,11 @@ def attach(tmp_path: Path) -> Attach:
 
 
 def recipe(
-    trainable: Any, directory: Path, data: Mapping[str, Any] | None = None, resources: Resources | None = None
+    trainable: Any,
+    directory: Path,
+    data: Mapping[str, Any] | None = None,
+    resources: Resources | None = None,
+    limits: Limits | None = None,
 ) -> Recipe:
     return Recipe(
         trainable=trainable,
@@ -217,7 +237,7 @@ def recipe(
         directory=directory,
         objective=Objective("loss", "min"),
         resources=resources or Resources(),
-        limits=Limits(),
+        limits=limits or Limits(),
     )
 
 

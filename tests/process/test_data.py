@@ -16,6 +16,7 @@ from asynctune.errors import TrainableError
 from asynctune.executors.local import LocalExecutor
 from asynctune.executors.trainable import pack_data
 from asynctune.objective import Objective
+from asynctune.policies import Limits
 from tests.process.conftest import Attach, Search, recipe
 
 MEGABYTE = 2**20
@@ -62,7 +63,9 @@ async def test_data_that_cannot_travel(local: LocalExecutor, tmp_path: Path) -> 
 
 
 def work() -> Work:
-    return Work(directory="/", objective=Objective("loss", "min"), log_cap=1, reference=None, cwd="", argv=("a",), sys_path=())
+    return Work(
+        directory="/", objective=Objective("loss", "min"), limits=Limits(), reference=None, cwd="", argv=("a",), sys_path=()
+    )
 
 
 def test_a_parcel_holds_what_was_packed() -> None:

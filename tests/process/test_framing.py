@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynctune._runner.framing import CAP, Frames, Line, frame
+from asynctune._runner.mailbox import Mailbox
 from asynctune._runner.orders import FromSearch, Hello
 from asynctune.errors import WireError
 from asynctune.messages import FromRunner
@@ -115,3 +116,20 @@ def test_a_line_does_not_write_into_a_file(tmp_path: Path) -> None:
     os.close(file)
     line._channel.close()
     other._channel.close()
+
+
+def test_a_mailbox_waits_for_nobody_who_does_not_read() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        mailbox = Mailbox(ours)
+        bodies = [b"%d" % number * 100 for number in range(5000)]
+        for body in bodies:
+            mailbox.post(body)
+        assert mailbox.is_behind
+        frames, heard = Frames(), list[bytes]()
+        while len(heard) < len(bodies):
+            heard += frames.feed(theirs.recv(65536))
+            mailbox.catch_up()
+        assert heard == bodies
+        assert not mailbox.is_behind
+    ours.close()

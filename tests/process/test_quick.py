@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctune._runner.orders import FromSearch, RunnerEnded, Signal, StartRunner, ToSearch
+from asynctune._runner.orders import End, FromSearch, RunnerEnded, Signal, StartRunner, ToSearch
 from asynctune._runner.quick import pack, pack_ended, unpack, unpack_order
 from asynctune.errors import WireError
 from asynctune.messages import (
@@ -76,6 +76,7 @@ to_runner = st.one_of(
 to_search = st.one_of(
     st.builds(StartRunner, runner=numbers, gpus=st.none() | texts, order=st.none() | orders),
     st.builds(Signal, runner=numbers, signum=st.integers(1, 64)),
+    st.builds(End, runner=numbers, grace=st.floats(0, 1e6)),
 )
 
 

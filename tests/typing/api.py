@@ -88,7 +88,7 @@ async def main() -> None:
             rules={OSError: "retry", "torch.OutOfMemoryError": "fail", FailureKind.TIMED_OUT: "end"},
             non_finite="worst",
         ),
-        limits=at.Limits(trial_time=600, grace=5),
+        limits=at.Limits(trial_time=600, silence=60.5, memory="4 GiB", log=2**20, processes=8, grace=5),
         checkpoints=at.CheckpointPolicy(keep=3),
         resources=at.Resources(cpu=1),
         executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
