@@ -12,6 +12,7 @@ import struct
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -35,7 +36,7 @@ from asynctune.messages import (
 from asynctune.records import Failure, FailureKind
 from asynctune.space.domains import Float
 from asynctune.wire import encode
-from tests.process.conftest import Attach, Search
+from tests.process.conftest import Attach, Search, until
 
 MIB = 1024 * 1024
 
@@ -258,6 +259,44 @@ async def test_who_was_interrupted_in_a_report_waits_for_its_answer_before_the_n
     assert isinstance(ending, TrialReturned)
     assert [each.step for each in search.reports] == [1]
     assert isinstance(search.heard_of[-1], ParametersDeclared)
+
+
+def looks_after_interruption(trial: Any) -> float:
+    """Is interrupted in report(), and asks whether it is to stop until somebody makes it go on."""
+    import signal
+
+    def ring(*_: object) -> None:
+        if trial._account.is_waiting:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise TimeoutError
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        trial.report(loss=1.0)
+    except TimeoutError:
+        (trial.directory / "interrupted").touch()
+    while not (trial.directory / "answered").exists():
+        assert not trial.should_stop
+    assert not trial.should_stop
+    trial.report(loss=1.0)
+    return 2.0
+
+
+@pytest.mark.fault(18)
+async def test_an_answer_that_is_heard_after_an_interruption_is_the_answer(
+    local: LocalExecutor, attach: Attach, tmp_path: Path
+) -> None:
+    search = Search(lambda report: What.PARK if report.step == 1 else What.GO)
+    async with attach(local, looks_after_interruption, search=search):
+        over = search.start()
+        await until((tmp_path / "trials/0/interrupted").exists)
+        search.attachment.send(Answer(trial=0, launch=1, step=1, what=What.GO))
+        (tmp_path / "trials/0/answered").touch()
+        ending = await over
+
+    assert isinstance(ending, TrialReturned)
+    assert [each.step for each in search.reports] == [1, 2]
 
 
 # --------------------------------------------------------------------------------------------------------------- fuzzing

@@ -136,6 +136,45 @@ def stops_itself(trial: Any) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def waits_no_longer(trial: Any) -> float:
+    """Is interrupted while it waits for an answer, and never reports again."""
+
+    def ring(*_: object) -> None:
+        if trial._account.is_waiting:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise TimeoutError
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        trial.report(loss=1.0)
+    except TimeoutError:
+        return hang_in_this_function()
+    return 0.0
+
+
+async def waits_no_longer_async(trial: Any) -> float:
+    try:
+        async with asyncio.timeout(0.01):
+            await trial.report(loss=1.0)
+    except TimeoutError:
+        return hang_in_this_function()
+    return 0.0
+
+
+@pytest.mark.fault(5)
+@pytest.mark.parametrize("trainable", [waits_no_longer, waits_no_longer_async])
+@pytest.mark.parametrize("limit", [Limit.TRIAL_TIME, Limit.SILENCE])
+async def test_who_was_interrupted_while_it_waited_waits_no_longer(attach: Attach, trainable: Any, limit: Limit) -> None:
+    given: dict[str, Any] = {limit.value: 0.5}
+    search = Search(lambda report: What.PARK)
+    async with LocalExecutor(1) as executor, attach(executor, trainable, search=search, limits=Limits(**given, grace=0.1)):
+        ending = await search.run()
+
+    assert [breach.limit for breach in search.breaches] == [limit]
+    assert isinstance(ending, Died)
+
+
 @pytest.mark.fault(5)
 async def test_who_waits_for_the_search_is_not_silent(attach: Attach) -> None:
     search = Search(lambda report: What.PARK)
