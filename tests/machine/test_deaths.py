@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asynctune.messages import Lost, TrialLeft, TrialRaised, TrialReturned
-from asynctune.policies import FailurePolicy, Limits
+from asynctune.policies import FailurePolicy, Limit, Limits
 from asynctune.records import Failure, FailureKind
 from asynctune.space import Float
 from tests.machine.driven import Driven
@@ -26,7 +26,7 @@ def failed(driven: Driven) -> Failure:
 def timed_out(**changes: Any) -> Driven:
     driven = Driven(limits=Limits(trial_time=10), failure=FailurePolicy(max_retries_per_trial=1), **changes)
     driven.start()
-    driven.tick(10.0)
+    driven.broke(0, Limit.TRIAL_TIME, 10.0)
     return driven
 
 
@@ -36,7 +36,7 @@ def test_an_attempt_that_took_too_long_keeps_how_its_process_then_ended(how: dic
     driven.died(0, **how, log=LOG, tail="waiting ...")
     failure = failed(driven)
     assert failure.kind is FailureKind.TIMED_OUT
-    assert failure.message == "it ran longer than 10 s, which is its Limits(trial_time=10)"
+    assert failure.message == "it ran longer than 10 s: Limits(trial_time=10)"
     assert (failure.exit_code, failure.signal) == (how.get("exit_code"), how.get("signal"))
     assert (failure.log, failure.tail) == (LOG, "waiting ...")
 

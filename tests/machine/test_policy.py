@@ -14,7 +14,7 @@ from asynctune.errors import FailedTrialError, FatalValueError, PluginError
 from asynctune.events import AttemptFailed, Finished, SearchEnded, Started, Stopped
 from asynctune.messages import TrialLeft
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
 from asynctune.records import CheckpointKey, Choice, FailureKind, State, Suggestion
 from asynctune.schedulers import FIFO
 from asynctune.seeds import derive
@@ -302,7 +302,8 @@ def test_a_rule_for_a_kind_holds_for_what_raises_nothing() -> None:
     driven.open()
     for _ in range(3):
         driven.start()
-    driven.tick(3.0)
+    for trial in (0, 1):
+        driven.broke(trial, Limit.TRIAL_TIME, 3.0)
     driven.left(0)
     driven.died(1, signal=9)  # told to end, as it had run too long: it is that which counts
     driven.start()
@@ -466,10 +467,11 @@ def test_it_neither_extends_nor_ends_a_run_of_failures() -> None:
     assert driven.machine.failures.histogram == {"ValueError": 3}
 
 
-def test_what_it_says_counts_when_it_was_told_to_stop_for_running_too_long() -> None:
-    driven = Driven(failure=NO_LIMIT, limits=Limits(trial_time=3))
+@pytest.mark.parametrize("limit", [Limit.TRIAL_TIME, Limit.SILENCE, Limit.MEMORY])
+def test_what_it_says_counts_when_it_was_told_to_stop_for_taking_too_much(limit: Limit) -> None:
+    driven = Driven(failure=NO_LIMIT, limits=Limits(trial_time=3, silence=3, memory="1 GiB"))
     driven.start()
-    driven.tick(3.0)
+    driven.broke(0, limit, 2.0**31)
     infeasible(driven, 0)
     assert driven.view(0).stop_reason == "infeasible: too large"
 

@@ -71,7 +71,7 @@ async def test_every_failed_attempt_is_listed_newest_last(tmp_path: Path, capsys
         ("1", "2", "raised: ValueError: bad luck"),
         ("2", "3", "killed by a signal: its process was killed by signal 9 (SIGKILL)"),
         ("3", "4", "exited: its process exited with code 7 before it returned a result"),
-        ("4", "5", "timed out: it ran longer than 1 s, which is its Limits(trial_time=1)"),
+        ("4", "5", "timed out: it ran longer than 1 s: Limits(trial_time=1)"),
         ("5", "6", "invalid result: its 'loss' is nan"),
     ]
     parts = head.split(shown)[4::4]
