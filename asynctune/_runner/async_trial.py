@@ -18,6 +18,7 @@ class AsyncTrial(TrialFace):
     def __init__(self, account: Account, directory: str, data: Mapping[str, Any]) -> None:
         super().__init__(account, directory, data)
         self._one_report = asyncio.Lock()
+        self._ready: asyncio.Future[None] | None = None
 
     async def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and await the answer. Takes, raises and does what `Trial.report` does."""
@@ -34,8 +35,11 @@ class AsyncTrial(TrialFace):
             account.pulse.waits()
         try:
             await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
-            while (body := account.line.receive_nowait()) is None or not account.is_answered(body):
-                if body is None:
+            while account.is_waiting and account.stop is None:
+                body = account.line.receive_nowait()
+                if body is not None:
+                    account.is_answered(body)
+                else:
                     await self._readable()
         except (EOFError, OSError) as error:
             account.stop = f"the search is gone: {error}"
@@ -46,12 +50,18 @@ class AsyncTrial(TrialFace):
 
     async def _readable(self) -> None:
         loop, descriptor = asyncio.get_running_loop(), self._account.line.fileno()
-        ready: asyncio.Future[None] = loop.create_future()
+        self._ready = ready = loop.create_future()
         loop.add_reader(descriptor, _set, ready)
         try:
             await ready
         finally:
             loop.remove_reader(descriptor)
+            self._ready = None
+
+    def _listen(self) -> None:
+        super()._listen()
+        if self._ready is not None:
+            _set(self._ready)  # what that task waits for may have been heard just now
 
 
 def run_async(function: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:

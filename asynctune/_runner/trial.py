@@ -121,7 +121,7 @@ class TrialFace:
     @property
     def should_stop(self) -> bool:
         """Whether the trial was told to stop. Look at it where reports are far apart; return when it is true."""
-        self._account.listen()
+        self._listen()
         return self._account.stop is not None
 
     @property
@@ -152,7 +152,7 @@ class TrialFace:
             ValueError: for a step that was reported already: write the checkpoint first, then report.
             StorageError: if it cannot be written.
         """
-        self._account.listen()
+        self._listen()
         self._account.obey()
         key = CheckpointKey(self.id, as_step(step, self._account.step), self.launch)
         with self._store.writing(key) as directory:
@@ -175,6 +175,9 @@ class TrialFace:
         if not isinstance(reason, str):
             raise TypeError(f"infeasible() takes a reason, as a string, not {type(reason).__name__}")
         self._account.give_up(bounded(lambda: reason))
+
+    def _listen(self) -> None:
+        self._account.listen()
 
     @property
     def _store(self) -> CheckpointStore:

@@ -283,13 +283,29 @@ def looks_after_interruption(trial: Any) -> float:
     return 2.0
 
 
+async def looks_while_another_task_waits(trial: Any) -> float:
+    import asyncio
+
+    waits = asyncio.create_task(trial.report(loss=1.0))
+    await asyncio.sleep(0.01)
+    (trial.directory / "interrupted").touch()
+    while not (trial.directory / "answered").exists():
+        assert not trial.should_stop
+    assert not trial.should_stop
+    await waits
+    await trial.report(loss=1.0)
+    return 2.0
+
+
 @pytest.mark.fault(18)
-async def test_an_answer_that_is_heard_after_an_interruption_is_the_answer(
-    local: LocalExecutor, attach: Attach, tmp_path: Path
+@pytest.mark.parametrize("trainable", [looks_after_interruption, looks_while_another_task_waits])
+async def test_an_answer_counts_wherever_it_is_heard(
+    local: LocalExecutor, attach: Attach, tmp_path: Path, trainable: Any
 ) -> None:
     search = Search(lambda report: What.PARK if report.step == 1 else What.GO)
-    async with attach(local, looks_after_interruption, search=search):
+    async with attach(local, trainable, search=search):
         over = search.start()
+        await search.report_of()
         await until((tmp_path / "trials/0/interrupted").exists)
         search.attachment.send(Answer(trial=0, launch=1, step=1, what=What.GO))
         (tmp_path / "trials/0/answered").touch()
