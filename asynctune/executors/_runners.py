@@ -207,19 +207,19 @@ class Runner:
             self.dropped += 1
             if self.dropped > _MOST_DROPPED:
                 self._break_off("its process goes on about what is over, or is not its own")
-        elif isinstance(message, MetricsReported | ParametersDeclared):
-            self._spoke(message)
-        else:
-            self._concluded(message)
-
-    def _spoke(self, message: MetricsReported | ParametersDeclared) -> None:
-        if isinstance(message, MetricsReported):
+        elif isinstance(message, MetricsReported):
             if self.asks:
                 self._break_off("its process did not wait for the answer to its report")
             else:
                 self.asks, self._declared = True, False
                 self._owner.spoke(message)
-        elif self._declared:
+        elif isinstance(message, ParametersDeclared):
+            self._declares(message)
+        else:
+            self._concluded(message)
+
+    def _declares(self, message: ParametersDeclared) -> None:
+        if self._declared:
             self._break_off("its process declared parameters twice, with no report in between")
         else:
             self._declared = True
