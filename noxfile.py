@@ -70,9 +70,9 @@ def core(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole suite, with Keras."""
+    """The whole suite, with Keras, in two processes: much of it waits for children of its own."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session

@@ -102,7 +102,7 @@ class Publication:
         with self._guard:
             if after >= self.seq:
                 return []
-            kept = self._kept(after, most)
+            kept, most = self._kept(after, most), min(most, self.seq - after)
         return kept if kept is not None else self._looked_up(after, most)
 
     def event(self, number: int) -> Event | None:
@@ -116,7 +116,7 @@ class Publication:
 
     async def _behind(self, after: int) -> list[Record]:
         kept = self._kept(after)
-        return kept if kept is not None else await to_thread.run_sync(self._looked_up, after)
+        return kept if kept is not None else await to_thread.run_sync(self._looked_up, after, min(_BLOCK, self.seq - after))
 
     def _kept(self, after: int, most: int = _BLOCK) -> list[Record] | None:
         """A block from memory, or None when it must be looked up."""
@@ -125,7 +125,8 @@ class Publication:
         start = after + 1 - self._recent[0].seq
         return list(islice(self._recent, start, start + most))
 
-    def _looked_up(self, after: int, most: int = _BLOCK) -> list[Record]:
+    def _looked_up(self, after: int, most: int) -> list[Record]:
+        # No more than were published: the journal has what was committed a moment ago, whose trials nobody can find yet.
         records = self._read(after, most)
         if not records:
             raise JournalError(f"event {after + 1} of {self.seq} is not in the journal any more")

@@ -183,6 +183,22 @@ async def test_a_search_that_is_opened_again_has_its_past_too(tmp_path: Path) ->
     assert published.trials.keys() == {trial.id for trial in trials}
 
 
+async def test_what_is_committed_and_not_yet_published_is_not_read_from_the_journal() -> None:
+    def read(after: int, limit: int) -> list[Record]:
+        return RECORDS[after : after + limit]  # all of them are written
+
+    published = Publication(read)
+    published.start(4, [])  # opened again: its past is in the journal only
+    assert published.take(0) == RECORDS[:4]
+    assert published.take(1, 2) == RECORDS[1:3]
+    reading = asyncio.create_task(some(published.events(0), 5))
+    while not published._waiters:
+        await asyncio.sleep(0)
+    published.publish(RECORDS[4:6], [])
+    assert await reading == EVENTS[:5]
+    assert published.take(0) == RECORDS[:6]
+
+
 async def test_trials_are_shown_as_they_stood_when_they_were_last_published() -> None:
     published = Publication(nothing)
     shown: dict[int, TrialView] = {}
