@@ -3,15 +3,20 @@ and made again from the records whenever the two do not agree."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 
-from asynctune.events import Happening, Reported
+from attrs import define
+
+from asynctune._engine.record import Record
+from asynctune.events import Reported
 from asynctune.records import TrialView, Value
 
-__all__ = ["SCHEMA", "clear", "write_reports", "write_trials"]
+__all__ = ["SCHEMA", "Row", "Tally", "clear", "report_rows", "tally", "trial_row", "write_reports", "write_trials"]
 
 SCHEMA = """
 create table trials (
@@ -42,43 +47,76 @@ def _text(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+Row: TypeAlias = tuple[object, ...]
+
+
+def trial_row(trial: TrialView) -> Row:
+    """The row of a trial, as it is read again."""
+    return (
+        trial.id,
+        trial.state.value,
+        _real(trial.score),
+        trial.step,
+        _json(trial.values),
+        _json(trial.metrics),
+        trial.attempt,
+        trial.launches,
+        _text(trial.stop_reason) if trial.stop_reason is not None else None,
+        _text(trial.hold) if trial.hold is not None else None,
+        trial.failure.kind.value if trial.failure else None,
+        _text(trial.failure.message) if trial.failure else None,
+        _real(trial.created),
+        _real(trial.started),
+        _real(trial.ended),
+    )
+
+
+def _real(number: float | None) -> float | None:
+    """SQLite has no NaN, and no zero with a sign."""
+    return None if number is None or math.isnan(number) else float(number) + 0.0
+
+
+def report_rows(records: Iterable[Record]) -> Iterator[Row]:
+    """The rows of the reports in these records, as they are read again."""
+    for record in records:
+        for event in record.happened:
+            if isinstance(event, Reported):
+                checkpoint, at = int(event.checkpoint is not None), _real(record.stimulus.at)
+                yield event.trial, event.launch, event.step, at, _json(event.metrics), int(event.judged), checkpoint
+
+
 def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:
     """Write the rows of these trials as they stand."""
-    database.executemany(
-        "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                trial.id,
-                trial.state.value,
-                trial.score,
-                trial.step,
-                _json(trial.values),
-                _json(trial.metrics),
-                trial.attempt,
-                trial.launches,
-                _text(trial.stop_reason) if trial.stop_reason is not None else None,
-                _text(trial.hold) if trial.hold is not None else None,
-                trial.failure.kind.value if trial.failure else None,
-                _text(trial.failure.message) if trial.failure else None,
-                trial.created,
-                trial.started,
-                trial.ended,
-            )
-            for trial in trials
-        ],
-    )
+    statement = "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    database.executemany(statement, map(trial_row, trials))
 
 
-def write_reports(database: sqlite3.Connection, happened: Iterable[tuple[float, Happening]]) -> None:
-    """Write a row for every report among what happened, each with its search time."""
-    database.executemany(
-        "insert or replace into reports values (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (event.trial, event.launch, event.step, at, _json(event.metrics), event.judged, event.checkpoint is not None)
-            for at, event in happened
-            if isinstance(event, Reported)
-        ],
-    )
+def write_reports(database: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """Write a row for every report in these records."""
+    database.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?)", report_rows(records))
+
+
+@define
+class Tally:
+    """What rows come to, in any order: two tables with the same tally hold the same rows."""
+
+    count: int = 0
+    total: int = 0
+
+    def add(self, row: Row) -> None:
+        """One more row."""
+        self.count += 1
+        hashed = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        self.total = (self.total + int.from_bytes(hashed)) % (1 << 128)
+
+
+def tally(database: sqlite3.Connection) -> tuple[Tally, Tally]:
+    """What the rows of trials and of reports come to."""
+    found = Tally(), Tally()
+    for each, table in zip(found, ("trials", "reports"), strict=True):
+        for row in database.execute(f"select * from {table}"):  # noqa: S608 -- one of two names
+            each.add(row)
+    return found
 
 
 def clear(database: sqlite3.Connection) -> None:

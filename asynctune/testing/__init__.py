@@ -1,4 +1,5 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, and whole simulated searches.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, and
+damage to files.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -11,6 +12,7 @@ from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
+    from asynctune.testing.damage import cut, flipped
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
 else:
@@ -23,6 +25,8 @@ else:
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
+            "cut": "damage",
+            "flipped": "damage",
         },
     )
 
@@ -33,4 +37,6 @@ __all__ = [
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "cut",
+    "flipped",
 ]
