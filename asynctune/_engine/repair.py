@@ -1,8 +1,8 @@
 """`asynctune repair`: keeps the records of a damaged journal up to the first that is not good, and the original beside it.
 
 The new journal is written whole in a directory beside the old one. Then the old files are given second names, the logs of the
-old database go, and the new files take the old names. Whenever this is cut off, either the old journal is still there as it was,
-or the search is refused until the repair is run again, which then ends it.
+old database go, and the new files take the old names. Whenever this is cut off, either the old journal is there as it was, or
+the search is refused until the repair is run again, which then ends it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 """Damage to a file that is undone again: what keeps files can be tried with each in turn.
 
-for length in range(path.stat().st_size):
-    with cut(path, length):
-        ...  # whatever reads it must open it whole, or say what is wrong
+`for length in range(size): with cut(path, length): ...`: whatever reads the file then must find it whole, or say what is wrong.
 """
 
 from __future__ import annotations

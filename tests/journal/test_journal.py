@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from asynctune._engine.head import HEAD_NAME, read_head
-from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records
+from asynctune._engine.database import SCHEMA_VERSION
+from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.journal import DiskJournal, MemoryJournal, read_records
 from asynctune._engine.lock import SearchLock
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from tests.journal.written import JOURNAL, batches, execute, marks, read, records_of, write
@@ -110,6 +112,7 @@ def test_closing_lets_go_of_everything_and_may_be_done_twice(directory: Path) ->
 # ---------------------------------------------------------------------------------------------------------- damage seen
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("column", ["payload", "chain"])
 def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
     write(tmp_path, RECORDS[:12])
@@ -125,8 +128,9 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
             execute(tmp_path, f"update records set {column} = ? where seq = ?", bytes(changed), seq)  # noqa: S608
             with pytest.raises(JournalCorruptError, match=f"record {seq} "):
                 read(tmp_path)
-            with pytest.raises(JournalCorruptError):
+            with pytest.raises(JournalCorruptError) as refused:
                 read_records(tmp_path)
+            assert refused.value.last_good == seq - 1
             execute(tmp_path, f"update records set {column} = ? where seq = ?", before[0], seq)  # noqa: S608
     assert read(tmp_path) == MARKS[:12]
 
@@ -139,13 +143,14 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
         ("update records set seq = seq + 1000 where seq = 5", "record 5 is missing; the next is 6"),
         ("delete from records where seq > 5", f"the journal ends at record 5, and record {len(RECORDS)} was acknowledged"),
         ("delete from records", f"the journal ends at record 0, and record {len(RECORDS)} was acknowledged"),
-        ("drop table records", "no such table: records"),
+        ("drop table records", "its table records is gone"),
     ],
 )
 def test_records_that_are_missing_are_missed(directory: Path, statement: str, text: str) -> None:
     execute(directory, statement)
-    with pytest.raises(JournalCorruptError, match=text):
-        read(directory)
+    for reading in (read, read_records):
+        with pytest.raises(JournalCorruptError, match=text):
+            reading(directory)
 
 
 def test_two_records_that_changed_places_are_seen(directory: Path) -> None:
@@ -196,6 +201,9 @@ def test_a_journal_that_is_older_than_its_head_mark_is_refused(tmp_path: Path) -
     shutil.copy(tmp_path / "copy", tmp_path / "search" / JOURNAL)
     with pytest.raises(JournalCorruptError, match="the journal ends at record 10, and record 20 was acknowledged"):
         read(tmp_path / "search")
+    with pytest.raises(JournalCorruptError, match="the journal ends at record 10") as refused:
+        read_records(tmp_path / "search")
+    assert refused.value.last_good == 10
 
 
 def test_another_journal_of_the_same_length_is_refused(tmp_path: Path) -> None:
@@ -224,6 +232,21 @@ def test_a_head_mark_that_was_cut_short_accuses_nobody(directory: Path, length: 
     assert read(directory) == MARKS
 
 
+def test_the_two_places_of_the_head_mark_are_written_in_turn(tmp_path: Path) -> None:
+    """Also when groups of records end at even numbers, and whoever writes it is another."""
+    for seq in range(2, 20, 2):
+        before = read_head(tmp_path)
+        mark = HeadMark(tmp_path)
+        mark.write(seq, bytes([seq]) * 16)
+        mark.close()
+        whole = (tmp_path / HEAD_NAME).read_bytes()
+        assert read_head(tmp_path) == (seq, bytes([seq]) * 16)
+        newest = 0 if whole.startswith(seq.to_bytes(8)) else 28
+        (tmp_path / HEAD_NAME).write_bytes(whole[:newest] + b"\xff" * 28 + whole[newest + 28 :])
+        assert read_head(tmp_path) == before
+        (tmp_path / HEAD_NAME).write_bytes(whole)
+
+
 def test_without_a_head_mark_the_chain_still_holds(directory: Path) -> None:
     (directory / HEAD_NAME).unlink()
     assert read(directory) == MARKS
@@ -235,6 +258,7 @@ def test_without_a_head_mark_the_chain_still_holds(directory: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------- versions
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 2**31 - 1])
 def test_a_newer_schema_is_refused_by_name(directory: Path, version: int) -> None:
     execute(directory, f"pragma user_version = {version}")
@@ -328,6 +352,7 @@ def small_disk() -> Iterator[Path]:
         os.rmdir(where)
 
 
+@pytest.mark.fault(13)
 def test_a_full_disk_is_an_error_and_when_there_is_room_again_it_goes_on(small_disk: Path) -> None:
     directory, filler = small_disk / "search", small_disk / "filler"
     journal = DiskJournal(directory)
@@ -337,10 +362,13 @@ def test_a_full_disk_is_an_error_and_when_there_is_room_again_it_goes_on(small_d
         journal.append(*group)
     fill(filler)
     written = 5
-    with pytest.raises(JournalError, match=r"record \d+ could not be written: database or disk is full"):  # noqa: PT012
+    with pytest.raises(JournalError, match=r"record \d+ could not be written: database or disk is full") as refused:  # noqa: PT012
         for group in groups[5:]:
             journal.append(*group)
             written += 1
+    assert refused.value.errno == errno.ENOSPC
+    assert refused.value.free is not None
+    assert f"(ENOSPC: No space left on device, and {refused.value.free:,} bytes are free there)" in str(refused.value)
     filler.unlink()
     for group in groups[written:]:
         journal.append(*group)
@@ -400,6 +428,7 @@ print("read", flush=True)
 """
 
 
+@pytest.mark.fault(16)
 def test_others_read_while_it_is_written(tmp_path: Path) -> None:
     journal = DiskJournal(tmp_path)
     list(journal.records())
