@@ -1,4 +1,4 @@
-"""A search that cannot be opened is refused before anything is written: every byte is as it was, and so is the list of files."""
+"""A search that cannot be opened is refused before anything is written: every byte, and the list of files, is as it was."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def recorded(directory: Path, *, killed: bool) -> None:
 
 
 def newer(directory: Path) -> None:
-    # As a newer version would leave it: with a log. SQLite moves the log of what it opens into the database, unless it is told not to.
+    # As a newer version leaves it that was killed: with a log.
     database = sqlite3.connect(directory / JOURNAL)
     database.execute(f"pragma user_version = {SCHEMA_VERSION + 1}")
     database.commit()
@@ -74,16 +74,16 @@ def state(directory: Path) -> dict[str, tuple[bytes, int, int]]:
 @pytest.mark.fault(29)
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize(
-    ("prepare", "options", "refusal", "words"),
+    ("prepare", "options", "refused"),
     [
-        (newer, {}, JournalError, f"newer asynctune .schema {SCHEMA_VERSION + 1}"),
-        (changed, {}, JournalCorruptError, "record 7 was changed"),
-        (text, {}, StorageError, "somebody else's file"),
-        (nothing, {"objective": at.Objective("loss", "max")}, ResumeError, "objective"),
-        (nothing, {"space": {"lr": at.Float(1e-3, 1e-1, sampling="log")}}, ResumeError, "'lr' was"),
-        (nothing, {"scheduler": at.schedulers.ASHA(max_steps=9)}, ResumeError, "scheduler"),
-        (nothing, {"seed": 7}, ResumeError, "seed"),
-        (nothing, {"resume": "never"}, ResumeError, "overwrite"),
+        (newer, {}, (JournalError, f"newer asynctune .schema {SCHEMA_VERSION + 1}")),
+        (changed, {}, (JournalCorruptError, "record 7 was changed")),
+        (text, {}, (StorageError, "somebody else's file")),
+        (nothing, {"objective": at.Objective("loss", "max")}, (ResumeError, "objective")),
+        (nothing, {"space": {"lr": at.Float(1e-3, 1e-1, sampling="log")}}, (ResumeError, "'lr' was")),
+        (nothing, {"scheduler": at.schedulers.ASHA(max_steps=9)}, (ResumeError, "scheduler")),
+        (nothing, {"seed": 7}, (ResumeError, "seed")),
+        (nothing, {"resume": "never"}, (ResumeError, "overwrite")),
     ],
 )
 async def test_what_is_refused_is_untouched(
@@ -91,13 +91,12 @@ async def test_what_is_refused_is_untouched(
     killed: bool,
     prepare: Callable[[Path], None],
     options: dict[str, Any],
-    refusal: type[Exception],
-    words: str,
+    refused: tuple[type[Exception], str],
 ) -> None:
     await recorded(tmp_path, killed=killed)
     prepare(tmp_path)
     before = state(tmp_path)
-    with pytest.raises(refusal, match=words):
+    with pytest.raises(refused[0], match=refused[1]):
         await search(descend, **{"space": SPACE, "storage": tmp_path, **options})
     assert state(tmp_path) == before
 
