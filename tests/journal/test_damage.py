@@ -225,6 +225,26 @@ def test_an_empty_database_does_not_cost_its_log(base: Base) -> None:
     assert (base.copy / LOG).read_bytes() == (base.it.directory / LOG).read_bytes()
 
 
+def test_damage_is_undone_whatever_happens(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with pytest.raises(KeyError), cut(path, 4):  # noqa: PT012
+        assert path.read_bytes() == b"0123"
+        raise KeyError
+    with pytest.raises(KeyError), flipped(path, 3, 0):  # noqa: PT012
+        assert path.read_bytes() == b"0122456789"
+        raise KeyError
+    assert path.read_bytes() == b"0123456789"
+    for length in (-1, 10, 11):
+        with pytest.raises(ValueError, match=f"has 10 bytes, and cannot be cut to {length}"), cut(path, length):
+            pass
+    for byte, bit in ((-1, 0), (10, 0), (0, 8), (0, -1)):
+        with pytest.raises(ValueError, match=f"no bit {bit} of byte {byte}"), flipped(path, byte, bit):
+            pass
+    with pytest.raises(FileNotFoundError), cut(tmp_path / "nonesuch", 0):
+        pass
+
+
 def test_the_rows_are_compared_with_what_is_there(base: Base) -> None:
     """The test itself: what it holds copies against is what the records say, not nothing."""
     trials, reports = base.rows[base.it.total]

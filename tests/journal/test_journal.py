@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import random
 import shutil
 import stat
@@ -275,6 +276,12 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="somebody else"):
         DiskJournal(tmp_path)
     assert execute(tmp_path, "select theirs from records") == [("precious",)]
+
+
+def test_an_error_travels_with_all_that_it_says() -> None:
+    error = JournalCorruptError("m", errno=5, free=7, last_good=3)
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), copied.errno, copied.free, copied.last_good) == ("m", 5, 7, 3)
 
 
 # ------------------------------------------------------------------------------------------------------- what cannot be

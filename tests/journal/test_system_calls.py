@@ -1,4 +1,4 @@
-"""The disk says no, once, at every call that writes, flushes or renames: what was acknowledged is there, and it can be gone on with.
+"""The disk says no, once, at every call that writes, flushes or renames: what was acknowledged is there, and goes on.
 
 The kernel is made to say so by strace, for SQLite's own calls, too: n = 1, 2, 3, ... until no call is left to fail.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 import pytest
+from attrs import frozen
 
 from asynctune._engine.database import JOURNAL_NAME, beside
 from asynctune._engine.head import HEAD_NAME
@@ -44,24 +46,26 @@ def why_not() -> str | None:
     return done.stderr.strip() or "strace fails" if done.returncode else None
 
 
-def failing(program: str, arguments: list[str], paths: list[Path], call: str, error: str, n: int) -> tuple[list[str], bool]:
-    """Run a program, whose n-th such call on these files fails; its lines, and whether there was an n-th."""
-    if (reason := why_not()) is not None:
-        pytest.skip(f"no system call can be made to fail here: {reason}")
-    log = Path(arguments[0]).with_name("strace.log")
-    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={CALLS[call]}"]
-    command += ["-e", f"inject={CALLS[call]}:error={error}:when={n}", *(part for path in paths for part in ("-P", str(path)))]
-    done = subprocess.run(
-        [*command, sys.executable, "-c", program, *arguments],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode in (0, 3), done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout.splitlines(), "(INJECTED)" in log.read_text()
+@frozen
+class Fault:
+    """The n-th call of a kind fails."""
+
+    call: str
+    error: str
+    n: int
+
+    def strike(self, program: str, directory: Path, paths: Sequence[Path] = ()) -> tuple[list[str], bool]:
+        """Run a program on a directory; what it prints, and whether there was an n-th call, on these files if any are named."""
+        if (reason := why_not()) is not None:
+            pytest.skip(f"no system call can be made to fail here: {reason}")
+        log, calls = directory.with_name("strace.log"), CALLS[self.call]
+        command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={calls}"]
+        command += ["-e", f"inject={calls}:error={self.error}:when={self.n}", *(f"--trace-path={path}" for path in paths)]
+        command += [sys.executable, "-c", program, str(directory)]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode in (0, 3), done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout.splitlines(), "(INJECTED)" in log.read_text()
 
 
 # --------------------------------------------------------------------------------------------------------------- journal
@@ -94,13 +98,13 @@ journal.close()
 """
 
 
-def write_failing(directory: Path, call: str, error: str, n: int) -> bool:
+def write_failing(directory: Path, fault: Fault) -> bool:
     """Whether there was an n-th call to fail; if so, nothing that anybody was told is lost."""
     directory.mkdir()
     search = directory / "search"
     path = search / JOURNAL_NAME
     files = [search, path, *beside(path, "wal", "journal"), search / HEAD_NAME]
-    lines, failed = failing(WRITES, [str(search)], files, call, error, n)
+    lines, failed = fault.strike(WRITES, search, files)
     told = max((int(line.split()[1]) for line in lines if line.startswith("told")), default=0)
     if told:
         found = marks(read_records(search))
@@ -119,7 +123,7 @@ def write_failing(directory: Path, call: str, error: str, n: int) -> bool:
 @pytest.mark.parametrize(("call", "numbers"), [("write", (1, 7, 40)), ("flush", (1, 4))])
 def test_a_call_of_the_journal_fails(tmp_path: Path, call: str, error: str, numbers: tuple[int, ...]) -> None:
     for n in numbers:
-        assert write_failing(tmp_path / str(n), call, error, n), f"there is no call {n}"
+        assert write_failing(tmp_path / str(n), Fault(call, error, n)), f"there is no call {n}"
 
 
 @pytest.mark.slow
@@ -128,7 +132,7 @@ def test_a_call_of_the_journal_fails(tmp_path: Path, call: str, error: str, numb
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("call", ["write", "flush"])
 def test_each_call_of_the_journal_fails(tmp_path: Path, call: str, error: str) -> None:
-    last = next(n for n in count(1) if not write_failing(tmp_path / str(n), call, error, n))
+    last = next(n for n in count(1) if not write_failing(tmp_path / str(n), Fault(call, error, n)))
     print(f"{last - 1} calls")
     assert last > 5
 
@@ -153,20 +157,20 @@ for step in (1, 2, 3):
 """
 
 
-def save_failing(directory: Path, call: str, error: str, n: int) -> bool:
+def save_failing(directory: Path, fault: Fault) -> bool:
     """Whether there was an n-th call to fail; if so, every checkpoint is whole or not there, and those that were kept are."""
     directory.mkdir()
     root = directory / "checkpoints"
-    # Every path below is the store's own; strace asks for names, so all calls are taken, but for those of the interpreter's output.
-    lines, failed = failing(SAVES, [str(root)], [], call, error, n)
+    lines, failed = fault.strike(SAVES, root)
     kept = {int(line.split()[1]) for line in lines if line.startswith("kept")}
     store = DirectoryStore(root)
-    there = {key.step for key in store.keys()}
+    found = store.keys()
+    there = {key.step for key in found}
     assert kept <= there, lines
     for step in there:
         assert (store.path(CheckpointKey(0, step, 1)) / "weights").read_bytes() == bytes([step]) * 5000
     store.sweep([CheckpointKey(0, step, 1) for step in kept])
-    assert {key.step for key in store.keys()} == kept
+    assert store.keys() == [CheckpointKey(0, step, 1) for step in sorted(kept)]
     assert sorted(path.name for path in root.rglob("*") if path.name.startswith(".")) == []
     if not failed:
         assert kept == {1, 2, 3}
@@ -178,7 +182,7 @@ def save_failing(directory: Path, call: str, error: str, n: int) -> bool:
 @pytest.mark.parametrize(("call", "numbers"), [("flush", (1, 3)), ("rename", (1, 2))])
 def test_a_call_of_a_checkpoint_fails(tmp_path: Path, call: str, error: str, numbers: tuple[int, ...]) -> None:
     for n in numbers:
-        assert save_failing(tmp_path / str(n), call, error, n), f"there is no call {n}"
+        assert save_failing(tmp_path / str(n), Fault(call, error, n)), f"there is no call {n}"
 
 
 @pytest.mark.slow
@@ -187,6 +191,6 @@ def test_a_call_of_a_checkpoint_fails(tmp_path: Path, call: str, error: str, num
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("call", ["flush", "rename"])
 def test_each_call_of_a_checkpoint_fails(tmp_path: Path, call: str, error: str) -> None:
-    last = next(n for n in count(1) if not save_failing(tmp_path / str(n), call, error, n))
+    last = next(n for n in count(1) if not save_failing(tmp_path / str(n), Fault(call, error, n)))
     print(f"{last - 1} calls")
     assert last > 3
