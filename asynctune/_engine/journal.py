@@ -64,7 +64,7 @@ class Journal(Protocol):
             JournalError: nothing was committed.
         """
 
-    def settle(self, trials: Iterable[TrialView]) -> None:
+    def settle(self, trials: Sequence[TrialView]) -> None:
         """All records were read, and these trials follow from them: see that whatever else it keeps says the same."""
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class MemoryJournal:
         """Up to `limit` records behind number `after`."""
         return self._records[after : after + limit]
 
-    def settle(self, trials: Iterable[TrialView]) -> None:
+    def settle(self, trials: Sequence[TrialView]) -> None:
         """Nothing else is kept."""
 
     def close(self) -> None:
