@@ -16,15 +16,29 @@ from asynctune._engine.opening import fold
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
 from asynctune._machine.machine import Machine
 from asynctune.errors import JournalError
+from asynctune.records import TrialView
 from asynctune.schedulers import FIFO
 from tests.journal.written import JOURNAL, batches, execute
 from tests.machine.stories import story
 
-__all__ = ["DATABASE", "LEAST", "LOG", "Left", "Rows", "contents", "left", "many_records", "opened", "rows_of", "seen"]
+__all__ = [
+    "DATABASE",
+    "LEAST",
+    "LOG",
+    "Left",
+    "Rows",
+    "contents",
+    "left",
+    "many_records",
+    "opened",
+    "rows_of",
+    "seen",
+    "views_at",
+]
 
 DATABASE, LOG = JOURNAL, f"{JOURNAL}-wal"
 LEAST = 300  # records of a journal that is to be damaged
-_GROUP = 12  # records in a commit
+_GROUP = 16  # records in a commit
 Rows = tuple[list[tuple[object, ...]], list[tuple[object, ...]]]
 
 
@@ -34,7 +48,7 @@ def many_records() -> list[Record]:
     for seed in range(1000):
         told = evolve(story(seed), max_trials=80)
         records = told.search().run().records
-        if LEAST <= len(records) <= 2 * LEAST:
+        if LEAST <= len(records) <= 1.3 * LEAST:
             return [unpack(pack(record)) for record in records]
     raise AssertionError("no story is long enough")
 
@@ -58,7 +72,7 @@ def left(directory: Path, records: list[Record]) -> Left:
     """Write it."""
     groups = batches(records, _GROUP)
     written, copied = directory / "written", directory / "left"
-    for part in (groups[: len(groups) // 2], groups[len(groups) // 2 :]):
+    for part in (groups[: -len(groups) // 4], groups[-len(groups) // 4 :]):
         journal = DiskJournal(written)
         list(journal.records())
         for group, trials in part[:-1]:
@@ -114,10 +128,17 @@ def opened(it: Left, copy: Path) -> tuple[int, Rows]:
     shutil.copytree(it.directory, copy)
     journal = DiskJournal(copy)
     try:
-        machine = Machine(FIFO())
-        folded = fold(machine, journal.records())
-        journal.settle([machine.book.view(trial) for trial in machine.book.trials.values()])
+        number = len(list(journal.records()))
+        journal.settle(views_at(number))
     finally:
         journal.close()
-    assert len(read_records(copy)) == folded.seq
-    return folded.seq, rows_of(copy)
+    assert len(read_records(copy)) == number
+    return number, rows_of(copy)
+
+
+@cache
+def views_at(number: int) -> list[TrialView]:
+    """The trials as they follow from so many records."""
+    machine = Machine(FIFO())
+    fold(machine, many_records()[:number])
+    return [machine.book.view(trial) for trial in machine.book.trials.values()]

@@ -123,11 +123,11 @@ def test_thousands_of_bits_flipped(base: Base, luck: random.Random, name: str, c
     print({number: found.count(number) for number in set(found)})
 
 
-@pytest.mark.parametrize("byte", range(100))
-def test_every_bit_of_the_database_header(base: Base, byte: int) -> None:
-    for bit in range(8):
-        with flipped(base.it.directory / DATABASE, byte, bit):
-            check(base)
+def test_every_bit_of_the_database_header(base: Base) -> None:
+    for byte in range(100):
+        for bit in range(8):
+            with flipped(base.it.directory / DATABASE, byte, bit):
+                check(base, fully=bit == byte % 8)
 
 
 # -------------------------------------------------------------------------------------------------------- query tables
@@ -152,7 +152,7 @@ def change_a_value(directory: Path, luck: random.Random) -> str:
     try:
         while True:
             table, keys = luck.choice([("trials", ["id"]), ("reports", ["trial", "launch", "step"])])
-            columns = [row[1] for row in database.execute(f"pragma table_info({table})")]
+            columns = [row[1].decode() for row in database.execute(f"pragma table_info({table})")]
             rows = database.execute(f"select * from {table}").fetchall()  # noqa: S608
             row, column = luck.choice(rows), luck.randrange(len(columns))
             if row[column] is None or row[column] == b"":

@@ -144,6 +144,7 @@ def test_making_them_again_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="the disk says no"):
         journal.rebuild(journal.records(), views_of(records))
     assert contents(tmp_path) == before
+    assert len(list(journal.records())) == len(records)
     assert journal.tables_agree(views_of(records))
     journal.close()
 
