@@ -9,13 +9,13 @@ import random
 import shutil
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from attrs import evolve, frozen
 
-from asynctune._engine.journal import read_records
+from asynctune._engine.journal import DiskJournal, read_records
 from asynctune.errors import JournalCorruptError, JournalError
 from asynctune.testing import cut, flipped
 from tests.journal.damaged import DATABASE, LEAST, LOG, Left, Rows, left, many_records, opened, rows_of, seen
@@ -218,7 +218,8 @@ def test_an_empty_database_does_not_cost_its_log(base: Base) -> None:
     shutil.rmtree(base.copy, ignore_errors=True)
     shutil.copytree(base.it.directory, base.copy)
     (base.copy / DATABASE).write_bytes(b"")
-    for reading in (read_records, lambda directory: opened(evolve(base.it, directory=directory), base.copy.with_name("other"))):
+    readings: list[Callable[[Path], object]] = [read_records, DiskJournal]
+    for reading in readings:
         with pytest.raises(JournalCorruptError, match="the journal ends at record 0") as refused:
             reading(base.copy)
         assert refused.value.last_good == 0

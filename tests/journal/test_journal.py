@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -149,7 +149,8 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
 )
 def test_records_that_are_missing_are_missed(directory: Path, statement: str, text: str) -> None:
     execute(directory, statement)
-    for reading in (read, read_records):
+    readings: list[Callable[[Path], object]] = [read, read_records]
+    for reading in readings:
         with pytest.raises(JournalCorruptError, match=text):
             reading(directory)
 
