@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import define, field
@@ -40,7 +40,7 @@ __all__ = ["Checkup", "checkup"]
 
 _NAMED = 5  # trials that are named one by one
 # Two connections that write or checkpoint at the same moment can damage a database with a write-ahead log. Fixed in these.
-_FIXED = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
+_FIXED: Mapping[tuple[int, ...], int] = {(3, 44): 6, (3, 50): 7, (3, 51): 3}
 
 
 @define

@@ -154,7 +154,8 @@ class DiskJournal:
         Raises:
             JournalCorruptError: a record was changed, is missing, or an acknowledged end is.
         """
-        mark, marked = read_head(self.directory), None
+        mark = read_head(self.directory)
+        marked: bytes | None = None
         self._reports = tables.Tally()
         for seq, payload, hashed in verified(self._database, self.directory):
             self._seq, self._chain = seq, hashed

@@ -86,7 +86,9 @@ def _seen(directory: Path) -> Seen:
         check_acknowledged(directory, mark, 0, None)
         return Seen()
     with still(path) as database:
-        seq, settings, marked = 0, None, None
+        seq = 0
+        settings: Settings | None = None
+        marked: bytes | None = None
         if check_made(database, path):
             for seq, payload, hashed in verified(database, directory):
                 if mark is not None and mark[0] == seq:

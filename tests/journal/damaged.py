@@ -106,6 +106,7 @@ def seen(it: Left) -> int | None:
     Nothing was touched.
     """
     before = contents(it.directory)
+    number: int | None
     try:
         number = look(it.directory).seq
     except JournalError as error:

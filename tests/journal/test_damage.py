@@ -88,7 +88,8 @@ def test_cut_anywhere(base: Base, luck: random.Random, name: str) -> None:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", [DATABASE, LOG])
 def test_cut_at_every_byte(base: Base, name: str) -> None:
-    found, before = dict[int | None, int](), None
+    found = dict[int | None, int]()
+    before: int | None = None
     for length in range(size_of(base, name)):
         with cut(base.it.directory / name, length):
             number = check(base, fully=length % 997 == 0)
