@@ -120,6 +120,7 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
     luck = random.Random(1)
     lengths = execute(tmp_path, f"select seq, length({column}) from records")  # noqa: S608
     for seq, length in lengths:
+        assert isinstance(seq, int)
         assert isinstance(length, int)
         for place in range(length) if column == "chain" else [luck.randrange(length) for _ in range(6)]:
             shutil.rmtree(tmp_path / "copy", ignore_errors=True)
