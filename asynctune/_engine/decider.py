@@ -23,7 +23,7 @@ from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Inst
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
-from asynctune.errors import JournalError, StorageError
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from asynctune.messages import Answer
 from asynctune.records import TrialId, TrialView
 
@@ -192,6 +192,8 @@ class Decider:
         while True:
             try:
                 journal.append(records, trials)
+            except JournalCorruptError:  # no time mends it
+                raise
             except JournalError as error:
                 wait = _WAITS[min(tries, len(_WAITS) - 1)]
                 _logger.warning("%s. Nothing goes on until it can; trying again in %g s", error, wait)

@@ -1,5 +1,5 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, and an
-executor that is as unreliable as a network.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, an
+executor that is as unreliable as a network, and damage to files.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -12,6 +12,7 @@ from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
+    from asynctune.testing.damage import cut, flipped
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
     from asynctune.testing.unreliable import UnreliableExecutor
@@ -26,6 +27,8 @@ else:
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
             "UnreliableExecutor": "unreliable",
+            "cut": "damage",
+            "flipped": "damage",
         },
     )
 
@@ -37,4 +40,6 @@ __all__ = [
     "SchedulerRehearsal",
     "SimulatedSearch",
     "UnreliableExecutor",
+    "cut",
+    "flipped",
 ]

@@ -83,6 +83,21 @@ def test_unpickling_happens_where_we_say_so(module: Module) -> None:
     assert bool(lines) == (module.name in UNPICKLES), lines
 
 
+@pytest.mark.fault(36)
+def test_who_only_opens_or_reads_a_search_has_nothing_to_unpickle_with() -> None:
+    named = {module.name: module for module in MODULES}
+    reached, new = set[str](), {"asynctune.__main__", "asynctune._engine.journal", "asynctune._engine.opening"}
+    while new:
+        reached |= new
+        imported = {each.target for name in new for each in named[name].imports() if not each.typing}
+        new = {target for target in imported if target in named} - reached
+    libraries = {each.target.partition(".")[0] for name in reached for each in named[name].imports() if not each.typing}
+
+    assert reached & UNPICKLES == set()
+    assert libraries & PICKLES == set()
+    assert {"asynctune._engine.repair", "asynctune.wire"} <= reached
+
+
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
 @pytest.mark.fault(36)
 def test_no_text_is_run_as_code(module: Module) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 import asynctune as at
+from asynctune._engine.repair import repair
 from asynctune.errors import (
     ConfigurationError,
     ExecutorError,
+    JournalCorruptError,
     JournalError,
     PluginError,
     ResumeError,
@@ -23,6 +25,7 @@ from asynctune.errors import (
     TrainableError,
 )
 from asynctune.events import Finished
+from tests.journal.written import execute
 from tests.leftovers import nothing_left, snapshot
 from tests.search.test_inline import LOSS, descend, outcomes, search
 
@@ -76,6 +79,39 @@ async def test_a_disk_that_is_full_in_the_middle_loses_nothing_that_was_acknowle
     database.commit()
     database.close()
     result = await at.search(train, executor=at.InlineExecutor(1), storage=tmp_path, **options)
+    assert [trial.score for trial in result.trials.values()] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [result.trials[number].launches for number in (0, 1)] == [1, 1]
+
+
+@pytest.mark.fault(15)
+async def test_a_journal_that_is_damaged_while_it_is_written_ends_the_search_and_can_be_repaired(tmp_path: Path) -> None:
+    damaged = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.id >= 2:
+            await damaged.wait()
+        await trial.report(step=1, loss=1.0)
+        return float(trial.id)
+
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 5, "seed": 0, "storage": tmp_path}
+    before = snapshot()
+    with pytest.raises(JournalCorruptError, match="no such table"):  # noqa: PT012
+        async with at.Search(train, executor=at.InlineExecutor(1), **options) as running:
+            finished = 0
+            async for event in running.events():
+                finished += sum(isinstance(happening, Finished) for happening in event.happened)
+                if finished == 2:
+                    break
+            execute(tmp_path, "drop table reports")
+            damaged.set()
+            await running.result()
+    nothing_left(before)
+    with pytest.raises(JournalCorruptError, match="its table reports is gone"):
+        await at.search(train, executor=at.InlineExecutor(1), **options)
+    done = await asyncio.to_thread(repair, tmp_path)
+    assert done is not None
+    assert done.kept == done.known
+    result = await at.search(train, executor=at.InlineExecutor(1), **options)
     assert [trial.score for trial in result.trials.values()] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert [result.trials[number].launches for number in (0, 1)] == [1, 1]
 
