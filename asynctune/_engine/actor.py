@@ -9,16 +9,14 @@ import asyncio
 import copy
 import inspect
 import logging
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from attrs import frozen
 
 from asynctune._engine.futures import settled
+from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune.errors import PluginError, SpaceError
@@ -202,6 +200,7 @@ class OracleActor:
         oracle: owned from now on.
         history: what it is told first.
         answered, failed, diverged: called on the loop.
+        threads: where the thread comes from.
     """
 
     def __init__(
@@ -212,16 +211,17 @@ class OracleActor:
         answered: Callable[[Sequence[Answered]], None],
         failed: Callable[[PluginError], None],
         diverged: Callable[[list[Divergence]], None],
+        threads: Threads = SYSTEM,
     ) -> None:
         self._caller = Caller(oracle)
         self._history = history
         self._answered, self._failed, self._diverged = answered, failed, diverged
-        self._calls: SimpleQueue[Sequence[OracleCall] | None] = SimpleQueue()
+        self._calls = threads.queue()  # of sequences of calls, and at last None
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asynctune-oracle", daemon=True)
-        self._thread.start()
+        self._stopping = threads.event()
+        self._now = threads.now
+        self._thread = threads.thread(self._run, "asynctune-oracle")
 
     def post(self, calls: Sequence[OracleCall]) -> None:
         """Make these calls, in order, after those before them."""
@@ -260,7 +260,7 @@ class OracleActor:
             self._say(settled(self._ended), None)
 
     def _make(self, calls: Sequence[OracleCall]) -> None:
-        answers, since = list[Answered](), time.monotonic()
+        answers, since = list[Answered](), self._now()
         try:
             for call in calls:
                 if self._stopping.is_set():
@@ -269,9 +269,9 @@ class OracleActor:
                     answers.append(self._caller.ask(call))
                 else:
                     self._caller.tell(call)
-                if answers and time.monotonic() - since > _TOGETHER:
+                if answers and self._now() - since > _TOGETHER:
                     self._say(self._answered, answers)
-                    answers, since = [], time.monotonic()
+                    answers, since = [], self._now()
         finally:
             if answers:
                 self._say(self._answered, answers)

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -19,13 +16,13 @@ from asynctune._engine.futures import failed, settled
 from asynctune._engine.journal import Journal
 from asynctune._engine.opening import Folded
 from asynctune._engine.record import Record
+from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
-from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalError, StorageError
 from asynctune.messages import Answer
-from asynctune.records import TrialId, TrialView
+from asynctune.records import CheckpointKey, TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
 
@@ -56,12 +53,12 @@ class Committed:
 class Opened:
     """What the thread works on: a machine and a journal that stand behind record number `seq`.
 
-    `store` is where checkpoints that nobody needs any more are deleted from.
+    `delete` is for checkpoints that nobody needs any more.
     """
 
     machine: Machine
     journal: Journal
-    store: CheckpointStore
+    delete: Callable[[CheckpointKey], object]
     folded: Folded
 
 
@@ -73,22 +70,23 @@ class Decider:
 
     Args:
         opening: makes the machine and the journal; called in the thread, which is the only one that ever touches them.
+        threads: where the thread comes from.
     """
 
-    def __init__(self, opening: Callable[[], Opened]) -> None:
+    def __init__(self, opening: Callable[[], Opened], threads: Threads = SYSTEM) -> None:
         self._opening = opening
         self._seq = 0
         self.machine: Machine | None = None
         #: Passes the answer to a report on from here, if it can; the loop need not be woken for it first.
         self.answer: Callable[[Answer], bool] | None = None
-        self._giving_up = threading.Event()
-        self._batches: SimpleQueue[tuple[Sequence[Stimulus], Callable[[Outcome], None]] | None] = SimpleQueue()
+        self._giving_up = threads.event()
+        self._batches = threads.queue()  # of (stimuli, whom to tell), and at last None
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[Opened] = self._loop.create_future()
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())  # whoever waited may be gone
         self._ended = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, name="asynctune-engine", daemon=True)
-        self._thread.start()
+        self._now = threads.now
+        self._thread = threads.thread(self._run, "asynctune-engine")
 
     def decide(self, batch: Sequence[Stimulus], committed: Callable[[Outcome], None]) -> None:
         """Handle these stimuli and commit what follows; then call `committed` on the loop, with the error if it failed."""
@@ -145,7 +143,7 @@ class Decider:
             self._say(committed, outcome)
             for instruction in outcome.instructions:
                 if isinstance(instruction, DeleteCheckpoint):
-                    self._delete(opened.store, instruction)
+                    _delete(opened, instruction)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
         try:
@@ -157,9 +155,9 @@ class Decider:
         records, instructions, touched = list[Record](), list[Instruction](), dict[TrialId, None]()
         refused: list[str | None] = []
         for stimulus in batch:
-            began = time.monotonic()
+            began = self._now()
             decision = machine.handle(stimulus)
-            if (took := time.monotonic() - began) > _SLOW:
+            if (took := self._now() - began) > _SLOW:
                 _logger.warning("deciding on %s took %.2f s, with the plugins' hooks in it", type(stimulus).__name__, took)
             refused.append(decision.refused)
             instructions += decision.instructions
@@ -175,11 +173,11 @@ class Decider:
 
     def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:
         """Give the answers among these, and return the rest. What takes too long is left to the loop, which waits to hear."""
-        until = time.monotonic() + _ANSWERING
+        until = self._now() + _ANSWERING
         return [each for each in instructions if not (isinstance(each, AnswerReport) and self._answered(each.answer, until))]
 
     def _answered(self, answer: Answer, until: float) -> bool:
-        if self.answer is None or time.monotonic() > until:
+        if self.answer is None or self._now() > until:
             return False
         try:
             return self.answer(answer)
@@ -202,9 +200,9 @@ class Decider:
                 self._seq += len(records)
                 return
 
-    @staticmethod
-    def _delete(store: CheckpointStore, instruction: DeleteCheckpoint) -> None:
-        try:
-            store.delete(instruction.key)
-        except (OSError, StorageError) as error:  # it is swept when the search is opened again
-            _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)
+
+def _delete(opened: Opened, instruction: DeleteCheckpoint) -> None:
+    try:
+        opened.delete(instruction.key)
+    except (OSError, StorageError) as error:  # it is swept when the search is opened again
+        _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)

@@ -118,9 +118,14 @@ class OracleCoroutine:
         self.hear(Heard(at=self._clock.now(), message=message))
 
     def ended(self, ending: Ending) -> None:
-        """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together."""
+        """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together.
+
+        An executor that says so twice is counted by the machine, and changes nothing: the slot may be another launch's by now.
+        """
         self._inbox.append(LaunchEnded(at=self._clock.now(), ending=ending))
-        self._pool.release(self._slots.pop((ending.trial, ending.launch)))
+        slot = self._slots.pop((ending.trial, ending.launch), None)
+        if slot is not None:
+            self._pool.release(slot)
         self._decide()
 
     def failed(self, error: ExecutorError) -> None:
