@@ -273,7 +273,7 @@ class Life:
         except BaseException:
             journal.close()
             raise
-        return Opened(machine, journal, store.delete, folded)
+        return Opened(machine, journal, store, folded)
 
     def _check_found(self, machine: Machine | None) -> None:
         request = self._request

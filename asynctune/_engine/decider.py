@@ -20,9 +20,10 @@ from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
+from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalError, StorageError
 from asynctune.messages import Answer
-from asynctune.records import CheckpointKey, TrialId, TrialView
+from asynctune.records import TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
 
@@ -53,12 +54,12 @@ class Committed:
 class Opened:
     """What the thread works on: a machine and a journal that stand behind record number `seq`.
 
-    `delete` is for checkpoints that nobody needs any more.
+    `store` is where checkpoints that nobody needs any more are deleted from.
     """
 
     machine: Machine
     journal: Journal
-    delete: Callable[[CheckpointKey], object]
+    store: CheckpointStore
     folded: Folded
 
 
@@ -143,7 +144,7 @@ class Decider:
             self._say(committed, outcome)
             for instruction in outcome.instructions:
                 if isinstance(instruction, DeleteCheckpoint):
-                    _delete(opened, instruction)
+                    self._delete(opened.store, instruction)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
         try:
@@ -200,9 +201,9 @@ class Decider:
                 self._seq += len(records)
                 return
 
-
-def _delete(opened: Opened, instruction: DeleteCheckpoint) -> None:
-    try:
-        opened.delete(instruction.key)
-    except (OSError, StorageError) as error:  # it is swept when the search is opened again
-        _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)
+    @staticmethod
+    def _delete(store: CheckpointStore, instruction: DeleteCheckpoint) -> None:
+        try:
+            store.delete(instruction.key)
+        except (OSError, StorageError) as error:  # it is swept when the search is opened again
+            _logger.warning("the checkpoint %s could not be deleted: %s", instruction.key, error)

@@ -54,6 +54,16 @@ _logger = logging.getLogger("asynctune.search")
 PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 
 
+class _Running:
+    """A launch that has not ended: its slot, and the runner's clock at its last report."""
+
+    __slots__ = ("clock", "slot")
+
+    def __init__(self, slot: SlotId) -> None:
+        self.slot = slot
+        self.clock = -math.inf
+
+
 class OracleCoroutine:
     """Drives one search. Also the executor's `Listener` and the pool's `Claimant`.
 
@@ -81,7 +91,9 @@ class OracleCoroutine:
         self._learns_nothing = False
         self._calls: list[OracleCall] = []
         self._asking = False
-        self._slots: dict[tuple[TrialId, LaunchNumber], SlotId] = {}
+        self._running: dict[tuple[TrialId, LaunchNumber], _Running] = {}
+        #: How often an executor spoke of a launch that was over, or said something again.
+        self.dropped = 0
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_instructions: list[Instruction] | None = []
         self._closing = 0
@@ -114,19 +126,34 @@ class OracleCoroutine:
         return self._clock.now()
 
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
-        """A runner spoke."""
+        """A runner spoke. A report is known by its clock: one that comes again, or late, is no other report."""
+        running = self._running.get((message.trial, message.launch))
+        if running is None:
+            self._drop(message)
+            return
+        if isinstance(message, MetricsReported):
+            if message.clock <= running.clock:
+                self._drop(message)
+                return
+            running.clock = message.clock
         self.hear(Heard(at=self._clock.now(), message=message))
 
     def ended(self, ending: Ending) -> None:
-        """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together.
-
-        An executor that says so twice is counted by the machine, and changes nothing: the slot may be another launch's by now.
-        """
+        """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together."""
+        running = self._running.pop((ending.trial, ending.launch), None)
+        if running is None:
+            self._drop(ending)
+            return
         self._inbox.append(LaunchEnded(at=self._clock.now(), ending=ending))
-        slot = self._slots.pop((ending.trial, ending.launch), None)
-        if slot is not None:
-            self._pool.release(slot)
+        self._pool.release(running.slot)
         self._decide()
+
+    def _drop(self, message: ParametersDeclared | MetricsReported | Ending) -> None:
+        # Ours says everything once. One that speaks over a network may not know whether it was heard, or whom it speaks for.
+        self.dropped += 1
+        if self.dropped == 1 and not self._is_over:
+            what = type(message).__name__, message.trial, message.launch
+            _logger.warning("the executor said %s of trial %d, launch %d, again or too late; such words are dropped", *what)
 
     def failed(self, error: ExecutorError) -> None:
         """No launch can be started any more."""
@@ -175,7 +202,7 @@ class OracleCoroutine:
         if now:
             self._decider.give_up()
         if now and self.attachment is not None:
-            for trial, launch in list(self._slots):
+            for trial, launch in list(self._running):
                 self.attachment.halt(trial, launch, reason=reason, grace=0.0)
 
     # ------------------------------------------------------------------------------------------------- the coroutine
@@ -279,10 +306,10 @@ class OracleCoroutine:
 
     def release_all(self) -> None:
         """Give back every slot; once nothing runs on them any more."""
-        for slot in [*self._held, *self._slots.values()]:
+        for slot in [*self._held, *(running.slot for running in self._running.values())]:
             self._pool.release(slot)
         self._held.clear()
-        self._slots.clear()
+        self._running.clear()
 
     # ---------------------------------------------------------------------------------------------------- the acting
 
@@ -314,7 +341,7 @@ class OracleCoroutine:
 
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
-        self._slots[order.trial, order.launch] = self._held.pop()
+        self._running[order.trial, order.launch] = _Running(self._held.pop())
         self.attachment.start(order)
 
     def _stop(self, instruction: StopLaunch) -> None:

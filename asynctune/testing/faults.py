@@ -53,10 +53,10 @@ class Faults:
 
     Args:
         seed: of all that is drawn.
-        bad: the share of trials that can die, hang or echo; the others meet with nothing of their own.
+        bad: the share of trials that can die or hang; the others meet with nothing of their own.
         dies: the share of their launches whose process is killed. hangs: the same, for those that never speak again and do not
             listen: give the search `Limits(trial_time=...)`, or it never ends.
-        echoes: the share of their launches whose every message and ending comes twice, the second time late and out of order.
+        echoes: the share of all launches whose every message and ending comes twice, the second time late and out of order.
         lost: the share of all launches that are lost through nobody's fault. zygote: the share during which every launch that
             runs is. node: the share during which half of the slots go away for a minute, with what runs there.
         within: the longest time, in seconds, from the start of a launch to what befalls it.
@@ -99,7 +99,7 @@ class Faults:
         hears = listens or not bad
         strokes: list[tuple[Stroke, float]] = [("dies", self.dies), ("hangs", self.hangs)] if bad else []
         strokes += [("lost", self.lost), ("zygote", self.zygote), ("node", self.node)]
-        echoes = luck.uniform(0, 2 * self.within) if bad and echo < self.echoes else None
+        echoes = luck.uniform(0, 2 * self.within) if echo < self.echoes else None
         for stroke, share in strokes:
             if drawn < share:
                 return Fate(stroke, after, hears, echoes)

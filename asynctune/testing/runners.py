@@ -46,13 +46,13 @@ class Behaviour:
 
     Args:
         reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
-        ending: metrics to return, None to return nothing, a `Failure` to raise, or a `Died` to die of.
+        ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
-    ending: Metrics | Failure | Died | None = None
+    ending: Metrics | Failure | Died | TrialLeft | None = None
     lasts: float = 0.0
     checkpoints: bool = False
 
@@ -209,7 +209,7 @@ class SimulatedRunners(Attachment):
         if launch.over or launch.silent:
             return
         (trial, number), ending = launch.key, launch.behaviour.ending
-        if isinstance(ending, Died):
+        if isinstance(ending, Died | TrialLeft):
             self._over(launch, evolve(ending, trial=trial, launch=number))
         elif isinstance(ending, Failure):
             self._over(launch, TrialRaised(trial=trial, launch=number, failure=ending))

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import define, field
@@ -29,6 +31,7 @@ from asynctune._machine.consult import Divergence, PluginAnswer
 from asynctune._machine.instructions import EndSearch
 from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Opened, Settings, Stimulus, WorkersSet
+from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalError, PluginError
 from asynctune.events import SearchEnded
 from asynctune.objective import Objective, as_objective
@@ -77,6 +80,11 @@ class SimulatedSearch:
         faults: what goes wrong, and how often; nothing by default.
         check: assert the machine's invariants after every stimulus.
         records: those of an earlier run, to be opened again.
+
+    Attributes:
+        end: how it ended; None while it has not.
+        divergences: where a plugin, told the records again, answered otherwise.
+        dropped: how many messages of launches that were over, or that had been heard already, were passed over.
     """
 
     script: Script
@@ -100,6 +108,7 @@ class SimulatedSearch:
     records: list[Record] = field(factory=list)
 
     machine: Machine = field(init=False)
+    dropped: int = field(init=False, default=0)
     end: EndSearch | None = field(init=False, default=None)
     divergences: list[Divergence] = field(init=False, factory=list)
     _loop: VirtualLoop = field(init=False)
@@ -199,7 +208,7 @@ class SimulatedSearch:
             await coroutine.run()
             runners.close()
             stopped.append(actor.stop())
-        self.end = coroutine.end
+        self.end, self.dropped = coroutine.end, coroutine.dropped
         if coroutine.error is not None and not self._dropped:
             self._errors.append(coroutine.error)
         for ended in [*stopped, decider.stop()]:
@@ -228,7 +237,7 @@ class SimulatedSearch:
             check_settings(self.machine.settings, self.settings(), adopt=False)
         self.divergences += self.machine.consult.divergences
         self._stored |= referenced(self.machine)
-        return Opening(self.machine, _Disk(self), self._stored.remove, folded)
+        return Opening(self.machine, _Disk(self), _Store(self._stored), folded)
 
     # ------------------------------------------------------------------------------------------------ what comes of it
 
@@ -279,6 +288,17 @@ class SimulatedSearch:
         self._failed(error)
 
 
+class _Store(DirectoryStore):
+    """Checkpoints that take no room; one can be deleted only if it is there."""
+
+    def __init__(self, stored: set[CheckpointKey]) -> None:
+        super().__init__(Path(os.devnull))
+        self._stored = stored
+
+    def delete(self, key: CheckpointKey) -> None:
+        self._stored.remove(key)
+
+
 def _published(_: Committed) -> None:
     """Nobody reads the records before the end."""
 
@@ -290,6 +310,9 @@ class _Disk(MemoryJournal):
         super().__init__()
         self._search = search
         self._failures = 0
+
+    def records(self) -> Iterator[Record]:
+        return iter(list(self._search.records))
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         faults = self._search.faults
