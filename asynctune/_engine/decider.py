@@ -42,12 +42,14 @@ class Committed:
         instructions: what to do, in order, but for the answers that were given already.
         trials: the trials that changed, as they stand.
         refused: for each stimulus of the batch, why a command was not obeyed, or None.
+        said: when the loop was told of it, in seconds of the threads' clock.
     """
 
     records: list[Record]
     instructions: list[Instruction]
     trials: list[TrialView]
     refused: list[str | None]
+    said: float
 
 
 @frozen
@@ -86,7 +88,8 @@ class Decider:
         self.opened: asyncio.Future[Opened] = self._loop.create_future()
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())  # whoever waited may be gone
         self._ended = self._loop.create_future()
-        self._now = threads.now
+        #: The clock by which it says when.
+        self.now = threads.now
         self._thread = threads.thread(self._run, "asynctune-engine")
 
     def decide(self, batch: Sequence[Stimulus], committed: Callable[[Outcome], None]) -> None:
@@ -134,6 +137,7 @@ class Decider:
 
     def _work(self, opened: Opened) -> None:
         self.machine, self._seq = opened.machine, opened.folded.seq
+        self.machine.consult.stopwatch = self.now
         while (item := self._batches.get()) is not None:
             batch, committed = item
             try:
@@ -156,29 +160,30 @@ class Decider:
         records, instructions, touched = list[Record](), list[Instruction](), dict[TrialId, None]()
         refused: list[str | None] = []
         for stimulus in batch:
-            began = self._now()
             decision = machine.handle(stimulus)
-            if (took := self._now() - began) > _SLOW:
-                _logger.warning("deciding on %s took %.2f s, with the plugins' hooks in it", type(stimulus).__name__, took)
             refused.append(decision.refused)
             instructions += decision.instructions
             if decision.void:
                 continue
+            if machine.consult.took > _SLOW:
+                took, hook = machine.consult.slowest
+                cause = type(stimulus).__name__
+                _logger.warning("%s took %.2f s to answer to %s, and every trial waited for it", hook, took, cause)
             seq = self._seq + len(records) + 1
             records.append(Record(seq=seq, stimulus=stimulus, happened=decision.happened, answers=decision.answers))
             touched.update((event.trial, None) for event in decision.happened if hasattr(event, "trial"))
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
-        return Committed(records, self._without_answers(instructions), trials, refused)
+        return Committed(records, self._without_answers(instructions), trials, refused, self.now())
 
     def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:
         """Give the answers among these, and return the rest. What takes too long is left to the loop, which waits to hear."""
-        until = self._now() + _ANSWERING
+        until = self.now() + _ANSWERING
         return [each for each in instructions if not (isinstance(each, AnswerReport) and self._answered(each.answer, until))]
 
     def _answered(self, answer: Answer, until: float) -> bool:
-        if self.answer is None or self._now() > until:
+        if self.answer is None or self.now() > until:
             return False
         try:
             return self.answer(answer)
