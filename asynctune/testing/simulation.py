@@ -257,7 +257,7 @@ class SimulatedSearch:
     def _oracle_failed(self, error: PluginError) -> None:
         assert self._coroutine is not None
         self._errors.append(error)
-        self._coroutine.oracle_failed(error)
+        self._answers.after(0.0, partial(self._coroutine.oracle_failed, error))
 
     def commit(self, records: Sequence[Record]) -> None:
         """What the journal does, in the engine thread."""

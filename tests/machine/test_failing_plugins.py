@@ -50,7 +50,7 @@ class Judge(Scheduler):
 
 
 def script(order: RunTrial, hp: HyperParameters) -> Behaviour:
-    return Behaviour(reports=[(100.0, {"loss": float(order.trial)})] * 3)
+    return Behaviour(reports=[(100.0 + 10 * order.trial, {"loss": float(order.trial)})] * 3)
 
 
 def simulated(**changes: Any) -> SimulatedSearch:
@@ -113,7 +113,7 @@ def test_an_oracle_that_hangs_has_failed_when_its_deadline_is_over(caplog: pytes
     assert states(search) == [State.COMPLETED] * 3
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warned == ["Calling.populate_space has not returned for 60 s; no trial can be proposed until it does"]
-    assert search.records[-1].stimulus.at == pytest.approx(300 + 600, abs=1)
+    assert search.records[-1].stimulus.at == pytest.approx(330 + 600, abs=1)
 
 
 def test_an_oracle_without_a_deadline_is_waited_for_and_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
