@@ -51,10 +51,10 @@ from asynctune.records import LaunchNumber, TrialId
 __all__ = ["OracleCoroutine"]
 
 _logger = logging.getLogger("asynctune.search")
-_BLOCKED = 1.0  # seconds that the loop may take to come round before somebody should hear of it
+_BLOCKED = 2.0  # seconds that the loop may take to come round before somebody should hear of it
 _LATE = (
-    "the event loop did not come round for %.1f s: something in it blocks, and the search waits for it. "
-    "Move that to a thread (asyncio.to_thread); asyncio.run(..., debug=True) names it"
+    "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
+    "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
 )
 PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 

@@ -62,8 +62,14 @@ class Threads(Protocol):
 
 class _System:
     now = staticmethod(time.monotonic)
-    queue = staticmethod(SimpleQueue)
-    event = staticmethod(threading.Event)
+
+    @staticmethod
+    def queue() -> Queue:
+        return SimpleQueue[Any]()
+
+    @staticmethod
+    def event() -> Event:
+        return threading.Event()
 
     @staticmethod
     def thread(run: Callable[[], None], name: str) -> Thread:

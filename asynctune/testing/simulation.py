@@ -192,7 +192,7 @@ class SimulatedSearch:
         if killed_at is not None:
             self._loop.call_later(max(0.0, killed_at - folded.at), self._drop)
         await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings))
-        stopped = []
+        stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
             history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
             actor = OracleActor(

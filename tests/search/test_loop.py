@@ -84,14 +84,14 @@ async def test_a_report_is_answered_while_the_loop_is_busy(tmp_path: Path) -> No
 async def test_a_loop_that_is_blocked_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     async def train(trial: at.AsyncTrial) -> float:
         # What is decided on the report is there long before the loop comes round.
-        asyncio.get_running_loop().call_soon(time.sleep, 1.5)
+        asyncio.get_running_loop().call_soon(time.sleep, 2.5)
         await trial.report(loss=1.0)
         return 1.0
 
     executor = at.InlineExecutor(1)
     await at.search(train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=1, executor=executor)
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith("the event loop did not come round for 1.")
+    assert said.startswith("the event loop did not come round for 2.")
     assert "asyncio.to_thread" in said
 
 
