@@ -180,8 +180,7 @@ class OracleCoroutine:
 
     def oracle_failed(self, error: PluginError) -> None:
         """The oracle raised, or does not come back."""
-        if self._running:
-            _logger.error("%s. Nothing more is proposed; the search ends when the trials that run have", error)
+        _logger.error("%s. Nothing more is proposed; the search ends when the trials that run have", error)
         self.hear(OracleFailed(at=self._clock.now(), message=str(error)))
 
     async def command(self, stimulus: Stimulus) -> None:

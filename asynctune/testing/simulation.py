@@ -211,6 +211,7 @@ class SimulatedSearch:
         self.end, self.dropped = coroutine.end, coroutine.dropped
         if coroutine.error is not None and not self._dropped:
             self._errors.append(coroutine.error)
+        coroutine.release_all()  # one that was granted while the end was decided
         for ended in [*stopped, decider.stop()]:
             await asyncio.wait([ended], timeout=_PATIENCE)
         if self.end is not None and self.check:
