@@ -161,7 +161,7 @@ class Caller:
                 waiting[0].call_soon_threadsafe(waiting[1].cancel)
 
     def _call(self, hook: str, call: Callable[[], Any]) -> Any:
-        self.calling = f"{self.name}.{hook}", self._now()
+        self.calling = hook, self._now()
         try:
             return call()
         except PluginError:
@@ -273,7 +273,7 @@ class OracleActor:
         if calling is None:  # it is between two of them
             self._watch_from(self._now())
             return
-        hook, began = calling
+        hook, began = f"{self._caller.name}.{calling[0]}", calling[1]
         took = self._now() - began
         if took >= self._deadline:
             self._end()

@@ -10,7 +10,8 @@ __all__ = ["SearchClock"]
 
 
 class SearchClock:
-    """Counts on from `start`, by the monotonic clock: the time of day may jump, this does not."""
+    """Counts on from `start`, by the monotonic clock: the time of day may jump, this does not. While the machine is
+    suspended, it stands still."""
 
     def __init__(self, start: float = 0.0, monotonic: Callable[[], float] = SYSTEM.now) -> None:
         self._start = start

@@ -68,7 +68,7 @@ class Faults:
         ConfigurationError: a share is not between 0 and 1, or they add up to more; a time is negative or infinite.
     """
 
-    seed: int = 0
+    seed: int = field(default=0, validator=number(0, integer=True))
     bad: float = field(default=1.0, validator=number(0, most=1))
     dies: float = _share()
     hangs: float = _share()
