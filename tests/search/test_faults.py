@@ -171,10 +171,13 @@ async def test_an_oracle_that_fails_ends_the_search_by_its_name(how: str, tmp_pa
 
 
 class Tired(at.Oracle):
-    """Proposes two trials."""
+    """Proposes so many trials, and fails."""
+
+    def __init__(self, proposes: int = 2) -> None:
+        self.proposes = proposes
 
     def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
-        if trial_id >= 2:
+        if trial_id >= self.proposes:
             raise ValueError("enough")
         return at.Suggestion.run({})
 
@@ -196,8 +199,8 @@ async def test_what_runs_when_the_oracle_fails_goes_on_to_its_end(tmp_path: Path
             await running.result()
         assert [trial.score for trial in running.trials.values()] == [0.0, 1.0]
     assert "Nothing more is proposed" in caplog.text
-    result = await search(train, oracle=Tired(), max_trials=2, storage=tmp_path)
-    assert [trial.launches for trial in result.trials.values()] == [1, 1]
+    result = await search(train, oracle=Tired(4), max_trials=4, storage=tmp_path, seed=None)
+    assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1)]
 
 
 @pytest.mark.parametrize("deadline", [0, -1.0, True, "soon", float("nan")])
