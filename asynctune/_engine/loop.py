@@ -51,6 +51,11 @@ from asynctune.records import LaunchNumber, TrialId
 __all__ = ["OracleCoroutine"]
 
 _logger = logging.getLogger("asynctune.search")
+_BLOCKED = 2.0  # seconds that the loop may take to come round before somebody should hear of it
+_LATE = (
+    "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
+    "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
+)
 PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 
 
@@ -174,7 +179,8 @@ class OracleCoroutine:
         self._decide()
 
     def oracle_failed(self, error: PluginError) -> None:
-        """The oracle raised."""
+        """The oracle raised, or does not come back."""
+        _logger.error("%s. Nothing more is proposed; the search ends when the trials that run have", error)
         self.hear(OracleFailed(at=self._clock.now(), message=str(error)))
 
     async def command(self, stimulus: Stimulus) -> None:
@@ -259,6 +265,8 @@ class OracleCoroutine:
         if isinstance(outcome, BaseException):
             self._fail(outcome)
             return
+        if (late := self._decider.now() - outcome.said) > _BLOCKED:
+            _logger.warning(_LATE, late)
         if outcome.records:
             self._publish(outcome)
         if self._commands:

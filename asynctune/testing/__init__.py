@@ -13,14 +13,17 @@ from asynctune.lazy import lazy
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.damage import cut, flipped
+    from asynctune.testing.faults import Faults
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
-    from asynctune.testing.simulation import Behaviour, SimulatedSearch
+    from asynctune.testing.runners import Behaviour
+    from asynctune.testing.simulation import SimulatedSearch
     from asynctune.testing.unreliable import UnreliableExecutor
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "Behaviour": "simulation",
+            "Behaviour": "runners",
+            "Faults": "faults",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",
@@ -34,6 +37,7 @@ else:
 
 __all__ = [
     "Behaviour",
+    "Faults",
     "OracleContract",
     "OracleRehearsal",
     "SchedulerContract",

@@ -206,6 +206,56 @@ async def test_an_oracle_that_fails_ends_the_search_by_its_name(how: str, tmp_pa
     nothing_left(before)
 
 
+class Tired(at.Oracle):
+    """Proposes so many trials, and fails."""
+
+    def __init__(self, proposes: int = 2) -> None:
+        self.proposes = proposes
+
+    def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+        if trial_id >= self.proposes:
+            raise ValueError("enough")
+        return at.Suggestion.run({})
+
+
+@pytest.mark.fault(25)
+async def test_what_runs_when_the_oracle_fails_goes_on_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    go_on = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        await go_on.wait()
+        return float(trial.id)
+
+    executor, storage = at.InlineExecutor(3), tmp_path
+    async with at.Search(train, objective=LOSS, oracle=Tired(), max_trials=4, executor=executor, storage=storage) as running:
+        async for event in running.events():
+            if event.cause == "OracleFailed":
+                go_on.set()
+        with pytest.raises(PluginError, match=r"Tired\.populate_space raised ValueError: enough"):
+            await running.result()
+        assert [trial.score for trial in running.trials.values()] == [0.0, 1.0]
+    assert "Nothing more is proposed" in caplog.text
+    result = await search(train, oracle=Tired(4), max_trials=4, storage=tmp_path, seed=None)
+    assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1)]
+
+
+@pytest.mark.parametrize("deadline", [0, -1.0, True, "soon", float("nan")])
+async def test_a_deadline_that_cannot_be_is_refused(deadline: Any) -> None:
+    oracle = Tired()
+    oracle.deadline = deadline  # type: ignore[misc]
+    with pytest.raises(ConfigurationError, match=r"Tired\.deadline is .*: it must be a number of seconds above 0, or None"):
+        await search(descend, oracle=oracle)
+
+
+@pytest.mark.fault(25)
+async def test_an_oracle_that_does_not_answer_in_time_has_failed() -> None:
+    before, oracle = snapshot(), Patient()
+    oracle.deadline = 0.1  # type: ignore[misc]
+    with pytest.raises(PluginError, match=r"Patient\.populate_space has not returned for 0\.1 s, which is its deadline"):
+        await search(descend, oracle=oracle)
+    nothing_left(before)
+
+
 class Patient(at.Oracle):
     """An oracle that asks somebody who does not answer."""
 
