@@ -21,6 +21,7 @@ from typing import Protocol
 from asynctune._engine import tables
 from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
 from asynctune._engine.lock import SearchLock, holder
+from asynctune._engine.points import Point, reach
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
 from asynctune._engine.removal import JOURNAL_NAME, check_ours
 from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
@@ -164,10 +165,12 @@ class DiskJournal:
             with self._transaction():
                 self._database.executemany("insert into records values (?, ?, ?)", rows)
                 self._write_tables(records, trials)
+                reach(Point.WRITING)
         except sqlite3.Error as error:
             self._chain = before
             raise JournalError(f"{self.directory}: record {records[0].seq} could not be written: {error}") from error
         self._seq = records[-1].seq
+        reach(Point.WRITTEN)
         try:
             self._head.write(self._seq, hashed)
         except OSError as error:  # the records are safe; only the proof that they are all there is one commit old

@@ -11,6 +11,7 @@ from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
+    from asynctune.testing.history import HistoryError, HistoryRule, check_history
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
 else:
@@ -18,19 +19,25 @@ else:
         __name__,
         {
             "Behaviour": "simulation",
+            "HistoryError": "history",
+            "HistoryRule": "history",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
+            "check_history": "history",
         },
     )
 
 __all__ = [
     "Behaviour",
+    "HistoryError",
+    "HistoryRule",
     "OracleContract",
     "OracleRehearsal",
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "check_history",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.trainables import slow_steps, steps, stubborn
 
 pytestmark = pytest.mark.process

@@ -23,7 +23,7 @@ from asynctune.errors import (
     TrainableError,
 )
 from asynctune.events import Finished
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.test_inline import LOSS, descend, outcomes, search
 
 

@@ -11,7 +11,7 @@ import pytest
 import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
 from asynctune.events import Finished, SearchEnded, SearchOpened, Started
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")
 

@@ -17,7 +17,7 @@ from asynctune._engine.record import Record
 from asynctune._engine.retelling import retold
 from asynctune.errors import StorageError
 from asynctune.events import Finished, Reported, Started, Stopped
-from tests.leftovers import marked
+from asynctune.testing.leftovers import marked
 
 pytestmark = pytest.mark.process
 

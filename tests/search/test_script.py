@@ -15,7 +15,7 @@ import pytest
 import asynctune as at
 from asynctune.__main__ import main
 from asynctune.errors import ConfigurationError
-from tests.search.test_kill import gone
+from asynctune.testing.leftovers import gone
 from tests.search.trainables import steps
 
 pytestmark = pytest.mark.process
