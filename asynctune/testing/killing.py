@@ -1,7 +1,7 @@
 """SIGKILL for a program that searches: at random moments, or where a search comes to a named point. And what must hold then.
 
-`kill_repeatedly` starts a program again and again, as somebody would whose machine keeps failing. `killed_at` is for the program
-itself: it dies where it is told to, by an argument of its own.
+`kill_repeatedly` starts a program again and again, as somebody would whose machine keeps failing. `killed_at` is for the
+program itself: it dies where it is told to, by an argument of its own.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from asynctune.testing.leftovers import gone
 __all__ = ["POINTS", "kill_repeatedly", "killed_at"]
 
 POINTS: Sequence[str] = tuple(point.value for point in Point)
-"""Where `killed_at` can kill: "opened" (its records were read), "writing" (a commit has begun), "written" (it is done, its head
-mark is not), "committed" (nobody was told), "told" (reports are answered), "starting" (a launch is recorded, and about to begin),
-"deleting" (a checkpoint that nobody needs), "closing"."""
+"""Where `killed_at` can kill: "opened" (the records were read), "writing" (in a commit), "written" (behind it, before its head
+mark), "committed" (nobody was told), "told" (reports were answered), "starting" (before a launch begins that is recorded),
+"deleting" (before a checkpoint that nobody needs is deleted), "closing" (before the journal is)."""
 _NAME = "ASYNCTUNE_KILLED"
 _ENDS_IN = 300.0  # seconds; who takes longer to come to its end, or to its point, hangs
 
@@ -69,6 +69,7 @@ def kill_repeatedly(
     after: tuple[float, float] | None,
     seed: int = 0,
     orphans: float = 1.0,
+    cwd: Path | None = None,
     acknowledged: Callable[[], Collection[tuple[TrialId, LaunchNumber, int]]] = tuple,
 ) -> int:
     """Start a program that searches, kill it, look at what it left, and so on; in the end let it finish.
@@ -84,6 +85,7 @@ def kill_repeatedly(
         after: when to kill it, in seconds from its start: drawn from between these. None leaves it to `killed_at`.
         seed: of what is drawn.
         orphans: how long what it leaves behind may live, in seconds.
+        cwd: where it is started; here, if None.
         acknowledged: (trial, launch, step) of every report that a trial has got an answer to, as the trials have noted it.
 
     Returns:
@@ -98,7 +100,8 @@ def kill_repeatedly(
     for start in itertools.count():
         arguments = command(start) if callable(command) else command
         wait = luck.uniform(*after) if after is not None else _ENDS_IN
-        survived = _lives(["env", f"{_NAME}={mark}", *arguments], wait if killed < kills else _ENDS_IN, last=killed >= kills)
+        marked = ["env", f"{_NAME}={mark}", *arguments]
+        survived = _lives(marked, cwd, wait if killed < kills else _ENDS_IN, last=killed >= kills)
         gone(f"{_NAME}={mark}", orphans)
         records = _looked_at(storage, records, acknowledged())
         if survived:
@@ -107,10 +110,11 @@ def kill_repeatedly(
     return killed
 
 
-def _lives(command: Sequence[str], wait: float, *, last: bool) -> bool:
+def _lives(command: Sequence[str], cwd: Path | None, wait: float, *, last: bool) -> bool:
     """Whether it came to its end before it was killed."""
     with tempfile.TemporaryFile("w+") as said:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said) as process:
+        nothing = subprocess.DEVNULL
+        with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=said, cwd=cwd) as process:
             try:
                 process.wait(wait)
             except subprocess.TimeoutExpired:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from attrs import frozen
@@ -56,7 +56,7 @@ def nothing_left(before: Snapshot, within: float = 1.0) -> None:
     deadline = time.monotonic() + within
     while True:
         now = snapshot()
-        left: dict[str, Set[object]] = {
+        left: dict[str, AbstractSet[object]] = {
             "processes": now.processes - before.processes,
             "descriptors": now.descriptors - before.descriptors,
             "threads": now.threads - before.threads,
@@ -106,7 +106,7 @@ def _children() -> set[int]:
     return children
 
 
-def _described(processes: Set[int]) -> dict[int, str]:
+def _described(processes: AbstractSet[int]) -> dict[int, str]:
     return {pid: _command(pid) for pid in sorted(processes)}
 
 
