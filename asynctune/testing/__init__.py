@@ -1,4 +1,5 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, and whole simulated searches.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches; a checker
+for what a search has recorded; and ways to cancel and kill a program that searches wherever that could hurt.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING
 from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
+    from asynctune.testing.cancelling import cancel_at_await
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.history import HistoryError, HistoryRule, check_history
+    from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
+    from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
     from asynctune.testing.simulation import Behaviour, SimulatedSearch
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "KILL_POINTS": "killing",
             "Behaviour": "simulation",
             "HistoryError": "history",
             "HistoryRule": "history",
@@ -26,11 +31,18 @@ else:
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
+            "Snapshot": "leftovers",
+            "cancel_at_await": "cancelling",
             "check_history": "history",
+            "kill_repeatedly": "killing",
+            "killed_at": "killing",
+            "nothing_left": "leftovers",
+            "snapshot": "leftovers",
         },
     )
 
 __all__ = [
+    "KILL_POINTS",
     "Behaviour",
     "HistoryError",
     "HistoryRule",
@@ -39,5 +51,11 @@ __all__ = [
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "Snapshot",
+    "cancel_at_await",
     "check_history",
+    "kill_repeatedly",
+    "killed_at",
+    "nothing_left",
+    "snapshot",
 ]

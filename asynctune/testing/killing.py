@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from asynctune._engine.journal import read_records
 from asynctune._engine.points import Point, listening
-from asynctune._engine.record import Record
+from asynctune._engine.record import pack
 from asynctune._engine.retelling import retold
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import StorageError
@@ -28,9 +28,9 @@ from asynctune.records import LaunchNumber, TrialId
 from asynctune.testing.history import check_history
 from asynctune.testing.leftovers import gone
 
-__all__ = ["POINTS", "kill_repeatedly", "killed_at"]
+__all__ = ["KILL_POINTS", "kill_repeatedly", "killed_at"]
 
-POINTS: Sequence[str] = tuple(point.value for point in Point)
+KILL_POINTS: Sequence[str] = tuple(point.value for point in Point)
 """Where `killed_at` can kill: "opened" (the records were read), "writing" (in a commit), "written" (behind it, before its head
 mark), "committed" (nobody was told), "told" (reports were answered), "starting" (before a launch begins that is recorded),
 "deleting" (before a checkpoint that nobody needs is deleted), "closing" (before the journal is)."""
@@ -43,14 +43,14 @@ def killed_at(point: str, times: int = 1) -> Iterator[None]:
     """While the block lasts, SIGKILL this process when a search in it comes to `point` for the `times`-th time.
 
     Args:
-        point: one of `POINTS`.
+        point: one of `KILL_POINTS`.
         times: counted from 1, over all threads and searches.
 
     Raises:
         ValueError: there is no such point.
     """
-    if point not in POINTS:
-        raise ValueError(f"there is no point {point!r}: there are {', '.join(POINTS)}")
+    if point not in KILL_POINTS:
+        raise ValueError(f"there is no point {point!r}: there are {', '.join(KILL_POINTS)}")
     counted = itertools.count(1)
 
     def kill(reached: Point, _: Any) -> None:
@@ -95,7 +95,7 @@ def kill_repeatedly(
         AssertionError: names what does not hold.
     """
     luck, mark = random.Random(seed), str(uuid.uuid4())
-    records: list[Record] = []
+    recorded: list[bytes] = []
     killed = 0
     for start in itertools.count():
         arguments = command(start) if callable(command) else command
@@ -103,7 +103,7 @@ def kill_repeatedly(
         marked = ["env", f"{_NAME}={mark}", *arguments]
         survived = _lives(marked, cwd, wait if killed < kills else _ENDS_IN, last=killed >= kills)
         gone(f"{_NAME}={mark}", orphans)
-        records = _looked_at(storage, records, acknowledged())
+        recorded = _looked_at(storage, recorded, acknowledged())
         if survived:
             break
         killed += 1
@@ -130,16 +130,17 @@ def _words(said: IO[str]) -> str:
 
 
 def _looked_at(
-    storage: Path, before: Sequence[Record], acknowledged: Iterable[tuple[TrialId, LaunchNumber, int]]
-) -> list[Record]:
+    storage: Path, before: Sequence[bytes], acknowledged: Iterable[tuple[TrialId, LaunchNumber, int]]
+) -> list[bytes]:
     try:
         records = read_records(storage)
     except StorageError:
         records = []  # it was killed before there was anything
-    assert records[: len(before)] == before, f"what was recorded has changed: {len(before)} records were, {len(records)} are"
+    recorded = [pack(record) for record in records]
+    assert recorded[: len(before)] == before, f"what was recorded has changed ({len(before)} records, now {len(recorded)})"
     check_history(records, acknowledged=acknowledged)
     store = DirectoryStore(storage / "checkpoints")
     for trial in retold(records).trials:
         needed = None if trial.state.ended else trial.checkpoint
         assert needed is None or store.exists(needed), f"{needed} is gone, from which trial {trial.id} was to go on"
-    return records
+    return recorded

@@ -12,7 +12,7 @@ import pytest
 from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
 from asynctune.records import State
-from asynctune.testing.killing import POINTS, kill_repeatedly, killed_at
+from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
 
 pytestmark = pytest.mark.process
 
@@ -101,7 +101,7 @@ def test_killed_three_hundred_times_it_finishes(tmp_path: Path) -> None:
 
 @pytest.mark.fault(8)
 def test_killed_at_every_point_it_finishes(tmp_path: Path) -> None:
-    plan = [("opened", 1), *((point, times) for times in (1, 6) for point in POINTS if point not in ("opened", "closing"))]
+    plan = [("opened", 1), *((point, times) for times in (1, 6) for point in KILL_POINTS if point not in ("opened", "closing"))]
     search = Killed(tmp_path / "all", 3, 0.0)
 
     def command(start: int) -> Sequence[str]:
