@@ -88,7 +88,7 @@ def check_history(
 
     - order: records are numbered from 1 without gaps, and search time never goes back.
     - openings: the first record opens the search; openings are counted; behind the end of a search there is nothing but one.
-    - law: every trial moves by the table of states, and trials are numbered from 0.
+    - law: every trial is added once, and moves by the table of states.
     - ends: when a search ends nothing runs, and when it ended by itself every trial is COMPLETED or FAILED. Nothing happens to
       a trial that has ended: none runs again.
     - attempts: no trial is tried again past `max_retries_per_trial`, or when its failure ruled that out.
@@ -225,8 +225,8 @@ class _Reader:
             case SearchEnded():
                 self._end(happening)
             case TrialAdded(trial=number):
-                if number != len(self._trials):
-                    self._wrong("law", f"trial {number} is added as the next of {len(self._trials)}")
+                if number in self._trials or number < 0:
+                    self._wrong("law", f"trial {number} is added, and there is one of that number, or cannot be")
                 self._trials[number] = _Trial()
             case ParametersUsed() | SpaceGrew():
                 self._known(happening.trial)

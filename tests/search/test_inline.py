@@ -342,6 +342,22 @@ async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> N
     assert len(list((tmp_path / "checkpoints" / "0").iterdir())) == 1
 
 
+async def test_a_launch_that_finds_everything_done_completes_the_trial(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        trial.restore()
+        for step in range(trial.step + 1, 4):
+            with trial.checkpoint() as directory:
+                (directory / "step").write_text(str(step))
+            await trial.report(step=step, loss=10.0 - step)
+        if trial.attempt == 1:
+            raise RuntimeError("after the last step")
+
+    result = await search(train, max_trials=1, storage=tmp_path, failure=at.FailurePolicy(max_retries_per_trial=1))
+    trial = result.trials[0]
+    assert (trial.state, trial.score, trial.attempt) == (at.State.COMPLETED, 7.0, 2)
+    assert [report.step for report in trial.reports] == [1, 2, 3]
+
+
 GOOD: dict[str, Any] = {"objective": LOSS, "max_trials": 2, "executor": at.InlineExecutor(1)}
 
 
