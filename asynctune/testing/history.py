@@ -82,6 +82,7 @@ def check_history(
     *,
     scheduler: Scheduler | None = None,
     oracle: Oracle | None = None,
+    shared: bool = False,
     acknowledged: Iterable[tuple[TrialId, LaunchNumber, int]] = (),
 ) -> None:
     """Check a search's whole history, by these rules:
@@ -96,8 +97,7 @@ def check_history(
     - fencing: only the launch that runs is listened to.
     - steps: the steps that a launch reports increase.
     - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial, and from its step.
-    - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots. (It is not
-      told when another search enlarges the executor that they share.)
+    - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
     - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
     - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
     - acknowledged: every report that a trial got an answer to is in the history.
@@ -105,6 +105,7 @@ def check_history(
     Args:
         history: a search's directory, or its records (of a `SimulatedSearch`).
         scheduler, oracle: fresh ones, made as those of the search; used up.
+        shared: whether another search may have enlarged the executor, of which this one was not told: then any number may run.
         acknowledged: (trial, launch, step) of reports after which `trial.report()` is known to have returned.
 
     Raises:
@@ -112,7 +113,7 @@ def check_history(
         StorageError, JournalCorruptError: there is no search in the directory, or it cannot be read.
     """
     records = read_records(Path(history)) if isinstance(history, str | Path) else list(history)
-    reader = _Reader()
+    reader = _Reader(shared=shared)
     for record in records:
         reader.read(record)
     lost = sorted(set(acknowledged) - reader.reported)
@@ -143,7 +144,8 @@ class _Trial:
 class _Reader:
     """Reads records, one after the other, and holds each against the rules."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
         self.reported = set[tuple[TrialId, LaunchNumber, int]]()
         self._settings: Settings | None = None
         self._trials: dict[TrialId, _Trial] = {}
@@ -279,7 +281,7 @@ class _Reader:
         self._granted -= 1
         if self._granted < 0:
             self._wrong("slots", f"{who} began on a slot that was not granted")
-        if len(self._running) > self._slots:
+        if len(self._running) > self._slots and not self._shared:
             self._wrong("slots", f"with {who}, {len(self._running)} launches run, and there are {self._slots} slots")
 
     def _report(self, trial: _Trial, event: Reported) -> None:

@@ -217,6 +217,10 @@ def test_a_launch_that_begins_before_the_one_before_is_over() -> None:
     assert caught.value.rule == "launches"
 
 
+def test_how_many_run_is_not_known_of_a_shared_executor() -> None:
+    check_history(in_settings(whole(), slots=1), shared=True)
+
+
 def test_a_retry_that_the_trial_ruled_out() -> None:
     records = whole()
     (event,) = [each for record in records for each in record.happened if isinstance(each, AttemptFailed)]
@@ -253,10 +257,8 @@ def test_another_scheduler_is_named() -> None:
 def test_another_oracle_is_named() -> None:
     made = story(0, oracle=RandomSearch, space={"x": Float(0, 1)}, names=False)
     records = made.search().run().records
-    other = evolve(records[0].stimulus, settings=evolve(made.search().settings(), seed=made.luck + 1))
-    moved = [evolve(records[0], stimulus=other), *records[1:]]
     with pytest.raises(HistoryError) as caught:
-        check_history(moved, oracle=RandomSearch())
+        check_history(in_settings(records, seed=made.luck + 1), oracle=RandomSearch())
     assert caught.value.rule == "decisions"
 
 
