@@ -15,6 +15,7 @@ from attrs import frozen
 from asynctune._engine.futures import failed, settled
 from asynctune._engine.journal import Journal
 from asynctune._engine.opening import Folded
+from asynctune._engine.points import Point, reach
 from asynctune._engine.record import Record
 from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
@@ -127,10 +128,12 @@ class Decider:
         except BaseException as error:  # noqa: BLE001 -- whatever it is, whoever opens the search must hear of it
             self._say(failed(self.opened), error)
         else:
+            reach(Point.OPENED)
             self._say(settled(self.opened), opened)
             try:
                 self._work(opened)
             finally:
+                reach(Point.CLOSING, opened.journal)
                 opened.journal.close()
         finally:
             self._say(settled(self._ended), None)
@@ -145,9 +148,11 @@ class Decider:
             except BaseException as error:  # noqa: BLE001 -- the machine cannot be used any more, and the loop must know
                 self._say(committed, error)
                 continue
+            reach(Point.TOLD)
             self._say(committed, outcome)
             for instruction in outcome.instructions:
                 if isinstance(instruction, DeleteCheckpoint):
+                    reach(Point.DELETING)
                     self._delete(opened.store, instruction)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
@@ -175,6 +180,7 @@ class Decider:
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
+            reach(Point.COMMITTED)
         return Committed(records, self._without_answers(instructions), trials, refused, self.now())
 
     def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:

@@ -38,6 +38,7 @@ from asynctune._engine.database import (
 from asynctune._engine.head import HeadMark, read_head
 from asynctune._engine.lock import SearchLock, holder
 from asynctune._engine.looking import REPAIR_NAME, UNFINISHED_NAME, fingerprint, look
+from asynctune._engine.points import Point, reach
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
@@ -205,11 +206,13 @@ class DiskJournal:
             with self._transaction():
                 self._database.executemany("insert into records values (?, ?, ?)", rows)
                 self._write_tables(records, trials)
+                reach(Point.WRITING)
         except sqlite3.Error as error:
             self._chain = before
             failed = f"{self.directory}: record {records[0].seq} could not be written"
             raise explained(error, self.directory / JOURNAL_NAME, self._seq, failed) from error
         self._seq = records[-1].seq
+        reach(Point.WRITTEN)
         try:
             self._head.write(self._seq, hashed)
         except OSError as error:  # the records are safe; only the proof that they are all there is one commit old

@@ -18,6 +18,7 @@ from asynctune._engine.actor import Answered, OracleActor, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
 from asynctune._engine.futures import failed, settled
+from asynctune._engine.points import Point, reach
 from asynctune._engine.pool import Pool, SlotId
 from asynctune._machine.instructions import (
     AnswerReport,
@@ -350,6 +351,7 @@ class OracleCoroutine:
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
         self._running[order.trial, order.launch] = _Running(self._held.pop())
+        reach(Point.STARTING)
         self.attachment.start(order)
 
     def _stop(self, instruction: StopLaunch) -> None:

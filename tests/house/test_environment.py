@@ -18,7 +18,11 @@ UNPICKLES = {
     "asynctune.testing.contracts.draws",
 }
 # How many threads a library starts, and which GPUs it sees, can be told only by the environment, and before it wakes.
-SETS_ENVIRONMENT = {"asynctune._runner.libraries", "asynctune._runner.surroundings", "asynctune._runner.verdict"}
+SETS_ENVIRONMENT = {
+    *("asynctune._runner.libraries", "asynctune._runner.surroundings", "asynctune._runner.verdict"),
+    # Marks what is started from there on, to find it again. Nothing reads it but whoever looks for what was left behind.
+    "asynctune.testing.leftovers",
+}
 # Imported modules may set variables; a process that is to stand where they left another one needs to know which.
 COMPARES_ENVIRONMENT = {"asynctune._runner.libraries"}
 # Speak to a person at a terminal.

@@ -17,7 +17,7 @@ from asynctune._engine import publication
 from asynctune.errors import ConfigurationError
 from asynctune.events import SearchEnded, SearchOpened
 from asynctune.observers import Watched
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.observers.searches import LOSS, Keeping, descend, search
 from tests.search.trainables import steps
 

@@ -25,8 +25,8 @@ from asynctune.errors import (
     TrainableError,
 )
 from asynctune.events import Finished
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.journal.written import execute
-from tests.leftovers import nothing_left, snapshot
 from tests.search.test_inline import LOSS, descend, outcomes, search
 
 
