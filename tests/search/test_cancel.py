@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from asynctune._engine.journal import has_journal, read_records
+from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
 from asynctune.errors import SearchError
 from asynctune.events import Reported
@@ -140,7 +140,7 @@ def check_and_resume(storage: Path, trials: int) -> None:
 
     It costs no trial an attempt, but one whose own task was cancelled behind the search's back.
     """
-    if has_journal(storage):
+    if (storage / "journal.sqlite").exists():
         check_history(storage)
     asyncio.run(closed(small(steps_that_wait, storage, trials=trials, executor=at.InlineExecutor(2))))
     check_history(storage)
