@@ -185,7 +185,7 @@ async with at.Search(train, executor=at.LocalExecutor(1), **search) as held:
 GO_ON = """
 slow = False
 result = await at.search(train, executor=at.LocalExecutor(1), **search)
-print(*[(trial.state.value, trial.attempt, trial.step) for trial in result.trials.values()])
+print(*[(trial.state.value, trial.attempt) for trial in result.trials.values()])
 """
 
 
@@ -211,5 +211,5 @@ async def test_an_interrupted_notebook_goes_on_where_it_was(tmp_path: Path, cell
         assert [trial.state for trial in retold(read_records(storage)).trials][:1] == [at.State.PENDING]
         await client.async_execute_cell(cells[2], 2)
     assert [output["output_type"] for output in cells[1].outputs] == ["error"]
-    assert [output.get("text") for output in cells[2].outputs] == ["('COMPLETED', 1, 3) ('COMPLETED', 1, 3)\n"]
+    assert [output.get("text") for output in cells[2].outputs] == ["('COMPLETED', 1) ('COMPLETED', 1)\n"]
     check_history(storage)
