@@ -1,4 +1,4 @@
-"""The command line: `asynctune show DIR`, `asynctune events DIR`."""
+"""The command line: `asynctune show DIR`, `events DIR`, `doctor DIR`, `repair DIR`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from pathlib import Path
 
 from attrs import evolve
 
+from asynctune._engine.checkup import checkup
 from asynctune._engine.journal import read_records
 from asynctune._engine.lock import holder
 from asynctune._engine.record import event_of
+from asynctune._engine.repair import repair
 from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
 from asynctune.executors._tail import tail_of
@@ -62,6 +64,10 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _lines(given: argparse.Namespace) -> Iterator[str]:
     if given.command == "events":
         yield from _events(given.directory, given.first, follow=given.follow)
+    elif given.command == "doctor":
+        yield from _doctor(given.directory)
+    elif given.command == "repair":
+        yield from _repair(given.directory)
     elif given.trial is None:
         yield _show(given.directory)
     else:
@@ -69,7 +75,7 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches.")
+    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches, and mend them.")
     parser.add_argument("--version", action="version", version=f"asynctune {version('asynctune')}")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print the table of a search, also of one that is running")
@@ -77,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     events = commands.add_parser("events", help="print the events of a search, a line of JSON each")
     events.add_argument("--follow", action="store_true", help="go on until the search ends")
     events.add_argument("--from", type=_number, default=1, metavar="N", dest="first", help="begin with event number N")
-    for command in (show, events):
+    doctor = commands.add_parser("doctor", help="verify a search, and say what a resume would do; exits 1 if it is damaged")
+    mend = commands.add_parser("repair", help="keep what is good of a damaged journal, and the original beside it")
+    for command in (show, events, doctor, mend):
         command.add_argument("directory", type=Path, help="the storage= of the search")
     return parser
 
@@ -219,6 +227,29 @@ def _nothing_behind(directory: Path) -> str:
         return f"{directory}: nothing is recorded yet"
     ended = retold(records).ended is not None
     return f"there is nothing to print: {'the search ended at' if ended else 'the newest is'} event {records[-1].seq}"
+
+
+# ----------------------------------------------------------------------------------------------------- doctor and repair
+
+
+def _doctor(directory: Path) -> Iterator[str]:
+    found = checkup(directory)
+    yield f"{directory}: {'damaged' if found.problems else 'sound'}"
+    yield from (legible(f"  {line}") for line in found.lines)
+    if found.problems:
+        raise SystemExit(1)
+
+
+def _repair(directory: Path) -> Iterator[str]:
+    done = repair(directory)
+    if done is None:
+        yield f"{directory}: there is nothing to repair"
+        return
+    yield f"it was damaged: {done.reason}"
+    yield f"records 1 to {done.kept} are kept"
+    if done.known > done.kept:
+        yield f"records {done.kept + 1} to {done.known} are lost, with what trials, and whoever watched, were told of them"
+    yield f"the original is kept as {done.original}; start the search again to go on"
 
 
 if __name__ == "__main__":

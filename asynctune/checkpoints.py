@@ -86,7 +86,12 @@ class DirectoryStore:
             with _told(refused):
                 _flush(unfinished)
                 replaced = _aside(final)
-                unfinished.rename(final)
+                try:
+                    unfinished.rename(final)
+                except OSError:
+                    if replaced is not None:
+                        replaced.rename(final)
+                    raise
                 _sync(final.parent)
         except BaseException:
             _remove(unfinished)

@@ -78,11 +78,23 @@ class StorageError(AsynctuneError):
 
 
 class JournalError(StorageError):
-    """The journal cannot be read or written."""
+    """The journal cannot be read or written.
+
+    Args:
+        errno: what the system said, where it did: `errno.ENOSPC` of a full disk, `errno.EIO` of a broken one.
+        free: bytes that were free on the journal's disk then.
+        last_good: number of the last record that can be read, of a journal that is damaged or not understood; 0 if none can.
+    """
+
+    def __init__(
+        self, message: str = "", *, errno: int | None = None, free: int | None = None, last_good: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errno, self.free, self.last_good = errno, free, last_good
 
 
 class JournalCorruptError(JournalError):
-    """The journal was changed or cut since it was written."""
+    """The journal was changed or cut since it was written. `asynctune repair` keeps what is good of it: see `last_good`."""
 
 
 class SearchLockedError(StorageError):

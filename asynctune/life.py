@@ -26,7 +26,7 @@ from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
-from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, has_journal, read_records
+from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.publication import Publication
@@ -258,32 +258,29 @@ class Life:
         store = DirectoryStore(self.directory / "checkpoints")
         if request.overwrite and request.storage is not None:
             remove_search(request.storage)
-        if request.resume in ("must", "adopt") and request.storage is not None and not has_journal(request.storage):
-            self._check_found(None)
         decider = self._decider
-        journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage)
+        journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage, self._check_found)
         try:
             machine = Machine(request.scheduler, request.stoppers)
             folded = fold(machine, _while_wanted(journal.records(), decider))
-            self._check_found(machine if folded.seq else None)
-            if isinstance(journal, DiskJournal) and not journal.tables_agree():
-                journal.rebuild(journal.records(), [machine.book.view(t) for t in machine.book.trials.values()])
+            self._check_found(machine.settings if folded.seq else None)  # what was looked at may have been replaced since
+            journal.settle([machine.book.view(t) for t in machine.book.trials.values()])
             store.sweep(referenced(machine))
         except BaseException:
             journal.close()
             raise
         return Opened(machine, journal, store, folded)
 
-    def _check_found(self, machine: Machine | None) -> None:
+    def _check_found(self, recorded: Settings | None) -> None:
         request = self._request
-        if machine is None:
+        if recorded is None:
             if request.resume in ("must", "adopt"):
                 raise ResumeError(f'there is no search in {request.storage} to resume: resume="auto" starts one')
             return
         if request.resume == "never":
             choices = 'resume="auto" goes on with it, overwrite=True replaces it'
             raise ResumeError(f"{request.storage} holds a search already: {choices}; or use another directory")
-        check_settings(machine.settings, self._settings(machine.settings), adopt=request.resume == "adopt")
+        check_settings(recorded, self._settings(recorded), adopt=request.resume == "adopt")
 
     def _read(self, after: int, limit: int) -> list[Record]:
         if self._request.storage is None:

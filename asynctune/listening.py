@@ -96,6 +96,7 @@ class _Feed:
         self._after = 0
         self._failures = 0
         self._reported = False
+        self._last = ""
         self._started = False
         self._news, self._finishing, self._decided = threading.Event(), threading.Event(), threading.Event()
         self._loop = asyncio.get_running_loop()
@@ -190,7 +191,8 @@ class _Feed:
             if last and not self._failures:
                 return
             self._finishing.wait(_PAUSE if self._failures else self._observer.interval)
-        _logger.warning("observer %s is cut off after %s failures in a row; the search goes on", self._name, _PATIENCE)
+        said = "observer %s is cut off after %s failures in a row (the last: %s), behind event %s; the search goes on"
+        _logger.error(said, self._name, _PATIENCE, self._last, self._after)
 
     def _read(self) -> None:
         """Give it all that there is. What could not be read, or given, is tried again."""
@@ -202,6 +204,7 @@ class _Feed:
                 self._after = records[-1].seq
         except StorageError as error:
             self._failures += 1
+            self._last = type(error).__name__
             self._news.set()
             _logger.warning("events for observer %s cannot be read: %s", self._name, error)
 
@@ -211,8 +214,9 @@ class _Feed:
     def _tried(self, call: Callable[[], object]) -> bool:
         try:
             call()
-        except BaseException:
+        except BaseException as error:
             self._failures += 1
+            self._last = type(error).__name__
             if not self._reported:
                 _logger.exception("observer %s raised; the search goes on", self._name)
             self._reported = True

@@ -101,6 +101,7 @@ class Request:
             observers=_observers(observers, display),
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
+        _check_deadline(request.oracle)
         _check_end(request)
         _check_failure(request)
         return request
@@ -271,6 +272,15 @@ def _policy(name: str, kind: type, given: Any) -> Any:
     if not isinstance(given, kind):
         raise ConfigurationError(f"{name}= takes {kind.__name__}(...), not {given!r}")
     return given
+
+
+def _check_deadline(oracle: Oracle) -> None:
+    deadline: Any = oracle.deadline
+    if deadline is None:
+        return
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
+        wanted = "a number of seconds above 0, or None"
+        raise ConfigurationError(f"{type(oracle).__name__}.deadline is {deadline!r}: it must be {wanted}")
 
 
 def _check_end(request: Request) -> None:

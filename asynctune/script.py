@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Unpack
+from typing import Any, NoReturn, Unpack
 
 from asynctune import observers
 from asynctune.errors import ConfigurationError
@@ -18,7 +20,8 @@ from asynctune.search import Search, SearchOptions, check_names
 
 __all__ = ["run"]
 
-_HEARD_OUT = 2  # times that Ctrl-C ends the search, with grace and without; then it ends whatever is going on
+_HEARD_OUT = 2  # signals that end the search, one with grace and one without; the next one ends whatever is going on
+_BLOCKED = 0.25  # seconds in which a loop that is not blocked has come round to a signal
 
 
 def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> Result:
@@ -28,12 +31,15 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
     not; nor is a second one made when there is a `Display` among the observers.
 
     Ctrl-C, SIGTERM or SIGHUP (the terminal was closed) ends every trial (after `Limits.grace`; a second one, at once) and the
-    program, with a word on how to go on. A SIGHUP that is ignored, as under nohup, stays so.
+    program, with a word on how to go on. A second one that finds the event loop blocked, and a third one in any case, ends the
+    process there and then, as `kill -9` would, and with the same exit code: what was recorded is kept, and no trial is left
+    behind. A SIGHUP that is ignored, as under nohup, stays so.
 
     Raises:
         ConfigurationError: an argument cannot work, or an event loop is running already; nothing was started.
         StorageError, SearchError, FatalError: as `search()` does.
-        KeyboardInterrupt, SystemExit: after Ctrl-C, or with 143 after SIGTERM and 129 after SIGHUP.
+        KeyboardInterrupt: after Ctrl-C. Where nobody catches it, the program exits with 130.
+        SystemExit: with 143 after SIGTERM and 129 after SIGHUP.
     """
     try:
         asyncio.get_running_loop()
@@ -45,17 +51,29 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
         options["display"] = not _displays(options.get("observers"))
     check_names("run()", options)
     search = Search(trainable, space, **options)
+    storage = options.get("storage")
+    again = f"Run it again to go on from {storage}." if storage else "Give storage= a directory to be able to go on."
+    words = f"\nThe search was interrupted. {again}\n"
     received: list[signal.Signals] = []
     try:
-        return asyncio.run(_awaited(search, _free(), received))
+        return asyncio.run(_awaited(search, _free(), received, words))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        storage = options.get("storage")
-        again = f"Run it again to go on from {storage}." if storage else "Give storage= a directory to be able to go on."
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"\nThe search was interrupted. {again}\n")
+            sys.stderr.write(words)
     # Raised out here, it comes without the traceback of a loop that was only waiting.
     ended_by = next((signum for signum in received if signum is not signal.SIGINT), None)
-    raise SystemExit(128 + ended_by) if ended_by is not None else KeyboardInterrupt
+    if ended_by is not None:
+        raise SystemExit(128 + ended_by)
+    raise KeyboardInterrupt if hasattr(sys, "ps1") else _Interrupted(128 + signal.SIGINT)
+
+
+class _Interrupted(KeyboardInterrupt, SystemExit):
+    """Ctrl-C in a script: can be caught as what it is, and is no traceback but an exit code where it is not. At a prompt, which
+    it would end, it is not raised."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def _displays(given: Any) -> bool:
@@ -74,44 +92,48 @@ def _free() -> list[signal.Signals]:
     return free
 
 
-async def _awaited(search: Search, free: list[signal.Signals], received: list[signal.Signals]) -> Result:
-    with _heard(free, received):
+async def _awaited(search: Search, free: list[signal.Signals], received: list[signal.Signals], words: str) -> Result:
+    with _heard(free, received, words):
         async with search:
             return await search.result()
 
 
 @contextlib.contextmanager
-def _heard(free: list[signal.Signals], received: list[signal.Signals]) -> Iterator[None]:
-    """Each of these signals cancels the current task, each time that it comes.
+def _heard(free: list[signal.Signals], received: list[signal.Signals], words: str) -> Iterator[None]:
+    """Each of these signals cancels the current task, the first two times; or ends the process, when the loop is blocked.
 
     For the first Ctrl-C alone, `asyncio.run` would do so. From the second on it would wait for every task there is, also for
-    one that the search gives up.
+    one that the search gives up. And a handler of the loop's own is not heard while the loop is blocked.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None  # noqa: S101
+    unheard: list[float] = []
 
-    def cancel(signum: signal.Signals) -> None:
-        received.append(signum)
+    def cancel() -> None:
+        unheard.clear()
         task.cancel()
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        # Heard also when something keeps the loop from running; that is what more of them are for.
-        if received.count(signal.SIGINT) == _HEARD_OUT:
-            raise KeyboardInterrupt
-        received.append(signal.SIGINT)
-        loop.call_soon_threadsafe(task.cancel)
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if len(received) == _HEARD_OUT or (unheard and now - unheard[0] > _BLOCKED):
+            _exit(number, words)
+        received.append(signal.Signals(number))
+        unheard.append(now)
+        loop.call_soon_threadsafe(cancel)
 
     before = {signum: signal.getsignal(signum) for signum in free}
     for signum in free:
-        if signum is signal.SIGINT:
-            signal.signal(signum, interrupt)
-        else:
-            loop.add_signal_handler(signum, cancel, signum)
+        signal.signal(signum, interrupt)
     try:
         yield
     finally:
         for signum in free:
-            if signum is not signal.SIGINT:
-                loop.remove_signal_handler(signum)
             if before[signum] is not None:  # one that no Python code has set cannot be set by it
                 signal.signal(signum, before[signum])
+
+
+def _exit(number: int, words: str) -> NoReturn:
+    """End here. The journal withstands that, and whoever holds the runners ends them."""
+    with contextlib.suppress(OSError):
+        os.write(2, words.encode())
+    os._exit(128 + number)

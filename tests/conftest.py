@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import settings
+
+from asynctune._engine.journal import Journal
+from asynctune._engine.points import Point, listening
+from asynctune._engine.record import Record
+from asynctune.errors import JournalError, StorageError
+from asynctune.testing.history import check_history
 
 # The contracts are tests that live in the package; so that their assertions say as much as ours.
 pytest.register_assert_rewrite("asynctune.testing.contracts")
@@ -23,3 +31,19 @@ def _own_temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     system, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("own"))
     yield
     tempfile.tempdir = system
+
+
+@pytest.fixture(autouse=True)
+def _every_history_holds() -> Iterator[None]:
+    """What the searches of a test had recorded when they closed their journals is checked when the test is over."""
+    histories: list[list[Record]] = []
+
+    def look(point: Point, journal: Journal) -> None:
+        if point is Point.CLOSING:
+            with suppress(JournalError, StorageError, sqlite3.Error):  # the test has made it unreadable, and says what follows
+                histories.append(list(journal.records()))
+
+    with listening(look):
+        yield
+    for records in histories:
+        check_history(records)

@@ -9,16 +9,15 @@ import asyncio
 import copy
 import inspect
 import logging
-import threading
-import time
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from attrs import frozen
 
 from asynctune._engine.futures import settled
+from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune.errors import PluginError, SpaceError
@@ -30,6 +29,7 @@ from asynctune.wire import decode, encode
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
 
 _logger = logging.getLogger("asynctune.oracle")
+_SLOW = 60.0  # seconds that a call may take before somebody should hear of it
 _TOGETHER = 0.002  # seconds that an answer may wait for the next one, to be said with it
 OracleCall: TypeAlias = Ask | TellReport | TellEnd
 
@@ -66,10 +66,15 @@ class History:
 
 
 class Caller:
-    """Makes calls to an oracle; async answers are awaited on a private loop."""
+    """Makes calls to an oracle; async answers are awaited on a private loop.
 
-    def __init__(self, oracle: Oracle) -> None:
+    `calling` is the hook that is being called and since when, for whoever watches how long that takes.
+    """
+
+    def __init__(self, oracle: Oracle, now: Callable[[], float] = SYSTEM.now) -> None:
         self.oracle = oracle
+        self.calling: tuple[str, float] | None = None
+        self._now = now
         self.name = type(oracle).__name__
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
         self._runner: asyncio.Runner | None = None
@@ -156,12 +161,15 @@ class Caller:
                 waiting[0].call_soon_threadsafe(waiting[1].cancel)
 
     def _call(self, hook: str, call: Callable[[], Any]) -> Any:
+        self.calling = hook, self._now()
         try:
             return call()
         except PluginError:
             raise
         except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
             raise PluginError(f"{self.name}.{hook} raised {type(error).__name__}: {error}") from error
+        finally:
+            self.calling = None
 
 
 def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Divergence]]:
@@ -196,12 +204,14 @@ def _state(history: History, call: OracleCall) -> Mapping[str, Any] | None:
 
 
 class OracleActor:
-    """Calls `oracle`, in a thread of its own.
+    """Calls `oracle`, in a thread of its own. A call that takes longer than the oracle's `deadline` is a failure of it; of one
+    that takes over a minute is told before.
 
     Args:
         oracle: owned from now on.
         history: what it is told first.
         answered, failed, diverged: called on the loop.
+        threads: where the thread comes from.
     """
 
     def __init__(
@@ -212,28 +222,67 @@ class OracleActor:
         answered: Callable[[Sequence[Answered]], None],
         failed: Callable[[PluginError], None],
         diverged: Callable[[list[Divergence]], None],
+        threads: Threads = SYSTEM,
     ) -> None:
-        self._caller = Caller(oracle)
+        self._caller = Caller(oracle, threads.now)
+        self._deadline = math.inf if oracle.deadline is None else oracle.deadline
         self._history = history
         self._answered, self._failed, self._diverged = answered, failed, diverged
-        self._calls: SimpleQueue[Sequence[OracleCall] | None] = SimpleQueue()
+        self._calls = threads.queue()  # of sequences of calls, and at last None
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asynctune-oracle", daemon=True)
-        self._thread.start()
+        self._stopping = threads.event()
+        self._now = threads.now
+        self._watch: asyncio.TimerHandle | None = None
+        self._warned_of: tuple[str, float] | None = None
+        self._posted, self._made = 1, 0  # telling it its past counts as one
+        self._thread = threads.thread(self._run, "asynctune-oracle")
+        self._watch_from(self._now())
 
     def post(self, calls: Sequence[OracleCall]) -> None:
         """Make these calls, in order, after those before them."""
+        self._posted += 1
         self._calls.put(calls)
+        if self._watch is None and not self._stopping.is_set():
+            self._watch_from(self._now())
 
     def stop(self) -> asyncio.Future[None]:
         """Make no more calls. The future is done when the thread is. An answer that is awaited is cancelled; a call that keeps
         the thread cannot be cut short."""
+        self._end()
+        return self._ended
+
+    def _end(self) -> None:
         self._stopping.set()
+        if self._watch is not None:
+            self._watch.cancel()
         self._caller.cancel()
         self._calls.put(None)
-        return self._ended
+
+    def _watch_from(self, began: float) -> None:
+        """Look at a call that began then, or may have, as soon as there could be something to say of it."""
+        took = self._now() - began
+        wait = min(self._deadline, _SLOW if took < _SLOW else math.inf) - took
+        self._watch = self._loop.call_later(max(wait, 0.0), self._look) if math.isfinite(wait) else None
+
+    def _look(self) -> None:
+        self._watch = None
+        made, calling = self._made, self._caller.calling
+        if self._stopping.is_set() or made == self._posted:
+            return  # nothing is left to be called; who posts the next call looks again
+        if calling is None:  # it is between two of them
+            self._watch_from(self._now())
+            return
+        hook, began = f"{self._caller.name}.{calling[0]}", calling[1]
+        took = self._now() - began
+        if took >= self._deadline:
+            self._end()
+            self._failed(PluginError(f"{hook} has not returned for {self._deadline:g} s, which is its deadline"))
+            return
+        if took >= _SLOW and self._warned_of != calling:
+            self._warned_of = calling
+            _logger.warning("%s has not returned for %.0f s; no trial can be proposed until it does", hook, took)
+        self._watch_from(began)
 
     def join(self) -> None:
         """Wait for the thread, which has said its last word."""
@@ -249,18 +298,21 @@ class OracleActor:
                 self._say(self._diverged, divergences)
             if fresh:
                 self._say(self._answered, fresh)
+            self._made += 1
             while (calls := self._calls.get()) is not None and not self._stopping.is_set():
                 self._make(calls)
+                self._made += 1
         except PluginError as error:
             if not self._stopping.is_set():
                 _logger.debug("the oracle failed", exc_info=True)
                 self._say(self._failed, error)
+                self._stopping.set()
         finally:
             self._caller.close()
             self._say(settled(self._ended), None)
 
     def _make(self, calls: Sequence[OracleCall]) -> None:
-        answers, since = list[Answered](), time.monotonic()
+        answers, since = list[Answered](), self._now()
         try:
             for call in calls:
                 if self._stopping.is_set():
@@ -269,9 +321,9 @@ class OracleActor:
                     answers.append(self._caller.ask(call))
                 else:
                     self._caller.tell(call)
-                if answers and time.monotonic() - since > _TOGETHER:
+                if answers and self._now() - since > _TOGETHER:
                     self._say(self._answered, answers)
-                    answers, since = [], time.monotonic()
+                    answers, since = [], self._now()
         finally:
             if answers:
                 self._say(self._answered, answers)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+
+from asynctune._engine.threads import SYSTEM
 
 __all__ = ["SearchClock"]
 
 
 class SearchClock:
-    """Counts on from `start`, by the monotonic clock: the time of day may jump, this does not."""
+    """Counts on from `start`, by the monotonic clock: the time of day may jump, this does not. While the machine is
+    suspended, it stands still."""
 
-    def __init__(self, start: float = 0.0) -> None:
+    def __init__(self, start: float = 0.0, monotonic: Callable[[], float] = SYSTEM.now) -> None:
         self._start = start
-        self._since = time.monotonic()
+        self._monotonic = monotonic
+        self._since = monotonic()
 
     def now(self) -> float:
         """Search time, in seconds."""
-        return self._start + (time.monotonic() - self._since)  # in this order it is never before `start`
+        return self._start + (self._monotonic() - self._since)  # in this order it is never before `start`

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from typing import Any, TypeAlias
 
 from attrs import frozen
@@ -18,12 +15,14 @@ from attrs import frozen
 from asynctune._engine.futures import failed, settled
 from asynctune._engine.journal import Journal
 from asynctune._engine.opening import Folded
+from asynctune._engine.points import Point, reach
 from asynctune._engine.record import Record
+from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
-from asynctune.errors import JournalError, StorageError
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from asynctune.messages import Answer
 from asynctune.records import TrialId, TrialView
 
@@ -44,12 +43,14 @@ class Committed:
         instructions: what to do, in order, but for the answers that were given already.
         trials: the trials that changed, as they stand.
         refused: for each stimulus of the batch, why a command was not obeyed, or None.
+        said: when the loop was told of it, in seconds of the threads' clock.
     """
 
     records: list[Record]
     instructions: list[Instruction]
     trials: list[TrialView]
     refused: list[str | None]
+    said: float
 
 
 @frozen
@@ -73,22 +74,24 @@ class Decider:
 
     Args:
         opening: makes the machine and the journal; called in the thread, which is the only one that ever touches them.
+        threads: where the thread comes from.
     """
 
-    def __init__(self, opening: Callable[[], Opened]) -> None:
+    def __init__(self, opening: Callable[[], Opened], threads: Threads = SYSTEM) -> None:
         self._opening = opening
         self._seq = 0
         self.machine: Machine | None = None
         #: Passes the answer to a report on from here, if it can; the loop need not be woken for it first.
         self.answer: Callable[[Answer], bool] | None = None
-        self._giving_up = threading.Event()
-        self._batches: SimpleQueue[tuple[Sequence[Stimulus], Callable[[Outcome], None]] | None] = SimpleQueue()
+        self._giving_up = threads.event()
+        self._batches = threads.queue()  # of (stimuli, whom to tell), and at last None
         self._loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[Opened] = self._loop.create_future()
         self.opened.add_done_callback(lambda future: future.cancelled() or future.exception())  # whoever waited may be gone
         self._ended = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, name="asynctune-engine", daemon=True)
-        self._thread.start()
+        #: The clock by which it says when.
+        self.now = threads.now
+        self._thread = threads.thread(self._run, "asynctune-engine")
 
     def decide(self, batch: Sequence[Stimulus], committed: Callable[[Outcome], None]) -> None:
         """Handle these stimuli and commit what follows; then call `committed` on the loop, with the error if it failed."""
@@ -125,16 +128,19 @@ class Decider:
         except BaseException as error:  # noqa: BLE001 -- whatever it is, whoever opens the search must hear of it
             self._say(failed(self.opened), error)
         else:
+            reach(Point.OPENED)
             self._say(settled(self.opened), opened)
             try:
                 self._work(opened)
             finally:
+                reach(Point.CLOSING, opened.journal)
                 opened.journal.close()
         finally:
             self._say(settled(self._ended), None)
 
     def _work(self, opened: Opened) -> None:
         self.machine, self._seq = opened.machine, opened.folded.seq
+        self.machine.consult.stopwatch = self.now
         while (item := self._batches.get()) is not None:
             batch, committed = item
             try:
@@ -142,9 +148,11 @@ class Decider:
             except BaseException as error:  # noqa: BLE001 -- the machine cannot be used any more, and the loop must know
                 self._say(committed, error)
                 continue
+            reach(Point.TOLD)
             self._say(committed, outcome)
             for instruction in outcome.instructions:
                 if isinstance(instruction, DeleteCheckpoint):
+                    reach(Point.DELETING)
                     self._delete(opened.store, instruction)
 
     def _say(self, hear: Callable[[Any], object], what: Any) -> None:
@@ -157,29 +165,31 @@ class Decider:
         records, instructions, touched = list[Record](), list[Instruction](), dict[TrialId, None]()
         refused: list[str | None] = []
         for stimulus in batch:
-            began = time.monotonic()
             decision = machine.handle(stimulus)
-            if (took := time.monotonic() - began) > _SLOW:
-                _logger.warning("deciding on %s took %.2f s, with the plugins' hooks in it", type(stimulus).__name__, took)
             refused.append(decision.refused)
             instructions += decision.instructions
             if decision.void:
                 continue
+            if machine.consult.took > _SLOW:
+                took, hook = machine.consult.slowest
+                cause = type(stimulus).__name__
+                _logger.warning("%s took %.2f s to answer to %s, and every trial waited for it", hook, took, cause)
             seq = self._seq + len(records) + 1
             records.append(Record(seq=seq, stimulus=stimulus, happened=decision.happened, answers=decision.answers))
             touched.update((event.trial, None) for event in decision.happened if hasattr(event, "trial"))
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
-        return Committed(records, self._without_answers(instructions), trials, refused)
+            reach(Point.COMMITTED)
+        return Committed(records, self._without_answers(instructions), trials, refused, self.now())
 
     def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:
         """Give the answers among these, and return the rest. What takes too long is left to the loop, which waits to hear."""
-        until = time.monotonic() + _ANSWERING
+        until = self.now() + _ANSWERING
         return [each for each in instructions if not (isinstance(each, AnswerReport) and self._answered(each.answer, until))]
 
     def _answered(self, answer: Answer, until: float) -> bool:
-        if self.answer is None or time.monotonic() > until:
+        if self.answer is None or self.now() > until:
             return False
         try:
             return self.answer(answer)
@@ -192,6 +202,8 @@ class Decider:
         while True:
             try:
                 journal.append(records, trials)
+            except JournalCorruptError:  # no time mends it
+                raise
             except JournalError as error:
                 wait = _WAITS[min(tries, len(_WAITS) - 1)]
                 _logger.warning("%s. Nothing goes on until it can; trying again in %g s", error, wait)

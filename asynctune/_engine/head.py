@@ -6,6 +6,7 @@ mark can. It has two places that are written in turn, each with a checksum, so t
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -22,11 +23,23 @@ class HeadMark:
 
     def __init__(self, directory: Path) -> None:
         self._descriptor = os.open(directory / HEAD_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        first, second = _places(os.pread(self._descriptor, 2 * _PLACE.size, 0))
+        self._next = 0 if first is None or (second is not None and first < second) else 1
 
     def write(self, seq: int, chain: bytes) -> None:
-        """Record `seq` was committed."""
+        """Record `seq` was committed.
+
+        Raises:
+            OSError: the mark is the one before.
+        """
         body = struct.pack(">Q16s", seq, chain)
-        os.pwrite(self._descriptor, _PLACE.pack(seq, chain, zlib.crc32(body)), (seq % 2) * _PLACE.size)
+        place, at = _PLACE.pack(seq, chain, zlib.crc32(body)), self._next * _PLACE.size
+        while place:
+            written = os.pwrite(self._descriptor, place, at)
+            if not written:
+                raise OSError(errno.EIO, "nothing was written")
+            place, at = place[written:], at + written
+        self._next = 1 - self._next
 
     def close(self) -> None:
         """Close the file."""
@@ -37,13 +50,17 @@ def read_head(directory: Path) -> tuple[int, bytes] | None:
     """The number and chain hash of the last acknowledged record; None when there is no mark."""
     try:
         data = (directory / HEAD_NAME).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    marks = []
-    for start in (0, _PLACE.size):
-        place = data[start : start + _PLACE.size]
-        if len(place) == _PLACE.size:
-            seq, chain, checksum = _PLACE.unpack(place)
-            if zlib.crc32(place[:-4]) == checksum and seq:
-                marks.append((seq, chain))
-    return max(marks, default=None)
+    return max((mark for mark in _places(data) if mark is not None), default=None)
+
+
+def _places(data: bytes) -> list[tuple[int, bytes] | None]:
+    return [_mark(data[start : start + _PLACE.size]) for start in (0, _PLACE.size)]
+
+
+def _mark(place: bytes) -> tuple[int, bytes] | None:
+    if len(place) != _PLACE.size:
+        return None
+    seq, chain, checksum = _PLACE.unpack(place)
+    return (seq, chain) if seq and zlib.crc32(place[:-4]) == checksum else None

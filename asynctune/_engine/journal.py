@@ -10,35 +10,46 @@ import errno
 import itertools
 import logging
 import os
+import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from asynctune._engine import tables
-from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.database import (
+    CREATION,
+    JOURNAL_NAME,
+    PATIENCE,
+    SCHEMA_VERSION,
+    beside,
+    check_acknowledged,
+    check_made,
+    explained,
+    live,
+    still,
+    understood,
+    unpacked,
+    verified,
+)
+from asynctune._engine.head import HeadMark, read_head
 from asynctune._engine.lock import SearchLock, holder
-from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack, unpack
-from asynctune._engine.removal import JOURNAL_NAME, check_ours
-from asynctune.errors import JournalCorruptError, JournalError, StorageError, WireError
+from asynctune._engine.looking import REPAIR_NAME, UNFINISHED_NAME, fingerprint, look
+from asynctune._engine.points import Point, reach
+from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack
+from asynctune._machine.stimuli import Settings
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from asynctune.events import SearchEnded
 from asynctune.records import TrialView
 
-__all__ = ["SCHEMA_VERSION", "DiskJournal", "Journal", "MemoryJournal", "has_journal", "read_records"]
+__all__ = ["DiskJournal", "Journal", "MemoryJournal", "read_records"]
 
-SCHEMA_VERSION = 1
 _logger = logging.getLogger("asynctune.journal")
-_NAME = JOURNAL_NAME
 _LOOK = 0.1  # seconds between two looks whether the file is still there
-_PATIENCE = 5.0  # seconds to wait for who else is at the database: a reader that recovers it, or a curious person's shell
-_RECORDS = f"""
-create table meta (key text primary key, value) strict, without rowid;
-create table records (seq integer primary key, chain blob not null, payload blob not null) strict;
-{tables.SCHEMA}
-""".replace("value) strict", "value any) strict")
+_Mark: TypeAlias = tuple[int, bytes] | None
 
 
 class Journal(Protocol):
@@ -53,6 +64,9 @@ class Journal(Protocol):
         Raises:
             JournalError: nothing was committed.
         """
+
+    def settle(self, trials: Sequence[TrialView]) -> None:
+        """All records were read, and these trials follow from them: see that whatever else it keeps says the same."""
 
     def close(self) -> None:
         """Let go of it. May be called more than once."""
@@ -76,12 +90,21 @@ class MemoryJournal:
         """Up to `limit` records behind number `after`."""
         return self._records[after : after + limit]
 
+    def settle(self, trials: Sequence[TrialView]) -> None:
+        """Nothing else is kept."""
+
     def close(self) -> None:
         """Nothing is held."""
 
 
 class DiskJournal:
     """The journal in `directory`, locked and open for writing. Made, used and closed by one thread.
+
+    It is looked at before: nothing is written, made or locked where it is refused.
+
+    Args:
+        directory: made if it is not there.
+        accept: is given what was asked for when the search was last opened, or None. Raises if that will not do.
 
     Raises:
         SearchLockedError: another process writes it.
@@ -90,34 +113,36 @@ class DiskJournal:
         StorageError: the directory cannot be made or written, or the journal in it is somebody else's.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, accept: Callable[[Settings | None], None] = lambda _: None) -> None:
         self.directory = directory
         self._seq, self._chain = 0, FIRST_CHAIN
+        self._follows = tables.Tallies()
         with ExitStack() as held:
             try:
-                check_ours(directory)  # before a lock and a head mark are put beside it
+                accept(look(directory).settings)
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _warn_of_others(directory)
                 held.callback(SearchLock(directory).release)
+                for left in (REPAIR_NAME, UNFINISHED_NAME):  # of a repair; what can be opened needs none
+                    shutil.rmtree(directory / left, ignore_errors=True)
                 self._head = HeadMark(directory)
                 held.callback(self._head.close)
-                self._database = self._open(directory / _NAME)
+                self._database = self._open(directory / JOURNAL_NAME)
                 held.callback(self._database.close)
             except OSError as error:
                 raise StorageError(f"{directory} cannot be used for a search: {error}") from error
-            self._path = str(directory / _NAME)
+            self._path = str(directory / JOURNAL_NAME)
             self._file = _file_of(self._path)
             self._look = 0.0
             self._held = held.pop_all()
 
     def _open(self, path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-        with _understood(path), ExitStack() as opened:
-            database = sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE)
+        with understood(path), ExitStack() as opened:
+            database = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
             opened.callback(database.close)
-            if _version(database, path) == 0:
-                if database.execute("select count(*) from sqlite_master").fetchone()[0]:
-                    raise StorageError(f"{path} is somebody else's database: use another directory")
-                database.executescript(f"begin; {_RECORDS} pragma user_version = {SCHEMA_VERSION}; commit;")
+            if not check_made(database, path):
+                database.executescript(f"begin; {CREATION} pragma user_version = {SCHEMA_VERSION}; commit;")
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = full")
             database.execute("pragma wal_autocheckpoint = 4000")
@@ -131,23 +156,40 @@ class DiskJournal:
             JournalCorruptError: a record was changed, is missing, or an acknowledged end is.
         """
         mark = read_head(self.directory)
-        for seq, payload, hashed in _verified(self._database, self.directory):
+        marked: bytes | None = None
+        self._follows = tables.Tallies()
+        for seq, payload, hashed in verified(self._database, self.directory):
             self._seq, self._chain = seq, hashed
-            if mark is not None and mark[0] == seq and mark[1] != hashed:
-                raise JournalCorruptError(f"{self.directory}: record {seq} is not the one that was acknowledged")
-            yield _unpacked(self.directory, seq, payload)
-        if mark is not None and mark[0] > self._seq:
-            message = f"{self.directory}: the journal ends at record {self._seq}, and record {mark[0]} was acknowledged"
-            raise JournalCorruptError(f"{message}. Its end is lost; restore the files together, or start in another directory.")
+            if mark is not None and mark[0] == seq:
+                marked = hashed
+            record = unpacked(self.directory, seq, payload)
+            self._follows.hear(record)
+            yield record
+        check_acknowledged(self.directory, mark, self._seq, marked)
 
-    def tables_agree(self) -> bool:
-        """Whether the query tables follow from the records that were read."""
-        row = self._database.execute("select value from meta where key = 'tables'").fetchone()
-        return (row[0] if row else FIRST_CHAIN) == self._chain
+    def tables_agree(self, trials: Iterable[TrialView]) -> bool:
+        """Whether the query tables say, to the last value, what follows from the records that were read: these trials."""
+        follows = self._follows.with_trials(trials)
+        try:
+            row = self._database.execute("select value from meta where key = 'tables'").fetchone()
+            said = tables.tallies(self._database)
+        except sqlite3.DatabaseError:  # a value that is none, or a page that is none; to write it again will tell
+            return False
+        return (row[0] if row else FIRST_CHAIN) == self._chain and said == follows
+
+    def settle(self, trials: Sequence[TrialView]) -> None:
+        """Make the query tables again if they do not say what follows from the records that were read.
+
+        Raises:
+            JournalError: they cannot be written.
+        """
+        if not self.tables_agree(trials):
+            _logger.warning("%s: the query tables did not say what the records say, and are made again", self.directory)
+            self.rebuild(self.records(), trials)
 
     def rebuild(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         """Make the query tables again."""
-        with _understood(self.directory / _NAME), self._transaction():
+        with understood(self.directory / JOURNAL_NAME, self._seq), self._transaction():
             tables.clear(self._database)
             self._write_tables(records, trials)
 
@@ -164,10 +206,13 @@ class DiskJournal:
             with self._transaction():
                 self._database.executemany("insert into records values (?, ?, ?)", rows)
                 self._write_tables(records, trials)
+                reach(Point.WRITING)
         except sqlite3.Error as error:
             self._chain = before
-            raise JournalError(f"{self.directory}: record {records[0].seq} could not be written: {error}") from error
+            failed = f"{self.directory}: record {records[0].seq} could not be written"
+            raise explained(error, self.directory / JOURNAL_NAME, self._seq, failed) from error
         self._seq = records[-1].seq
+        reach(Point.WRITTEN)
         try:
             self._head.write(self._seq, hashed)
         except OSError as error:  # the records are safe; only the proof that they are all there is one commit old
@@ -192,16 +237,25 @@ class DiskJournal:
             return
         self._look = now + _LOOK
         if _file_of(self._path) != self._file:
-            raise StorageError(f"{self.directory / _NAME} was removed or replaced while the search was running")
+            raise StorageError(f"{self._path} was removed or replaced while the search was running")
 
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
-        tables.write_happened(self._database, ((r.stimulus.at, event) for r in records for event in r.happened))
+        tables.write_happened(self._database, records)
         self._database.execute("insert or replace into meta values ('tables', ?)", (self._chain,))
 
     def close(self) -> None:
         """Close the database and release the lock."""
         self._held.close()
+
+
+def _warn_of_others(directory: Path) -> None:
+    """Say so if somebody else could change what is in the directory."""
+    found = directory.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        _logger.warning("%s belongs to another user, who can replace what is in it", directory)
+    elif found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        _logger.warning("%s can be written by every user of this machine, who can replace what is in it", directory)
 
 
 def _file_of(path: str) -> int | None:
@@ -212,60 +266,6 @@ def _file_of(path: str) -> int | None:
         return None
 
 
-def has_journal(directory: Path) -> bool:
-    """Whether there is a journal in `directory`."""
-    return (directory / _NAME).exists()
-
-
-def _verified(database: sqlite3.Connection, directory: Path, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
-    """(seq, payload, chain hash) of every record behind number `after`, each checked against the one before."""
-    hashed, expected = FIRST_CHAIN, after + 1
-    with _understood(directory / _NAME):
-        if after:
-            row = database.execute("select chain from records where seq = ?", (after,)).fetchone()
-            hashed = bytes(row[0]) if row else FIRST_CHAIN
-        rows = database.execute("select seq, chain, payload from records where seq > ? order by seq", (after,))
-        for seq, stored, payload in rows:
-            if seq != expected:
-                raise JournalCorruptError(f"{directory}: record {expected} is missing; the next is {seq}")
-            hashed = chain(hashed, payload)
-            if hashed != stored:
-                raise JournalCorruptError(f"{directory}: record {seq} was changed since it was written")
-            yield seq, payload, hashed
-            expected += 1
-
-
-@contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours: what it cannot do just now (the disk is full, or locked), and what it cannot make sense of."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        damaged = "no such table" in str(error)  # one of ours, which only somebody else can have removed
-        raise (JournalCorruptError if damaged else JournalError)(f"{path} cannot be used: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise JournalCorruptError(f"{path} is not a journal that can be read: {error}") from error
-
-
-def _version(database: sqlite3.Connection, path: Path) -> int:
-    version: int
-    (version,) = database.execute("pragma user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        message = f"{path} was written by a newer asynctune (schema {version}, this one knows {SCHEMA_VERSION})"
-        raise JournalError(f"{message}: upgrade asynctune to open it")
-    return version
-
-
-def _unpacked(directory: Path, seq: int, payload: bytes) -> Record:
-    try:
-        record = unpack(payload)
-    except WireError as error:
-        raise JournalCorruptError(f"{directory}: record {seq} is not a record of this version: {error}") from error
-    if record.seq != seq:
-        raise JournalCorruptError(f"{directory}: record {seq} says that it is record {record.seq}")
-    return record
-
-
 def read_records(directory: Path, after: int = 0, limit: int | None = None) -> list[Record]:
     """Up to `limit` records behind number `after`, through a connection of its own that can only read.
 
@@ -273,39 +273,62 @@ def read_records(directory: Path, after: int = 0, limit: int | None = None) -> l
 
     Raises:
         StorageError: there is no search in `directory`, or it cannot be read.
-        JournalCorruptError: a record was changed or is missing.
+        JournalCorruptError: a record was changed or is missing, or the acknowledged end is.
     """
-    path = directory / _NAME
+    path = directory / JOURNAL_NAME
     try:
-        found = _stat(path)
-        if found is None or not stat.S_ISREG(found.st_mode):
-            raise StorageError(f"there is no search in {directory}")
-        if not os.access(path, os.R_OK):
-            raise StorageError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
-        records = _read_at_rest(path, after, limit)
-        return records if records is not None else _read(path, after, limit, at_rest=_is_sealed(path))
+        for again in (True, True, False):
+            # The mark before the records: what was acknowledged by then must be among them, however much is written meanwhile.
+            mark = read_head(directory)
+            try:
+                return _read_with(path, after, limit, mark)
+            except JournalCorruptError:
+                # A search may have been put in the place of the one that the mark is of.
+                if not again or read_head(directory) == mark:
+                    raise
+        raise AssertionError
     except OSError as error:
         raise StorageError(f"{directory} cannot be read: {error.strerror or error}") from error
 
 
-def _read(path: Path, after: int, limit: int | None, *, at_rest: bool) -> list[Record]:
+def _read_with(path: Path, after: int, limit: int | None, mark: _Mark) -> list[Record]:
+    found = _stat(path)
+    if found is None and mark is not None and holder(path.parent) is None:
+        check_acknowledged(path.parent, mark, 0, None)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise StorageError(f"there is no search in {path.parent}")
+    if not os.access(path, os.R_OK):
+        raise StorageError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")
+    if not found.st_size:  # SQLite would take it for a sign that the log beside it is of no use, and delete it
+        check_acknowledged(path.parent, mark, 0, None)
+        return []
+    records = _read_at_rest(path, after, limit, mark)
+    return records if records is not None else _read(path, after, limit, mark, at_rest=False)
+
+
+def _read(path: Path, after: int, limit: int | None, mark: _Mark, *, at_rest: bool) -> list[Record]:
     # A reader shares memory with the writer through a file beside the database, which it makes, and leaves, if it is not there.
     # To one that is said to be at rest it looks as if nobody would ever write.
-    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
-    connected = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_PATIENCE)
-    with _understood(path), closing(connected) as database:
-        _version(database, path)
-        verified = _verified(database, path.parent, after)
-        return [_unpacked(path.parent, seq, payload) for seq, payload, _ in itertools.islice(verified, limit)]
+    with still(path) if at_rest or _is_sealed(path) else live(path) as database:
+        if not check_made(database, path):
+            check_acknowledged(path.parent, mark, 0, None)
+            return []
+        behind = itertools.islice(verified(database, path.parent, after), limit)
+        records = [unpacked(path.parent, seq, payload) for seq, payload, _ in behind]
+        if mark is not None:
+            row = database.execute("select chain from records where seq = ?", (mark[0],)).fetchone()
+            (last,) = database.execute("select coalesce(max(seq), 0) from records").fetchone()
+            check_acknowledged(path.parent, mark, last, row[0] if row else None)
+    return records
 
 
-def _read_at_rest(path: Path, after: int, limit: int | None) -> list[Record] | None:
+def _read_at_rest(path: Path, after: int, limit: int | None, mark: _Mark) -> list[Record] | None:
     """The records of a journal that nobody wrote while it was read; None if somebody did, or nobody can say."""
     before = _at_rest(path)
     if before is None:
         return None
     try:
-        records = _read(path, after, limit, at_rest=True)
+        records = _read(path, after, limit, mark, at_rest=True)
     except (JournalError, sqlite3.Error):
         if _at_rest(path) == before:
             raise
@@ -319,11 +342,9 @@ def _at_rest(path: Path) -> object:
     A writer holds the lock, has a file for what it has not moved into the database yet, and takes that away when it ends: all
     it wrote is in the database then, which has changed, and so has the head mark.
     """
-    directory = path.parent
-    if holder(directory) is not None or any(path.with_name(f"{path.name}-{it}").exists() for it in ("wal", "journal")):
+    if holder(path.parent) is not None or any(it.exists() for it in beside(path, "wal", "journal")):
         return None
-    files = [_stat(each) for each in (path, directory / HEAD_NAME)]
-    return [found and (found.st_ino, found.st_size, found.st_mtime_ns) for found in files]
+    return fingerprint(path.parent)
 
 
 def _stat(path: Path) -> os.stat_result | None:

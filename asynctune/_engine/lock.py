@@ -15,11 +15,13 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from asynctune.errors import SearchLockedError, StorageError
 
-__all__ = ["SearchLock", "holder"]
+__all__ = ["SearchLock", "alone", "holder"]
 
 _NAME = "journal.lock"
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
@@ -62,6 +64,20 @@ class SearchLock:
                 del _held[self._path]
                 os.ftruncate(self._descriptor, 0)
                 os.close(self._descriptor)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """While this process does not write the search in `directory`, and cannot begin to: its files may be opened and closed.
+
+    Raises:
+        SearchLockedError: this process is writing it.
+    """
+    path = str(directory.resolve() / _NAME)
+    with _guard:
+        if path in _held:
+            raise SearchLockedError(_text(directory, _held[path].name))
+        yield
 
 
 def holder(directory: Path) -> str | None:

@@ -18,6 +18,7 @@ from asynctune._engine.actor import Answered, OracleActor, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
 from asynctune._engine.futures import failed, settled
+from asynctune._engine.points import Point, reach
 from asynctune._engine.pool import Pool, SlotId
 from asynctune._machine.instructions import (
     AnswerReport,
@@ -52,6 +53,11 @@ from asynctune.records import LaunchNumber, TrialId
 __all__ = ["OracleCoroutine"]
 
 _logger = logging.getLogger("asynctune.search")
+_BLOCKED = 2.0  # seconds that the loop may take to come round before somebody should hear of it
+_LATE = (
+    "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
+    "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
+)
 PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 
 
@@ -179,7 +185,8 @@ class OracleCoroutine:
         self._decide()
 
     def oracle_failed(self, error: PluginError) -> None:
-        """The oracle raised."""
+        """The oracle raised, or does not come back."""
+        _logger.error("%s. Nothing more is proposed; the search ends when the trials that run have", error)
         self.hear(OracleFailed(at=self._clock.now(), message=str(error)))
 
     async def command(self, stimulus: Stimulus) -> None:
@@ -264,6 +271,8 @@ class OracleCoroutine:
         if isinstance(outcome, BaseException):
             self._fail(outcome)
             return
+        if (late := self._decider.now() - outcome.said) > _BLOCKED:
+            _logger.warning(_LATE, late)
         if outcome.records:
             self._publish(outcome)
         if self._commands:
@@ -347,6 +356,7 @@ class OracleCoroutine:
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
         self._running[order.trial, order.launch] = _Running(self._held.pop())
+        reach(Point.STARTING)
         self.attachment.start(order)
 
     def _stop(self, instruction: StopLaunch) -> None:

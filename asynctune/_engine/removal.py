@@ -6,17 +6,17 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
+from asynctune._engine.database import JOURNAL_NAME, beside, still, table_names
 from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.lock import SearchLock, holder
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import SearchLockedError, StorageError
+from asynctune.errors import JournalError, SearchLockedError, StorageError
 
-__all__ = ["JOURNAL_NAME", "check_ours", "check_removable", "remove_search"]
+__all__ = ["check_ours", "check_removable", "remove_search"]
 
-JOURNAL_NAME = "journal.sqlite"
 _TABLES = {"meta", "records"}
 _LOG = re.compile(r"zygote\.log|\d+-\d+\.log")
 _TRIAL = re.compile(r"0|[1-9]\d*")
@@ -32,35 +32,21 @@ def check_ours(directory: Path) -> None:
         StorageError: it is somebody else's.
     """
     path = directory / JOURNAL_NAME
-    if not path.exists():
+    if not path.exists() or holder(directory) is not None:  # who holds the lock has looked
         return
     what = "file"
     try:
-        tables = _tables(path)
+        with still(path) as database:
+            tables = table_names(database)
         if not tables or tables >= _TABLES:
             return
         what = "database"
-    except sqlite3.DatabaseError as error:
-        # The file itself is not opened here: closing it would drop the locks that a search in this process may have on it.
-        if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+    except JournalError as error:
+        if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
             return
     if read_head(directory) is None:
         kept = "it is neither written to nor removed. Use another directory, or move it away"
         raise StorageError(f"{path} is somebody else's {what}, and no journal of a search: {kept}")
-
-
-def _tables(path: Path) -> set[str]:
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    if not any(path.with_name(f"{path.name}-{it}").exists() for it in ("wal", "journal")):
-        # Nobody seems to write it: then it can be read without a trace. If somebody did after all, it is read once more.
-        with suppress(sqlite3.DatabaseError):
-            return _tables_by(f"{uri}&immutable=1")
-    return _tables_by(uri)
-
-
-def _tables_by(uri: str) -> set[str]:
-    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as database:
-        return {name for (name,) in database.execute("select name from sqlite_master where type = 'table'")}
 
 
 def check_removable(directory: Path) -> None:
@@ -89,8 +75,9 @@ def remove_search(directory: Path) -> None:
     try:
         # The journal first: without it, what else is left over belongs to no search, and is swept when one is opened. The head
         # mark last: with it, what was not removed to the end is never taken for a search that has lost nothing.
-        for name in (JOURNAL_NAME, f"{JOURNAL_NAME}-wal", f"{JOURNAL_NAME}-shm"):
-            (directory / name).unlink(missing_ok=True)
+        journal = directory / JOURNAL_NAME
+        for path in (journal, *beside(journal, "wal", "shm")):
+            path.unlink(missing_ok=True)
         with suppress(StorageError):
             DirectoryStore(directory / "checkpoints").sweep(())
         for log in _named(directory / "logs", _LOG):

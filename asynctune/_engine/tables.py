@@ -3,15 +3,20 @@ records they follow from, and made again from the records whenever the two do no
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
-from asynctune.events import AttemptFailed, GaveUp, Happening, Reported
+from attrs import define, field
+
+from asynctune._engine.record import Record
+from asynctune.events import AttemptFailed, GaveUp, Reported
 from asynctune.records import TrialView, Value
 
-__all__ = ["SCHEMA", "clear", "write_happened", "write_trials"]
+__all__ = ["SCHEMA", "Tallies", "Tally", "clear", "tallies", "write_happened", "write_trials"]
 
 SCHEMA = """
 create table trials (
@@ -50,59 +55,127 @@ def _optional(text: str | None) -> str | None:
     return None if text is None else _text(text)
 
 
+def _real(number: float | None) -> float | None:
+    """SQLite has no NaN, and no zero with a sign."""
+    return None if number is None or math.isnan(number) else float(number) + 0.0
+
+
 def _integer(number: int | None) -> int | None:
     """A trial may exit with any number, and SQLite has 64 bits for one."""
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:
-    """Write the rows of these trials as they stand."""
-    database.executemany(
-        "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                trial.id,
-                trial.state.value,
-                trial.score,
-                trial.step,
-                _json(trial.values),
-                _json(trial.metrics),
-                trial.attempt,
-                trial.launches,
-                _optional(trial.stop_reason),
-                _optional(trial.hold),
-                trial.failure.kind.value if trial.failure else None,
-                _text(trial.failure.message) if trial.failure else None,
-                trial.created,
-                trial.started,
-                trial.ended,
-            )
-            for trial in trials
-        ],
+# ------------------------------------------------------------------------------- rows, as they are read again
+
+
+Row: TypeAlias = tuple[object, ...]
+
+
+def _trial_row(trial: TrialView) -> Row:
+    return (
+        trial.id,
+        trial.state.value,
+        _real(trial.score),
+        trial.step,
+        _json(trial.values),
+        _json(trial.metrics),
+        trial.attempt,
+        trial.launches,
+        _optional(trial.stop_reason),
+        _optional(trial.hold),
+        trial.failure.kind.value if trial.failure else None,
+        _text(trial.failure.message) if trial.failure else None,
+        _real(trial.created),
+        _real(trial.started),
+        _real(trial.ended),
     )
 
 
-def write_happened(database: sqlite3.Connection, happened: Iterable[tuple[float, Happening]]) -> None:
-    """Write a row for every report, and for every attempt that failed, among what happened, each with its search time."""
-    reports, failures = [], []
-    for at, event in happened:
-        if isinstance(event, Reported):
-            reports.append(_report_row(at, event))
-        elif isinstance(event, AttemptFailed | GaveUp):
-            failures.append(_failure_row(at, event))
+def _report_row(at: float, event: Reported) -> Row:
+    checkpoint = int(event.checkpoint is not None)
+    return event.trial, event.launch, event.step, _real(at), _json(event.metrics), int(event.judged), checkpoint
+
+
+def _failure_row(at: float, event: AttemptFailed | GaveUp) -> Row:
+    why = event.failure
+    told = (why.kind.value, _text(why.message), _optional(why.error_type))
+    return event.trial, event.launch, _real(at), *told, _integer(why.exit_code), _integer(why.signal), _optional(why.log)
+
+
+def _happened_rows(records: Iterable[Record]) -> tuple[list[Row], list[Row]]:
+    """The rows of the reports in these records, and those of the attempts that failed."""
+    reports, failures = list[Row](), list[Row]()
+    for record in records:
+        for event in record.happened:
+            if isinstance(event, Reported):
+                reports.append(_report_row(record.stimulus.at, event))
+            elif isinstance(event, AttemptFailed | GaveUp):
+                failures.append(_failure_row(record.stimulus.at, event))
+    return reports, failures
+
+
+# ------------------------------------------------------------------------------------------ to write and to compare
+
+
+def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:
+    """Write the rows of these trials as they stand."""
+    statement = "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    database.executemany(statement, map(_trial_row, trials))
+
+
+def write_happened(database: sqlite3.Connection, records: Iterable[Record]) -> None:
+    """Write a row for every report, and for every attempt that failed, in these records. They are read to the end first."""
+    reports, failures = _happened_rows(records)
     database.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?)", reports)
     if failures:
         database.executemany("insert or replace into failures values (?, ?, ?, ?, ?, ?, ?, ?, ?)", failures)
 
 
-def _report_row(at: float, event: Reported) -> tuple[object, ...]:
-    return event.trial, event.launch, event.step, at, _json(event.metrics), event.judged, event.checkpoint is not None
+@define
+class Tally:
+    """What rows come to, in any order: two tables with the same tally hold the same rows."""
+
+    count: int = 0
+    total: int = 0
+
+    def add(self, row: Row) -> None:
+        """One more row."""
+        self.count += 1
+        hashed = hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        self.total = (self.total + int.from_bytes(hashed)) % (1 << 128)
 
 
-def _failure_row(at: float, event: AttemptFailed | GaveUp) -> tuple[object, ...]:
-    why = event.failure
-    told = (why.kind.value, _text(why.message), _optional(why.error_type))
-    return event.trial, event.launch, at, *told, _integer(why.exit_code), _integer(why.signal), _optional(why.log)
+@define
+class Tallies:
+    """What the rows of each table come to."""
+
+    trials: Tally = field(factory=Tally)
+    reports: Tally = field(factory=Tally)
+    failures: Tally = field(factory=Tally)
+
+    def hear(self, record: Record) -> None:
+        """Add the rows of what happened in this record."""
+        reports, failures = _happened_rows((record,))
+        for row in reports:
+            self.reports.add(row)
+        for row in failures:
+            self.failures.add(row)
+
+    def with_trials(self, trials: Iterable[TrialView]) -> Tallies:
+        """The same, with the rows of these trials in the place of any others."""
+        tally = Tally()
+        for trial in trials:
+            tally.add(_trial_row(trial))
+        return Tallies(tally, self.reports, self.failures)
+
+
+def tallies(database: sqlite3.Connection) -> Tallies:
+    """What the rows that are there come to."""
+    found = Tallies()
+    for each, table in ((found.trials, "trials"), (found.reports, "reports"), (found.failures, "failures")):
+        for row in database.execute(f"select * from {table}"):  # noqa: S608 -- one of three names
+            each.add(row)
+    return found
 
 
 def clear(database: sqlite3.Connection) -> None:

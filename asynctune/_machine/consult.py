@@ -77,8 +77,10 @@ class Divergence:
 class Consult:
     """Asks the scheduler and the stoppers.
 
-    `asking` names the plugin that is being asked, for whoever watches how long that takes. `answers` is what was answered since
-    `begin`; with `recorded` answers given to it, those are returned instead, and every difference is kept in `divergences`.
+    `asking` names the plugin that is being asked, for whoever watches how long that takes. Whoever sets `stopwatch` (it tells
+    seconds, and nothing here depends on them) finds in `took` how long they all took since `begin`, and in `slowest` the one
+    that took the longest, and how long. `answers` is what was answered since `begin`; with `recorded` answers given to it,
+    those are returned instead, and every difference is kept in `divergences`.
     """
 
     def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper]) -> None:
@@ -87,6 +89,9 @@ class Consult:
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
         self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
         self.asking: str | None = None
+        self.stopwatch: Callable[[], float] = float
+        self.took = 0.0
+        self.slowest: tuple[float, str] = (0.0, "")
         self.answers: list[PluginAnswer] = []
         self.divergences: list[Divergence] = []
         self._recorded: Sequence[PluginAnswer] | None = None
@@ -108,6 +113,7 @@ class Consult:
         """A new stimulus is being handled; `recorded` when it is being told again."""
         self._recorded = recorded
         self._choices = 0
+        self.took, self.slowest = 0.0, (0.0, "")
         self.answers = []
 
     def set_search(self, objective: Objective) -> None:
@@ -242,13 +248,17 @@ class Consult:
         raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
 
     def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
-        self.asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
+        self.asking = asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
+        began = self.stopwatch()
         try:
             return call()
-        except BaseException as error:  # its SystemExit too: it must not end whoever asks
-            raise PluginError(f"{self.asking} raised {type(error).__name__}: {error}") from error
+        except BaseException as error:  # a SystemExit of a plugin's is its failure too
+            raise PluginError(f"{asking} raised {type(error).__name__}: {error}") from error
         finally:
             self.asking = None
+            took = self.stopwatch() - began
+            self.took += took
+            self.slowest = max(self.slowest, (took, asking))
 
     @staticmethod
     def _name(plugin: object) -> str:

@@ -180,6 +180,7 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     if search.ending is not None and search.ending.error == "TooManyFailuresError":
         search.failures = FailureRun()  # it has been told, and is opened again all the same
     search.ending, search.over, search.user_paused, search.woken = None, False, False, math.inf
+    search.draining = False
     search.slots = Slots(stimulus.settings.slots)
     search.asks.reopened(other_oracle=other_oracle)
     if not again:
@@ -209,6 +210,6 @@ _HANDLERS: Mapping[type[Any], Callable[[Situation, Any], None]] = {
     ResumeAsked: _pause_starts,
     StopAsked: lambda search, said: search.end_early(said.reason, stop=True),
     Closed: lambda search, said: search.end_early(said.reason, error="SearchError"),
-    OracleFailed: lambda search, said: search.end_early(said.message, error="PluginError"),
+    OracleFailed: lambda search, said: search.drain(said.message, error="PluginError"),
     ExecutorFailed: lambda search, said: search.end_early(said.message, error="ExecutorError"),
 }

@@ -20,7 +20,7 @@ __all__ = ["settle"]
 def settle(search: Situation) -> None:
     """What follows for the search."""
     search.waiting.come_due(search.at)
-    if search.ending is None:
+    if search.ending is None or search.draining:
         reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
         if reason is not None:
             search.end_early(reason, stop=True)
@@ -31,6 +31,8 @@ def settle(search: Situation) -> None:
         search.do.extend(search.slots.give_back())
         if not search.book.live:
             _end(search, search.ending)
+        elif search.draining:
+            _wake(search)
         return
     asking.ask(search)
     keep = 0 if search.user_paused else len(search.asks.in_flight)

@@ -41,6 +41,7 @@ class Situation:
             long as nothing has happened that could change its mind.
         objective_seen: some report or result carried the objective.
         ending: why the search is ending, once it is; `over`: it has ended.
+        draining: it is ending, and what runs was not told to stop.
         woken: the search time for which a tick was ordered.
         happened, do: what followed from the stimulus that is being handled.
     """
@@ -63,6 +64,7 @@ class Situation:
         self.declined: Literal["NEW", "WAIT"] | None = None
         self.objective_seen = False
         self.ending: SearchEnded | None = None
+        self.draining = False
         self.over = False
         self.woken = math.inf
         self.happened: list[Happening] = []
@@ -137,8 +139,14 @@ class Situation:
         """Nothing more is started. What runs is ended with its score (`stop`), or set aside to be resumed."""
         if self.ending is None:
             self.ending = SearchEnded(reason=reason, error=error, failures=failures or {})
+        self.draining = False
         for trial in list(self.book.live.values()):
             if stop and trial.state is State.RUNNING:
                 self.stop(trial, reason)
             else:
                 self.halt(trial, reason)
+
+    def drain(self, reason: str, *, error: str) -> None:
+        """Nothing more is started. What runs goes on to its end, and the search is over when the last of it is."""
+        if self.ending is None:
+            self.ending, self.draining = SearchEnded(reason=reason, error=error), True

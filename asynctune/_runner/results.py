@@ -45,7 +45,7 @@ def outcome_of(result: Any, objective: Objective, *, reported: bool) -> Outcome:
     Args:
         result: what the trainable returned.
         objective: names a bare number, and judges epochs.
-        reported: whether the trial has reported.
+        reported: whether the trial has reported, in this launch or before the checkpoint that it restored.
 
     Raises:
         InvalidResult: if it stands for none.
@@ -55,9 +55,17 @@ def outcome_of(result: Any, objective: Objective, *, reported: bool) -> Outcome:
             return Outcome()
         raise InvalidResult(f"it returned None and has not reported anything: {_WANTED}")
     try:
+        if reported and _has_no_epoch(result):
+            return Outcome()
         return _outcome(result, objective)
     except (TypeError, ValueError) as error:
         raise InvalidResult(f"it returned what is no result: {error}. Please {_WANTED}") from error
+
+
+def _has_no_epoch(result: Any) -> bool:
+    """Whether it is the History of a `fit` that had nothing left to do, as when a model is restored after its last epoch."""
+    history = getattr(result, "history", None)
+    return isinstance(history, Mapping) and not any(map(len, history.values()))
 
 
 def _outcome(result: Any, objective: Objective) -> Outcome:

@@ -138,6 +138,7 @@ class TrialFace:
         if order.restore is None:
             return None
         self._account.step = max(self._account.step, order.step)
+        self._account.has_reported = True  # a launch before this one has; there may be nothing left to do
         return self._store.path(order.restore)
 
     @contextmanager

@@ -29,11 +29,15 @@ class Oracle(ABC):
             possible, with everything that is known by then; an oracle that does not learn may say more.
         fill: how a parameter that a trial names for the first time gets its value.
         exhaustive: whether it comes to an end by itself in every space.
+        deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
+            asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
+            the search ends with a `PluginError` that names the hook, and can be resumed.
     """
 
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DRAW
     exhaustive: ClassVar[bool] = False
+    deadline: ClassVar[float | None] = 600.0
 
     seed: int
     objective: Objective

@@ -1,5 +1,6 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, and an
-executor that is as unreliable as a network.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, an
+executor that is as unreliable as a network, and damage to files; a checker for what a search has recorded; and ways to cancel
+and kill a program that searches, wherever that could hurt.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -11,30 +12,63 @@ from typing import TYPE_CHECKING
 from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
+    from asynctune.testing.cancelling import cancel_at_await
     from asynctune.testing.contracts import OracleContract, SchedulerContract
+    from asynctune.testing.damage import cut, flipped
+    from asynctune.testing.faults import Faults
+    from asynctune.testing.history import HistoryError, HistoryRule, check_history
+    from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
+    from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
-    from asynctune.testing.simulation import Behaviour, SimulatedSearch
+    from asynctune.testing.runners import Behaviour
+    from asynctune.testing.simulation import SimulatedSearch
     from asynctune.testing.unreliable import UnreliableExecutor
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
-            "Behaviour": "simulation",
+            "KILL_POINTS": "killing",
+            "Behaviour": "runners",
+            "Faults": "faults",
+            "HistoryError": "history",
+            "HistoryRule": "history",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "rehearsal",
             "SimulatedSearch": "simulation",
+            "Snapshot": "leftovers",
             "UnreliableExecutor": "unreliable",
+            "cancel_at_await": "cancelling",
+            "check_history": "history",
+            "cut": "damage",
+            "flipped": "damage",
+            "kill_repeatedly": "killing",
+            "killed_at": "killing",
+            "nothing_left": "leftovers",
+            "snapshot": "leftovers",
         },
     )
 
 __all__ = [
+    "KILL_POINTS",
     "Behaviour",
+    "Faults",
+    "HistoryError",
+    "HistoryRule",
     "OracleContract",
     "OracleRehearsal",
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "Snapshot",
     "UnreliableExecutor",
+    "cancel_at_await",
+    "check_history",
+    "cut",
+    "flipped",
+    "kill_repeatedly",
+    "killed_at",
+    "nothing_left",
+    "snapshot",
 ]

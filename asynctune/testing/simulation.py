@@ -1,115 +1,68 @@
-"""Whole searches on a virtual clock: the real machine, the real pool, the real oracles and schedulers, and trials that only
-pretend.
+"""Whole searches on a virtual clock: the real machine, the real oracle coroutine with its engine thread and its oracle actor,
+the real pool, oracles and schedulers, a journal in memory; and trials that only pretend.
 
 Nothing waits, so a search of hours takes milliseconds, and the same arguments give the same records to the last byte. A
-simulated search can be cut off behind any record and opened again, as a real one is after `kill -9`.
+simulated search can be cut off behind any record or at any time, and opened again, as a real one is after `kill -9`. What goes
+wrong around it is drawn from a seed: see `Faults`.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
-from asynctune._engine.actor import Answered, Caller, History, replay
+from asynctune._engine.actor import Answered, History, OracleActor
+from asynctune._engine.clock import SearchClock
+from asynctune._engine.decider import Committed, Decider
+from asynctune._engine.decider import Opened as Opening
+from asynctune._engine.journal import MemoryJournal
+from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, referenced
 from asynctune._engine.pool import Pool
 from asynctune._engine.record import Record, pack, unpack
-from asynctune._machine.consult import Divergence
-from asynctune._machine.instructions import (
-    AnswerReport,
-    Ask,
-    DeleteCheckpoint,
-    EndSearch,
-    Instruction,
-    ReleaseSlot,
-    RequestSlots,
-    StartLaunch,
-    StopLaunch,
-    TellEnd,
-    TellReport,
-    WakeAt,
-)
-from asynctune._machine.machine import Machine
-from asynctune._machine.stimuli import (
-    Heard,
-    LaunchEnded,
-    LimitBroken,
-    Opened,
-    Settings,
-    SlotGranted,
-    Stimulus,
-    Suggested,
-    Ticked,
-    WorkersSet,
-)
-from asynctune._runner.failures import failure_of
-from asynctune.errors import FailedTrialError, FatalError, SpaceError
-from asynctune.messages import (
-    Answer,
-    Breach,
-    Died,
-    Ending,
-    FromRunner,
-    MetricsReported,
-    ParametersDeclared,
-    RunTrial,
-    TrialLeft,
-    TrialRaised,
-    TrialReturned,
-    What,
-)
+from asynctune._machine.consult import Divergence, PluginAnswer
+from asynctune._machine.instructions import EndSearch
+from asynctune._machine.machine import Decision, Machine
+from asynctune._machine.stimuli import Opened, Settings, Stimulus, WorkersSet
+from asynctune.checkpoints import DirectoryStore
+from asynctune.errors import JournalError, PluginError
+from asynctune.events import SearchEnded
 from asynctune.objective import Objective, as_objective
 from asynctune.oracles.base import Oracle
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, TrialView
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.records import CheckpointKey, TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
-from asynctune.space import HyperParameters, Space
+from asynctune.space import Space
 from asynctune.stoppers import Stopper
-from asynctune.wire import decode, encode
+from asynctune.testing.faults import Faults
+from asynctune.testing.runners import Script, SimulatedRunners
+from asynctune.testing.virtual import Line, VirtualLoop, VirtualThreads
 
-__all__ = ["Behaviour", "SimulatedSearch"]
+__all__ = ["SimulatedSearch"]
 
-_Key: TypeAlias = tuple[TrialId, LaunchNumber]
-
-
-@frozen(kw_only=True)
-class Behaviour:
-    """What a simulated launch does once it runs.
-
-    Args:
-        reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
-        ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
-        lasts: seconds from the last report to the end.
-        checkpoints: whether every report carries a checkpoint.
-    """
-
-    reports: Sequence[tuple[float, Metrics]] = ()
-    ending: Metrics | Failure | Died | TrialLeft | None = None
-    lasts: float = 0.0
-    checkpoints: bool = False
-
-
-Script: TypeAlias = Callable[[RunTrial, HyperParameters], Behaviour]
+_PATIENCE = 1.0  # virtual seconds that a thread has to end, before it is left to its fate
 Command: TypeAlias = tuple[float, Callable[[float], Stimulus]]
 
 
-@define
-class _Launch:
-    order: RunTrial
-    behaviour: Behaviour
-    hp: HyperParameters
-    step: int
-    over: bool = False
+class _CutOff(BaseException):
+    """The search is dropped where it stands."""
 
-    @property
-    def key(self) -> _Key:
-        return self.order.trial, self.order.launch
+
+class _Checked(Machine):
+    """A machine that asserts its invariants whenever it was told something."""
+
+    def handle(self, stimulus: Stimulus, recorded: Sequence[PluginAnswer] | None = None) -> Decision:
+        decision = super().handle(stimulus, recorded)
+        self.check()
+        return decision
 
 
 @define(kw_only=True)
@@ -124,8 +77,14 @@ class SimulatedSearch:
         workers: how many trials run at once.
         commands: what the user says and when: (search time, what makes the stimulus from that time).
         ask_takes, start_takes, leave_takes: virtual seconds that an answer of the oracle, a start, and an end on request take.
+        faults: what goes wrong, and how often; nothing by default.
         check: assert the machine's invariants after every stimulus.
         records: those of an earlier run, to be opened again.
+
+    Attributes:
+        end: how it ended; None while it has not.
+        divergences: where a plugin, told the records again, answered otherwise.
+        dropped: how many messages of launches that were over, or that had been heard already, were passed over.
     """
 
     script: Script
@@ -144,38 +103,56 @@ class SimulatedSearch:
     ask_takes: float = 0.0
     start_takes: float = 0.0
     leave_takes: float = 0.0
+    faults: Faults = field(factory=Faults)
     check: bool = True
     records: list[Record] = field(factory=list)
 
     machine: Machine = field(init=False)
+    dropped: int = field(init=False, default=0)
     end: EndSearch | None = field(init=False, default=None)
     divergences: list[Divergence] = field(init=False, factory=list)
+    _loop: VirtualLoop = field(init=False)
+    _threads: VirtualThreads = field(init=False)
     _pool: Pool = field(init=False)
-    _caller: Caller = field(init=False)
-    _now: float = field(init=False, default=0.0)
-    _due: list[tuple[float, int, Callable[[], None]]] = field(init=False, factory=list)
-    _order: itertools.count[int] = field(init=False, factory=itertools.count)
-    _timer: object = field(init=False, default=None)
-    _held: list[int] = field(init=False, factory=list)
-    _slots: dict[_Key, int] = field(init=False, factory=dict)
-    _launches: dict[_Key, _Launch] = field(init=False, factory=dict)
+    _coroutine: OracleCoroutine | None = field(init=False, default=None)
+    _answers: Line = field(init=False)
     _stored: set[CheckpointKey] = field(init=False, factory=set)
+    _until: float = field(init=False, default=math.inf)
+    _dropped: bool = field(init=False, default=False)
+    _errors: list[BaseException] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.machine = Machine(self.scheduler, self.stoppers)
+        self.machine = (_Checked if self.check else Machine)(self.scheduler, self.stoppers)
         self._pool = Pool(self.workers)
-        self._caller = Caller(self.oracle)
 
     # -------------------------------------------------------------------------------------------------------- running
 
-    def run(self, until: int | None = None) -> SimulatedSearch:
-        """Open the search and run it to its end; or until it has `until` records, and then drop everything, as a crash does."""
-        self._open()
-        while self._due and self.end is None and (until is None or len(self.records) < until):
-            self._now, _, act = heapq.heappop(self._due)
-            act()
-        self._caller.close()
+    def run(self, until: int | None = None, *, killed_at: float | None = None) -> SimulatedSearch:
+        """Open the search and run it to its end; or drop everything, as a crash does, when it has `until` records, or at search
+        time `killed_at`. Once, and not in a coroutine: there, it is `await asyncio.to_thread(search.run)`.
+
+        Raises:
+            PluginError: the oracle, the scheduler or a stopper failed.
+            RuntimeError: nothing can happen any more, and it is not over: a trial that hangs has no `Limits(trial_time=...)`.
+            AssertionError: an invariant does not hold.
+        """
+        self._until = math.inf if until is None else until
+        self._loop = VirtualLoop(self._idle)
+        self._loop.set_exception_handler(lambda _, context: self._failed(context.get("exception", RuntimeError(str(context)))))
+        self._threads = VirtualThreads(self._loop)
+        self._answers = Line(self._loop)
+        try:
+            self._loop.run_until_complete(self._live(killed_at))
+        finally:
+            self._threads.close()
+            self._loop.close()
+        for error in [*self._errors, *self._threads.errors]:
+            raise error
         return self
+
+    def block(self, seconds: float) -> None:
+        """Take so many virtual seconds; to be called by a plugin, in one of its hooks. For ever, if they are infinite."""
+        self._threads.sleep(seconds)
 
     @property
     def trials(self) -> dict[TrialId, TrialView]:
@@ -202,168 +179,149 @@ class SimulatedSearch:
             scheduler=fingerprint(self.scheduler),
         )
 
-    def _open(self) -> None:
+    async def _live(self, killed_at: float | None) -> None:
+        threads, settings = self._threads, self.settings()
+        decider = Decider(self._opening, threads)
+        opened = await decider.opened
+        folded = opened.folded
+        clock = SearchClock(folded.at, threads.now)
+        self._coroutine = coroutine = OracleCoroutine(clock, decider, self._pool, _published, self.limits.grace)
+        for at, make in self.commands:
+            if at >= folded.at:
+                self._loop.call_later(at - folded.at, partial(self._command, make))
+        if killed_at is not None:
+            self._loop.call_later(max(0.0, killed_at - folded.at), self._drop)
+        await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings))
+        stopped = list[asyncio.Future[None]]()
+        if coroutine.is_wanted:
+            history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
+            actor = OracleActor(
+                self.oracle,
+                history,
+                answered=self._answered,
+                failed=self._oracle_failed,
+                diverged=self.divergences.extend,
+                threads=threads,
+            )
+            runners = self._runners(coroutine)
+            coroutine.go(runners, actor, learns=settings.ahead == 0)
+            await coroutine.run()
+            runners.close()
+            stopped.append(actor.stop())
+        self.end, self.dropped = coroutine.end, coroutine.dropped
+        if coroutine.error is not None and not self._dropped:
+            self._errors.append(coroutine.error)
+        coroutine.release_all()  # one that was granted while the end was decided
+        for ended in [*stopped, decider.stop()]:
+            await asyncio.wait([ended], timeout=_PATIENCE)
+        if self.end is not None and self.check:
+            assert self._pool.busy == 0, f"the search is over and {self._pool.busy} slots are taken"
+
+    def _runners(self, coroutine: OracleCoroutine) -> SimulatedRunners:
+        return SimulatedRunners(
+            script=self.script,
+            listener=coroutine,
+            pool=self._pool,
+            loop=self._loop,
+            faults=self.faults,
+            resized=lambda size: coroutine.hear(WorkersSet(at=coroutine.now(), slots=size)),
+            stored=self._stored,
+            start_takes=self.start_takes,
+            leave_takes=self.leave_takes,
+            limits=self.limits,
+        )
+
+    def _opening(self) -> Opening:
         # Through bytes and back, as a journal on a disk would have it.
         self.records = [unpack(pack(record)) for record in self.records]
         folded = fold(self.machine, self.records)
         if folded.seq:
             check_settings(self.machine.settings, self.settings(), adopt=False)
-        self._now, self._stored = folded.at, referenced(self.machine)
-        history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
-        self._caller.begin(history)
-        fresh, diverged = replay(self._caller, history)
-        self.divergences += [*self.machine.consult.divergences, *diverged]
-        for at, make in self.commands:
-            if at >= self._now:
-                self._later(at - self._now, partial(self._command, make))
-        self._hear(Opened(at=self._now, wall=0.0, version="simulated", settings=self.settings()))
-        for answer in fresh:
-            self._suggest(answer)
+        self.divergences += self.machine.consult.divergences
+        self._stored |= referenced(self.machine)
+        return Opening(self.machine, _Disk(self), _Store(self._stored), folded)
 
-    def _hear(self, stimulus: Stimulus) -> None:
-        decision = self.machine.handle(stimulus)
-        if self.check:
-            self.machine.check()
-        if not decision.void:
-            record = Record(seq=len(self.records) + 1, stimulus=stimulus, happened=decision.happened, answers=decision.answers)
-            self.records.append(record)
-        for instruction in decision.instructions:
-            self._act(instruction)
+    # ------------------------------------------------------------------------------------------------ what comes of it
 
     def _command(self, make: Callable[[float], Stimulus]) -> None:
-        stimulus = make(self._now)
+        assert self._coroutine is not None
+        stimulus = make(self._coroutine.now())
         if isinstance(stimulus, WorkersSet):
             self._pool.resize(stimulus.slots)
-        self._hear(stimulus)
+        self._coroutine.hear(stimulus)
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (self._now + seconds, next(self._order), act))
+    def _answered(self, answers: Sequence[Answered]) -> None:
+        assert self._coroutine is not None
+        luck = self.faults.luck("oracle", answers[0].ask)
+        takes = self.ask_takes + luck.uniform(0, self.faults.slow_oracle)
+        self._answers.after(takes, partial(self._coroutine.answered, answers))
 
-    # --------------------------------------------------------------------------------------------------------- acting
+    def _oracle_failed(self, error: PluginError) -> None:
+        assert self._coroutine is not None
+        self._errors.append(error)
+        self._answers.after(0.0, partial(self._coroutine.oracle_failed, error))
 
-    def _act(self, instruction: Instruction) -> None:
-        match instruction:
-            case Ask():
-                self._suggest(self._caller.ask(instruction))
-            case TellEnd() | TellReport():
-                self._caller.tell(instruction)
-            case RequestSlots(count):
-                self._pool.request(self, count)
-            case ReleaseSlot():
-                self._pool.release(self._held.pop())
-            case StartLaunch(order):
-                self._start(order)
-            case AnswerReport(answer):
-                self._answer(answer)
-            case StopLaunch():
-                self._stop(instruction)
-            case WakeAt(at):
-                self._wake_at(at)
-            case DeleteCheckpoint(key):
-                self._stored.remove(key)
-            case EndSearch():
-                self.end = instruction
-                self._pool.withdraw(self)
+    def commit(self, records: Sequence[Record]) -> None:
+        """What the journal does, in the engine thread."""
+        for record in records:
+            if self._dropped or len(self.records) >= self._until:
+                break
+            self.records.append(record)
+        ended = any(isinstance(happening, SearchEnded) for happening in self.records[-1].happened) if self.records else False
+        if self._dropped or (len(self.records) >= self._until and not ended):
+            self._dropped = True
+            raise _CutOff
 
-    def _suggest(self, answer: Answered) -> None:
-        def hear() -> None:
-            self._hear(Suggested(at=self._now, ask=answer.ask, suggestion=answer.suggestion, state=answer.state))
+    def _drop(self) -> None:
+        """Nothing more is committed, and so nothing more happens."""
+        self._dropped = True
+        if self._coroutine is not None:
+            self._coroutine.close("the simulation was cut off")
 
-        self._later(self.ask_takes, hear)
+    def _failed(self, error: BaseException) -> None:
+        """Something raised in the loop, where nobody waits for it."""
+        self._errors.append(error)
+        self._drop()
 
-    def granted(self, slot: int) -> None:
-        """The pool granted a slot."""
-        self._held.append(slot)
-        self._later(0.0, lambda: self._hear(SlotGranted(at=self._now)))
+    def _idle(self) -> None:
+        error = RuntimeError(f"nothing can happen any more, and the search is not over: {self.machine!r}")
+        if self._dropped or self._coroutine is None:
+            raise error
+        self._failed(error)
 
-    def _wake_at(self, at: float) -> None:
-        timer = self._timer = object()
 
-        def ring() -> None:
-            if self._timer is timer:  # there is one timer; a later order sets it anew
-                self._hear(Ticked(at=self._now))
+class _Store(DirectoryStore):
+    """Checkpoints that take no room; one can be deleted only if it is there."""
 
-        self._later(max(0.0, at - self._now), ring)
+    def __init__(self, stored: set[CheckpointKey]) -> None:
+        super().__init__(Path(os.devnull))
+        self._stored = stored
 
-    def _start(self, order: RunTrial) -> None:
-        assert order.restore is None or order.restore in self._stored, f"{order.restore} was deleted, and is needed"
-        hp = HyperParameters(order.space, order.values, order.fill)
-        try:
-            behaviour = self.script(order, hp)
-        except (FailedTrialError, FatalError, SpaceError) as error:
-            behaviour = Behaviour(ending=failure_of(error, None))
-        launch = _Launch(order, behaviour, hp, order.step)
-        self._slots[launch.key], self._launches[launch.key] = self._held.pop(), launch
-        self._later(self.start_takes, lambda: self._begin(launch))
-        if self.limits.trial_time is not None:
-            self._later(self.limits.trial_time, lambda: self._time_is_up(launch))
+    def delete(self, key: CheckpointKey) -> None:
+        self._stored.remove(key)
 
-    def _time_is_up(self, launch: _Launch) -> None:
-        if not launch.over and self.limits.trial_time is not None:
-            trial, number = launch.key
-            breach = Breach(trial=trial, launch=number, limit=Limit.TRIAL_TIME, amount=self.limits.trial_time)
-            self._hear(LimitBroken(at=self._now, breach=breach))
 
-    def _begin(self, launch: _Launch) -> None:
-        parameters, values = launch.hp.drain()
-        if values and not launch.over:
-            trial, number = launch.key
-            message = ParametersDeclared(trial=trial, launch=number, parameters=parameters, values=values)
-            self._say(message)
-        self._go_on(launch)
+def _published(_: Committed) -> None:
+    """Nobody reads the records before the end."""
 
-    def _go_on(self, launch: _Launch) -> None:
-        reports, done = launch.behaviour.reports, launch.step - launch.order.step
-        if done == len(reports):
-            self._later(launch.behaviour.lasts, lambda: self._finish(launch))
-        else:
-            self._later(reports[done][0], lambda: self._report(launch, reports[done][1]))
 
-    def _report(self, launch: _Launch, metrics: Metrics) -> None:
-        if launch.over:
-            return
-        launch.step += 1
-        (trial, number), step, key = launch.key, launch.step, None
-        if launch.behaviour.checkpoints:
-            key = CheckpointKey(trial, step, number)
-            self._stored.add(key)
-        self._say(MetricsReported(trial=trial, launch=number, step=step, metrics=metrics, clock=self._now, checkpoint=key))
+class _Disk(MemoryJournal):
+    """A journal in memory, as slow and as full as the faults have it."""
 
-    def _say(self, message: ParametersDeclared | MetricsReported) -> None:
-        self._hear(Heard(at=self._now, message=decode(encode(message, FromRunner), FromRunner)))
+    def __init__(self, search: SimulatedSearch) -> None:
+        super().__init__()
+        self._search = search
+        self._failures = 0
 
-    def _answer(self, answer: Answer) -> None:
-        launch = self._launches[answer.trial, answer.launch]
-        if answer.what is What.GO:
-            self._go_on(launch)
-        else:
-            self._later(self.leave_takes, lambda: self._leave(launch, TrialLeft(trial=answer.trial, launch=answer.launch)))
+    def records(self) -> Iterator[Record]:
+        return iter(list(self._search.records))
 
-    def _stop(self, instruction: StopLaunch) -> None:
-        trial, number = key = instruction.trial, instruction.launch
-        left: Ending = TrialLeft(trial=trial, launch=number)
-        ending = left if self.leave_takes <= instruction.grace else Died(trial=trial, launch=number, signal=9)
-        launch = self._launches[key]
-        self._later(min(instruction.grace, self.leave_takes), lambda: self._leave(launch, ending))
-
-    def _leave(self, launch: _Launch, ending: Ending) -> None:
-        if not launch.over:
-            self._over(launch, ending)
-
-    def _finish(self, launch: _Launch) -> None:
-        if launch.over:
-            return
-        (trial, number), ending = launch.key, launch.behaviour.ending
-        if isinstance(ending, Died | TrialLeft):
-            self._over(launch, evolve(ending, trial=trial, launch=number))
-        elif isinstance(ending, Failure):
-            self._over(launch, TrialRaised(trial=trial, launch=number, failure=ending))
-        else:
-            self._over(launch, TrialReturned(trial=trial, launch=number, metrics=ending))
-
-    def _over(self, launch: _Launch, ending: Ending) -> None:
-        launch.over = True
-        del self._launches[launch.key]
-        # As the loop does it: the end is heard, and in the same breath what the freed slot is granted to.
-        self._hear(LaunchEnded(at=self._now, ending=decode(encode(ending, Ending), Ending)))
-        self._pool.release(self._slots.pop(launch.key))
+    def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
+        faults = self._search.faults
+        luck = faults.luck("disk", records[0].seq)
+        self._search.block(luck.uniform(0, faults.slow_disk))
+        if luck.random() < faults.full_disk and self._failures < luck.randint(1, 4):
+            self._failures += 1
+            raise JournalError("the simulated disk is full")
+        self._failures = 0
+        self._search.commit(records)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from asynctune.testing.leftovers import gone
 from tests.examples.served import EXAMPLES
-from tests.search.test_kill import gone
 
 pytestmark = pytest.mark.process
 

@@ -12,9 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from asynctune.testing.leftovers import gone, marked
 from tests.examples.served import EXAMPLES, Server, followed, serving
-from tests.leftovers import marked
-from tests.search.test_kill import gone
 
 pytestmark = pytest.mark.process
 

@@ -18,7 +18,11 @@ UNPICKLES = {
     "asynctune.testing.contracts.draws",
 }
 # How many threads a library starts, and which GPUs it sees, can be told only by the environment, and before it wakes.
-SETS_ENVIRONMENT = {"asynctune._runner.libraries", "asynctune._runner.surroundings", "asynctune._runner.verdict"}
+SETS_ENVIRONMENT = {
+    *("asynctune._runner.libraries", "asynctune._runner.surroundings", "asynctune._runner.verdict"),
+    # Marks what is started from there on, to find it again. Nothing reads it but whoever looks for what was left behind.
+    "asynctune.testing.leftovers",
+}
 # Imported modules may set variables; a process that is to stand where they left another one needs to know which.
 COMPARES_ENVIRONMENT = {"asynctune._runner.libraries"}
 # Speak to a person at a terminal.
@@ -81,6 +85,21 @@ def test_unpickling_happens_where_we_say_so(module: Module) -> None:
     lines = [f"{module.where}:{line}" for line in unpickles(module.tree)]
 
     assert bool(lines) == (module.name in UNPICKLES), lines
+
+
+@pytest.mark.fault(36)
+def test_who_only_opens_or_reads_a_search_has_nothing_to_unpickle_with() -> None:
+    named = {module.name: module for module in MODULES}
+    reached, new = set[str](), {"asynctune.__main__", "asynctune._engine.journal", "asynctune._engine.opening"}
+    while new:
+        reached |= new
+        imported = {each.target for name in new for each in named[name].imports() if not each.typing}
+        new = {target for target in imported if target in named} - reached
+    libraries = {each.target.partition(".")[0] for name in reached for each in named[name].imports() if not each.typing}
+
+    assert reached & UNPICKLES == set()
+    assert libraries & PICKLES == set()
+    assert {"asynctune._engine.repair", "asynctune.wire"} <= reached
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import pickle
 import random
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from asynctune._engine.head import HEAD_NAME, read_head
-from asynctune._engine.journal import SCHEMA_VERSION, DiskJournal, MemoryJournal, read_records
+from asynctune._engine.database import SCHEMA_VERSION
+from asynctune._engine.head import HEAD_NAME, HeadMark, read_head
+from asynctune._engine.journal import DiskJournal, MemoryJournal, read_records
 from asynctune._engine.lock import SearchLock
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from tests.journal.written import JOURNAL, batches, execute, marks, read, records_of, write
@@ -110,12 +113,14 @@ def test_closing_lets_go_of_everything_and_may_be_done_twice(directory: Path) ->
 # ---------------------------------------------------------------------------------------------------------- damage seen
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("column", ["payload", "chain"])
 def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
     write(tmp_path, RECORDS[:12])
     luck = random.Random(1)
     lengths = execute(tmp_path, f"select seq, length({column}) from records")  # noqa: S608
     for seq, length in lengths:
+        assert isinstance(seq, int)
         assert isinstance(length, int)
         for place in range(length) if column == "chain" else [luck.randrange(length) for _ in range(6)]:
             shutil.rmtree(tmp_path / "copy", ignore_errors=True)
@@ -125,8 +130,9 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
             execute(tmp_path, f"update records set {column} = ? where seq = ?", bytes(changed), seq)  # noqa: S608
             with pytest.raises(JournalCorruptError, match=f"record {seq} "):
                 read(tmp_path)
-            with pytest.raises(JournalCorruptError):
+            with pytest.raises(JournalCorruptError) as refused:
                 read_records(tmp_path)
+            assert refused.value.last_good == seq - 1
             execute(tmp_path, f"update records set {column} = ? where seq = ?", before[0], seq)  # noqa: S608
     assert read(tmp_path) == MARKS[:12]
 
@@ -139,13 +145,15 @@ def test_any_byte_that_was_changed_is_seen(tmp_path: Path, column: str) -> None:
         ("update records set seq = seq + 1000 where seq = 5", "record 5 is missing; the next is 6"),
         ("delete from records where seq > 5", f"the journal ends at record 5, and record {len(RECORDS)} was acknowledged"),
         ("delete from records", f"the journal ends at record 0, and record {len(RECORDS)} was acknowledged"),
-        ("drop table records", "no such table: records"),
+        ("drop table records", "its table records is gone"),
     ],
 )
 def test_records_that_are_missing_are_missed(directory: Path, statement: str, text: str) -> None:
     execute(directory, statement)
-    with pytest.raises(JournalCorruptError, match=text):
-        read(directory)
+    readings: list[Callable[[Path], object]] = [read, read_records]
+    for reading in readings:
+        with pytest.raises(JournalCorruptError, match=text):
+            reading(directory)
 
 
 def test_two_records_that_changed_places_are_seen(directory: Path) -> None:
@@ -196,6 +204,9 @@ def test_a_journal_that_is_older_than_its_head_mark_is_refused(tmp_path: Path) -
     shutil.copy(tmp_path / "copy", tmp_path / "search" / JOURNAL)
     with pytest.raises(JournalCorruptError, match="the journal ends at record 10, and record 20 was acknowledged"):
         read(tmp_path / "search")
+    with pytest.raises(JournalCorruptError, match="the journal ends at record 10") as refused:
+        read_records(tmp_path / "search")
+    assert refused.value.last_good == 10
 
 
 def test_another_journal_of_the_same_length_is_refused(tmp_path: Path) -> None:
@@ -224,6 +235,21 @@ def test_a_head_mark_that_was_cut_short_accuses_nobody(directory: Path, length: 
     assert read(directory) == MARKS
 
 
+def test_the_two_places_of_the_head_mark_are_written_in_turn(tmp_path: Path) -> None:
+    """Also when groups of records end at even numbers, and whoever writes it is another."""
+    for seq in range(2, 20, 2):
+        before = read_head(tmp_path)
+        mark = HeadMark(tmp_path)
+        mark.write(seq, bytes([seq]) * 16)
+        mark.close()
+        whole = (tmp_path / HEAD_NAME).read_bytes()
+        assert read_head(tmp_path) == (seq, bytes([seq]) * 16)
+        newest = 0 if whole.startswith(seq.to_bytes(8)) else 28
+        (tmp_path / HEAD_NAME).write_bytes(whole[:newest] + b"\xff" * 28 + whole[newest + 28 :])
+        assert read_head(tmp_path) == before
+        (tmp_path / HEAD_NAME).write_bytes(whole)
+
+
 def test_without_a_head_mark_the_chain_still_holds(directory: Path) -> None:
     (directory / HEAD_NAME).unlink()
     assert read(directory) == MARKS
@@ -235,6 +261,7 @@ def test_without_a_head_mark_the_chain_still_holds(directory: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------- versions
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 2**31 - 1])
 def test_a_newer_schema_is_refused_by_name(directory: Path, version: int) -> None:
     execute(directory, f"pragma user_version = {version}")
@@ -251,6 +278,12 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="somebody else"):
         DiskJournal(tmp_path)
     assert execute(tmp_path, "select theirs from records") == [("precious",)]
+
+
+def test_an_error_travels_with_all_that_it_says() -> None:
+    error = JournalCorruptError("m", errno=5, free=7, last_good=3)
+    copied = pickle.loads(pickle.dumps(error))
+    assert (str(copied), copied.errno, copied.free, copied.last_good) == ("m", 5, 7, 3)
 
 
 # ------------------------------------------------------------------------------------------------------- what cannot be
@@ -328,6 +361,7 @@ def small_disk() -> Iterator[Path]:
         os.rmdir(where)
 
 
+@pytest.mark.fault(13)
 def test_a_full_disk_is_an_error_and_when_there_is_room_again_it_goes_on(small_disk: Path) -> None:
     directory, filler = small_disk / "search", small_disk / "filler"
     journal = DiskJournal(directory)
@@ -337,10 +371,13 @@ def test_a_full_disk_is_an_error_and_when_there_is_room_again_it_goes_on(small_d
         journal.append(*group)
     fill(filler)
     written = 5
-    with pytest.raises(JournalError, match=r"record \d+ could not be written: database or disk is full"):  # noqa: PT012
+    with pytest.raises(JournalError, match=r"record \d+ could not be written: database or disk is full") as refused:  # noqa: PT012
         for group in groups[5:]:
             journal.append(*group)
             written += 1
+    assert refused.value.errno == errno.ENOSPC
+    assert refused.value.free is not None
+    assert f"(ENOSPC: No space left on device, and {refused.value.free:,} bytes are free there)" in str(refused.value)
     filler.unlink()
     for group in groups[written:]:
         journal.append(*group)

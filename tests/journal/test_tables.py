@@ -17,6 +17,7 @@ from asynctune._engine.journal import DiskJournal
 from asynctune._engine.opening import fold
 from asynctune._engine.record import Record
 from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import Ticked
 from asynctune.errors import JournalError
 from asynctune.events import AttemptFailed, GaveUp, Reported
 from asynctune.records import Failure, FailureKind, State, TrialView
@@ -97,9 +98,9 @@ def test_tables_that_were_made_again_are_the_same(tmp_path: Path, seed: int) -> 
     before = contents(tmp_path)
     journal = DiskJournal(tmp_path)
     assert views_of(list(journal.records())) == views_of(records) or any("nan" in str(row) for row in before[1])
-    assert journal.tables_agree()
+    assert journal.tables_agree(views_of(records))
     journal.rebuild(journal.records(), views_of(records))
-    assert journal.tables_agree()
+    assert journal.tables_agree(views_of(records))
     journal.close()
     assert contents(tmp_path) == before
 
@@ -112,9 +113,9 @@ def test_tables_that_do_not_agree_are_noticed_and_made_again(tmp_path: Path) -> 
     execute(tmp_path, "update meta set value = x'00' where key = 'tables'")
     journal = DiskJournal(tmp_path)
     list(journal.records())
-    assert not journal.tables_agree()
+    assert not journal.tables_agree(views_of(records))
     journal.rebuild(journal.records(), views_of(records))
-    assert journal.tables_agree()
+    assert journal.tables_agree(views_of(records))
     journal.close()
     assert contents(tmp_path) == before
 
@@ -130,14 +131,14 @@ def test_tables_that_are_behind_their_records_do_not_agree(tmp_path: Path) -> No
     execute(tmp_path, "update meta set value = ? where key = 'tables'", mark[0])
     journal = DiskJournal(tmp_path)
     list(journal.records())
-    assert not journal.tables_agree()
+    assert not journal.tables_agree(views_of(records))
     journal.close()
 
 
 def test_a_new_search_has_tables_that_agree(tmp_path: Path) -> None:
     journal = DiskJournal(tmp_path)
     list(journal.records())
-    assert journal.tables_agree()
+    assert journal.tables_agree([])
     journal.close()
 
 
@@ -151,8 +152,52 @@ def test_making_them_again_is_all_or_nothing(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="the disk says no"):
         journal.rebuild(journal.records(), views_of(records))
     assert contents(tmp_path) == before
-    assert journal.tables_agree()
+    assert len(list(journal.records())) == len(records)
+    assert journal.tables_agree(views_of(records))
     journal.close()
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update trials set score = score + 1e-9 where score is not null",
+        "update trials set stop_reason = 'x' where id = 0",
+        "update trials set id = 1000 where id = 0",
+        "update reports set metrics = replace(metrics, '0', '1')",
+        "update reports set judged = 1 - judged",
+        "delete from reports where step = 1",
+        "insert into reports select trial, launch, step + 1000, at, metrics, judged, checkpoint from reports limit 1",
+        "update trials set failure = cast(x'ff' as text)",
+        "update failures set message = 'x'",
+        "delete from failures",
+    ],
+)
+def test_values_that_were_changed_are_seen_and_made_again(
+    tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = records_of(3)
+    write(tmp_path, records)
+    before = contents(tmp_path)
+    execute(tmp_path, change)
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    assert not journal.tables_agree(views_of(records))
+    journal.settle(views_of(records))
+    assert journal.tables_agree(views_of(records))
+    journal.close()
+    assert contents(tmp_path) == before
+    assert "the query tables did not say what the records say" in caplog.text
+
+
+def test_tables_that_agree_are_left_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    records = records_of(3)
+    write(tmp_path, records)
+    journal = DiskJournal(tmp_path)
+    list(journal.records())
+    journal.settle(views_of(records))
+    journal.close()
+    assert caplog.text == ""
 
 
 # --------------------------------------------------------------------------------------------------- odd things in rows
@@ -174,7 +219,8 @@ def test_metrics_are_json_that_the_database_itself_can_read(
     database: sqlite3.Connection, metrics: dict[str, float], text: str | None
 ) -> None:
     tables.write_trials(database, [evolve(VIEW, metrics=metrics)])
-    tables.write_happened(database, [(0.5, Reported(trial=0, launch=1, step=1, metrics=metrics))])
+    happened = (Reported(trial=0, launch=1, step=1, metrics=metrics),)
+    tables.write_happened(database, [Record(seq=1, stimulus=Ticked(at=0.5), happened=happened)])
     for table in ("trials", "reports"):
         ((stored, valid, count),) = database.execute(
             f"select metrics, json_valid(metrics), (select count(*) from json_each(metrics)) from {table}"  # noqa: S608
@@ -196,7 +242,8 @@ def test_any_text_can_be_a_row(database: sqlite3.Connection, text: str, where: s
 @pytest.mark.parametrize(("code", "stored_code"), [(2**63 - 1, 2**63 - 1), (2**64 - 1, None), (-(2**63) - 1, None)])
 def test_any_failure_can_be_a_row(database: sqlite3.Connection, text: str, code: int, stored_code: int | None) -> None:
     why = Failure(kind=FailureKind.EXITED, message=text, error_type=text, log=text, exit_code=code)
-    tables.write_happened(database, [(0.5, GaveUp(trial=0, launch=1, failure=why))])
+    happened = (GaveUp(trial=0, launch=1, failure=why),)
+    tables.write_happened(database, [Record(seq=1, stimulus=Ticked(at=0.5), happened=happened)])
     stored = text.encode("utf-8", "backslashreplace").decode()
     rows = database.execute(f"select {FAILED}, log from failures").fetchall()  # noqa: S608
     assert rows == [(0, 1, 0.5, "exited", stored, stored, stored_code, None, stored)]

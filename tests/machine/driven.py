@@ -105,7 +105,7 @@ def portrait(machine: Machine) -> dict[str, object]:
         "asks": (asks.asked, asks.in_flight, asks.idle, asks.exhausted),
         "slots": (slots.size, slots.requested, slots.held),
         "space": machine.space,
-        "ending": machine.ending,
+        "ending": (machine.ending, machine.draining),
         "flags": (machine.at, machine.opened, machine.over, machine.user_paused, machine.declined, machine.objective_seen),
     }
 

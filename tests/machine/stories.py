@@ -25,7 +25,7 @@ from asynctune.stoppers import MaxSteps, Stopper
 from asynctune.testing import Behaviour, SimulatedSearch
 from asynctune.views import SearchView
 
-__all__ = ["Story", "outcome", "story"]
+__all__ = ["Promoter", "Story", "outcome", "story"]
 
 
 @define(eq=False, slots=False)

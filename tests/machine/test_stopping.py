@@ -189,23 +189,56 @@ def test_stopping_the_search_completes_what_runs_and_leaves_what_waits() -> None
     assert driven.view(1).state is State.PENDING
 
 
-@pytest.mark.parametrize(
-    ("stimulus", "error"),
-    [
-        (ExecutorFailed(at=0.0, message="no fork"), "ExecutorError"),
-        (OracleFailed(at=0.0, message="it raised"), "PluginError"),
-    ],
-)
-def test_what_ends_the_search_sets_aside_what_runs(stimulus: Any, error: str) -> None:
+def test_what_ends_the_search_sets_aside_what_runs() -> None:
     driven = Driven()
     driven.start()
-    assert driven.tell(stimulus) == [StopLaunch(0, 1, stimulus.message, 5.0)]
+    assert driven.tell(ExecutorFailed(at=0.0, message="no fork")) == [StopLaunch(0, 1, "no fork", 5.0)]
     assert driven.grant() == [ReleaseSlot()]
-    assert driven.died(0, signal=9) == [EndSearch(stimulus.message, error)]
+    assert driven.died(0, signal=9) == [EndSearch("no fork", "ExecutorError")]
     # Killed for taking too long to leave: that is not its own doing.
     assert (driven.view(0).state, driven.view(0).attempt) == (State.PENDING, 1)
 
 
+def oracle_fails(driven: Driven) -> list[Any]:
+    return driven.tell(OracleFailed(at=driven.at, message="it raised"))
+
+
+@pytest.mark.fault(25)
+def test_when_the_oracle_fails_what_runs_goes_on_and_nothing_else_starts() -> None:
+    driven = Driven(slots=2, failure=FailurePolicy(max_retries_per_trial=1))
+    driven.start()
+    driven.start()
+    assert oracle_fails(driven) == []
+    assert driven.report(0, 1, loss=3.0) == [AnswerReport(answer(0, 1, 1))]
+    assert driven.grant() == [ReleaseSlot()]
+    driven.raised(1)
+    assert driven.view(1).state is State.RETRYING
+    assert driven.returned(0, loss=2.0) == [TellEnd(driven.view(0)), EndSearch("it raised", "PluginError")]
+    assert has_ended(driven) == (State.COMPLETED, 2.0, None)
+
+    driven.open()
+    driven.grant()
+    assert driven.orders[1].attempt == 2
+
+
+@pytest.mark.fault(25)
+def test_a_search_that_only_waits_for_its_last_trials_can_be_ended_at_once() -> None:
+    driven = Driven()
+    driven.start()
+    oracle_fails(driven)
+    assert driven.close() == [StopLaunch(0, 1, "the search was closed", 5.0)]
+    assert driven.left(0) == [EndSearch("it raised", "PluginError")]
+    assert driven.view(0).state is State.PENDING
+
+
+@pytest.mark.fault(25)
+def test_with_nothing_running_a_failed_oracle_ends_the_search() -> None:
+    driven = Driven()
+    driven.open()
+    assert oracle_fails(driven)[-1] == EndSearch("it raised", "PluginError")
+
+
+@pytest.mark.fault(25)
 def test_closing_sets_aside_what_runs_and_keeps_what_it_still_says() -> None:
     driven = Driven()
     driven.start()

@@ -83,6 +83,7 @@ from asynctune.schedulers import FIFO, Scheduler
 from asynctune.seeds import derive, generator
 from asynctune.space import Boolean, Int
 from asynctune.stoppers import MaxSteps, Stopper, TimeBudget
+from asynctune.testing.history import check_history
 from asynctune.views import SearchView
 from tests.machine.driven import Driven, failure, plainly, portrait
 
@@ -501,6 +502,7 @@ class Walk(RuleBasedStateMachine):
 
     def check_from_the_records_alone(self) -> None:
         records = [unpack(pack(record)) for record in self.driven.records]
+        check_history(records, shared=True)  # a walk grants what was asked for, however much runs
         machine = Machine(type(self.driven.scheduler)(*self.recipe()), ())
         fold(machine, records)
         # The stoppers are others, and theirs is only the next deadline.

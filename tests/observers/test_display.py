@@ -20,7 +20,7 @@ from asynctune.errors import ConfigurationError
 from asynctune.observers import Display
 from asynctune.observers.console import culprit, spark, table
 from asynctune.records import Failure, FailureKind
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.observers.searches import descend, search, third_fails
 
 

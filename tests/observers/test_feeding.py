@@ -17,7 +17,7 @@ from asynctune._engine import publication
 from asynctune.errors import ConfigurationError
 from asynctune.events import SearchEnded, SearchOpened
 from asynctune.observers import Watched
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.observers.searches import LOSS, Keeping, descend, search
 from tests.search.trainables import steps
 
@@ -99,6 +99,7 @@ async def test_what_it_raised_at_is_given_again(caplog: pytest.LogCaptureFixture
     assert "RuntimeError: no" in caplog.text
 
 
+@pytest.mark.fault(23)
 async def test_one_that_goes_on_raising_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     before, watching, other = snapshot(), Failing(*range(1000)), Keeping()
     result = await search(observers=[watching, other])
@@ -109,8 +110,9 @@ async def test_one_that_goes_on_raising_is_cut_off(caplog: pytest.LogCaptureFixt
     said = [record.message for record in caplog.records]
     assert said == [
         "observer Failing raised; the search goes on",
-        "observer Failing is cut off after 3 failures in a row; the search goes on",
+        "observer Failing is cut off after 3 failures in a row (the last: RuntimeError), behind event 0; the search goes on",
     ]
+    assert caplog.records[-1].levelno == logging.ERROR
     result.close()
     nothing_left(before)
 

@@ -16,7 +16,7 @@ import asynctune as at
 from asynctune import listening
 from asynctune.errors import ConfigurationError
 from asynctune.observers import CSV, Display, JSONLines, TensorBoard, Watched
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.observers.searches import LOSS, Keeping, descend, search
 
 FILES: list[Any] = [CSV, JSONLines]

@@ -157,7 +157,6 @@ def test_a_mean_with_nan() -> None:
         ({1: 0.5}, "name of a metric"),
         ((0.5, 0.9), "tuple"),
         (np.array([0.5]), "ndarray"),
-        (History(), "without a single epoch"),
         (History(loss=["x"]), "'loss'"),
         (object(), "object"),
         (float, "type"),
@@ -171,5 +170,9 @@ def test_no_results(result: Any, named: str) -> None:
 
 def test_nothing_is_a_result_after_reports_only() -> None:
     assert outcome_of(None, LOSS, reported=True) == Outcome()
+    assert outcome_of(History(), LOSS, reported=True) == Outcome()
+    assert outcome_of(History(loss=[]), LOSS, reported=True) == Outcome()
     with pytest.raises(InvalidResult, match="has not reported anything"):
         outcome_of(None, LOSS, reported=False)
+    with pytest.raises(InvalidResult, match="a History without a single epoch"):
+        outcome_of(History(), LOSS, reported=False)

@@ -7,14 +7,21 @@ import contextlib
 import gc
 import itertools
 import random
-from collections.abc import Awaitable, Coroutine, Generator
+import shutil
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import asynctune as at
-from tests.leftovers import nothing_left, snapshot
+from asynctune._engine.journal import read_records
+from asynctune._engine.retelling import retold
+from asynctune.errors import SearchError
+from asynctune.events import Reported
+from asynctune.testing import check_history
+from asynctune.testing.cancelling import cancel_at_await
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.trainables import slow_steps, steps, stubborn
 
 pytestmark = pytest.mark.process
@@ -23,13 +30,15 @@ GRACE = 0.2
 AGAIN = (None, 0.001, 0.01, 0.1)  # seconds after which a second, and then a third, cancel comes
 
 
-def small(trainable: Any, storage: Path | None = None, trials: int = 4) -> Coroutine[Any, Any, at.Result]:
+def small(
+    trainable: Any, storage: Path | None = None, trials: int = 4, executor: at.Executor | None = None
+) -> Coroutine[Any, Any, at.Result]:
     return at.search(
         trainable,
         objective=at.Objective("loss", "min"),
         max_trials=trials,
         limits=at.Limits(grace=GRACE),
-        executor=at.LocalExecutor(2),
+        executor=executor or at.LocalExecutor(2),
         storage=storage,
         seed=0,
     )
@@ -86,64 +95,146 @@ async def test_at_the_moment_of_its_end() -> None:
         gc.enable()
 
 
-class _Counted:
-    """Awaits `coroutine`, and cancels the task that runs it when `turns` says that it is time."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], turns: itertools.count[int], when: int) -> None:
-        self._coroutine, self._turns, self._when = coroutine, turns, when
-        self.reached = False
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        value, error = None, None
-        while True:
-            try:
-                waited = self._coroutine.throw(error) if error is not None else self._coroutine.send(value)
-            except StopIteration as stop:
-                return stop.value
-            if next(self._turns) == self._when:
-                self.reached = True
-                task = asyncio.current_task()
-                assert task is not None
-                task.get_loop().call_soon(task.cancel)
-            value, error = None, None
-            try:
-                value = yield waited
-            except BaseException as thrown:  # noqa: BLE001
-                error = thrown
+async def steps_that_wait(trial: at.AsyncTrial) -> None:
+    x = trial.hp.Float("x", 0.0, 1.0)
+    for step in range(trial.step + 1, 4):
+        await asyncio.sleep(0)
+        await trial.report(step=step, loss=x + 1 / step)
 
 
-async def _whole(counted: Awaitable[Any]) -> Any:
-    return await counted
+async def closed(search: Coroutine[Any, Any, at.Result]) -> None:
+    (await search).close()
 
 
-def run_cancelling_turn(when: int, storage: Path) -> bool:
-    """A search in a loop of its own, in which the `when`-th await of any of its tasks is cancelled; whether there was one."""
-    turns = itertools.count()
-    reached = []
+async def fresh(storage: Path) -> None:
+    await closed(small(steps, storage, trials=2))
 
-    def factory(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        counted = _Counted(coroutine, turns, when)
-        reached.append(counted)
-        return asyncio.Task(_whole(counted), loop=loop, **options)
+
+async def inline(storage: Path) -> None:
+    await closed(small(steps_that_wait, storage, trials=3, executor=at.InlineExecutor(2)))
+
+
+async def shared(storage: Path) -> None:
+    """Two searches at once on one executor."""
+
+    async def one(name: str, executor: at.Executor) -> None:
+        with contextlib.suppress(SearchError):  # as the cancelled one of two says; a group would wrap it
+            await closed(small(steps, storage / name, trials=2, executor=executor))
+
+    async with at.LocalExecutor(2) as executor, asyncio.TaskGroup() as group:
+        for name in "ab":
+            group.create_task(one(name, executor))
+
+
+async def interrupted(storage: Path) -> None:
+    """A search that was left when its first trial had reported."""
+    search = at.Search(slow_steps, objective=at.Objective("loss", "min"), max_trials=2, storage=storage, seed=0)
+    async with search:
+        async for event in search.events():
+            if any(isinstance(happening, Reported) for happening in event.happened):
+                return
+
+
+def check_and_resume(storage: Path, trials: int) -> None:
+    """What was recorded is sound, and goes on to its end. Where trials run is another's affair, so they may run here.
+
+    It costs no trial an attempt, but one whose own task was cancelled behind the search's back.
+    """
+    if (storage / "journal.sqlite").exists():
+        check_history(storage)
+    asyncio.run(closed(small(steps_that_wait, storage, trials=trials, executor=at.InlineExecutor(2))))
+    check_history(storage)
+    ended = retold(read_records(storage)).trials
+    assert len(ended) == trials
+    for trial in ended:
+        cancelled = trial.failure is not None and "CancelledError" in str(trial.failure.error_type)
+        assert (trial.state, trial.attempt) == (at.State.FAILED if cancelled else at.State.COMPLETED, 1)
+    assert sum(trial.state is at.State.FAILED for trial in ended) <= 1
+
+
+PARTS = 4  # so that one test does not take for ever
+
+
+def cancelled_everywhere(
+    tmp_path: Path, part: int, main: Callable[[Path], Coroutine[Any, Any, Any]], searches: Mapping[str, int], begun: Path | None
+) -> None:
+    """Cancel `main` at its await number n, for every n of this part, until it makes no such await.
+
+    `searches` are its searches, as directories below the one that it is given, each with its number of trials.
+    """
+    for number in itertools.count(1 + part, PARTS):
+        storage = tmp_path / str(number)
+        if begun is not None:
+            shutil.copytree(begun, storage)
+        before = snapshot()
+        reached = cancel_at_await(number, lambda: main(storage))  # noqa: B023 -- it is called at once
+        nothing_left(before, within=GRACE + 1)
+        for name, trials in searches.items():
+            check_and_resume(storage / name, trials)
+        nothing_left(before)
+        if not reached:
+            assert number > 10, "the search has more awaits than that"
+            return
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_at_every_await(part: int, tmp_path: Path) -> None:
+    cancelled_everywhere(tmp_path, part, fresh, {"": 2}, None)
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_at_every_await_of_a_search_that_is_resumed(part: int, tmp_path: Path) -> None:
+    asyncio.run(interrupted(tmp_path / "begun"))
+    cancelled_everywhere(tmp_path, part, fresh, {"": 2}, tmp_path / "begun")
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_at_every_await_where_trials_are_tasks(part: int, tmp_path: Path) -> None:
+    cancelled_everywhere(tmp_path, part, inline, {"": 3}, None)
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_at_every_await_of_two_searches_that_share_an_executor(part: int, tmp_path: Path) -> None:
+    cancelled_everywhere(tmp_path, part, shared, {"a": 2, "b": 2}, None)
+
+
+def test_an_await_is_cancelled_where_it_waits() -> None:
+    said: list[str] = []
+
+    async def inner() -> None:
+        await asyncio.sleep(0)
+        said.append("inner")
 
     async def main() -> None:
-        asyncio.get_running_loop().set_task_factory(factory)
-        with contextlib.suppress(asyncio.CancelledError, at.errors.SearchError):
-            (await asyncio.create_task(small(steps, storage, trials=2))).close()
+        task = asyncio.create_task(inner())
+        await asyncio.sleep(0.01)
+        said.append("outer")
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
-    asyncio.run(main())
-    return any(counted.reached for counted in reached)
-
-
-@pytest.mark.parametrize("part", range(4))
-def test_at_every_await(part: int, tmp_path: Path) -> None:
-    for when in itertools.count(part, 4):
-        before = snapshot()
-        reached = run_cancelling_turn(when, tmp_path / str(when))
-        nothing_left(before, within=GRACE + 1)
+    found = []
+    for number in itertools.count(1):
+        said.clear()
+        reached = cancel_at_await(number, main)
+        found.append((*said,))
         if not reached:
-            assert when > 4, "the search has more awaits than that"
-            return
+            break
+    assert found == [("inner",), ("outer",), ("inner", "outer")]
+
+
+def test_an_error_of_the_program_is_raised() -> None:
+    async def main() -> None:
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            raise ValueError("not so") from None
+
+    with pytest.raises(ValueError, match="not so"):
+        cancel_at_await(1, main)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.15, 0.3])

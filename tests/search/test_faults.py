@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 import asynctune as at
+from asynctune._engine.repair import repair
 from asynctune.errors import (
     ConfigurationError,
     ExecutorError,
+    JournalCorruptError,
     JournalError,
     PluginError,
     ResumeError,
@@ -23,7 +25,8 @@ from asynctune.errors import (
     TrainableError,
 )
 from asynctune.events import Finished
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
+from tests.journal.written import execute
 from tests.search.test_inline import LOSS, descend, outcomes, search
 
 
@@ -76,6 +79,39 @@ async def test_a_disk_that_is_full_in_the_middle_loses_nothing_that_was_acknowle
     database.commit()
     database.close()
     result = await at.search(train, executor=at.InlineExecutor(1), storage=tmp_path, **options)
+    assert [trial.score for trial in result.trials.values()] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [result.trials[number].launches for number in (0, 1)] == [1, 1]
+
+
+@pytest.mark.fault(15)
+async def test_a_journal_that_is_damaged_while_it_is_written_ends_the_search_and_can_be_repaired(tmp_path: Path) -> None:
+    damaged = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        if trial.id >= 2:
+            await damaged.wait()
+        await trial.report(step=1, loss=1.0)
+        return float(trial.id)
+
+    options: dict[str, Any] = {"objective": LOSS, "max_trials": 5, "seed": 0, "storage": tmp_path}
+    before = snapshot()
+    with pytest.raises(JournalCorruptError, match="no such table"):  # noqa: PT012
+        async with at.Search(train, executor=at.InlineExecutor(1), **options) as running:
+            finished = 0
+            async for event in running.events():
+                finished += sum(isinstance(happening, Finished) for happening in event.happened)
+                if finished == 2:
+                    break
+            execute(tmp_path, "drop table reports")
+            damaged.set()
+            await running.result()
+    nothing_left(before)
+    with pytest.raises(JournalCorruptError, match="its table reports is gone"):
+        await at.search(train, executor=at.InlineExecutor(1), **options)
+    done = await asyncio.to_thread(repair, tmp_path)
+    assert done is not None
+    assert done.kept == done.known
+    result = await at.search(train, executor=at.InlineExecutor(1), **options)
     assert [trial.score for trial in result.trials.values()] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert [result.trials[number].launches for number in (0, 1)] == [1, 1]
 
@@ -167,6 +203,56 @@ async def test_an_oracle_that_fails_ends_the_search_by_its_name(how: str, tmp_pa
     before = snapshot()
     with pytest.raises(PluginError, match=r"Broken\."):
         await search(descend, oracle=Broken(how), storage=tmp_path)
+    nothing_left(before)
+
+
+class Tired(at.Oracle):
+    """Proposes so many trials, and fails."""
+
+    def __init__(self, proposes: int = 2) -> None:
+        self.proposes = proposes
+
+    def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+        if trial_id >= self.proposes:
+            raise ValueError("enough")
+        return at.Suggestion.run({})
+
+
+@pytest.mark.fault(25)
+async def test_what_runs_when_the_oracle_fails_goes_on_to_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    go_on = asyncio.Event()
+
+    async def train(trial: at.AsyncTrial) -> float:
+        await go_on.wait()
+        return float(trial.id)
+
+    executor, storage = at.InlineExecutor(3), tmp_path
+    async with at.Search(train, objective=LOSS, oracle=Tired(), max_trials=4, executor=executor, storage=storage) as running:
+        async for event in running.events():
+            if event.cause == "OracleFailed":
+                go_on.set()
+        with pytest.raises(PluginError, match=r"Tired\.populate_space raised ValueError: enough"):
+            await running.result()
+        assert [trial.score for trial in running.trials.values()] == [0.0, 1.0]
+    assert "Nothing more is proposed" in caplog.text
+    result = await search(train, oracle=Tired(4), max_trials=4, storage=tmp_path, seed=None)
+    assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1)]
+
+
+@pytest.mark.parametrize("deadline", [0, -1.0, True, "soon", float("nan")])
+async def test_a_deadline_that_cannot_be_is_refused(deadline: Any) -> None:
+    oracle = Tired()
+    oracle.deadline = deadline  # type: ignore[misc]
+    with pytest.raises(ConfigurationError, match=r"Tired\.deadline is .*: it must be a number of seconds above 0, or None"):
+        await search(descend, oracle=oracle)
+
+
+@pytest.mark.fault(25)
+async def test_an_oracle_that_does_not_answer_in_time_has_failed() -> None:
+    before, oracle = snapshot(), Patient()
+    oracle.deadline = 0.1  # type: ignore[misc]
+    with pytest.raises(PluginError, match=r"Patient\.populate_space has not returned for 0\.1 s, which is its deadline"):
+        await search(descend, oracle=oracle)
     nothing_left(before)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import asynctune as at
 from asynctune.events import SearchEnded
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")
 OPTIONS: dict[str, Any] = {"objective": LOSS, "max_trials": 3, "seed": 0, "limits": at.Limits(grace=0.05)}

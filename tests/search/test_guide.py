@@ -13,7 +13,7 @@ import pytest
 
 import asynctune as at
 from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Started
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 
 pytestmark = pytest.mark.process
 

@@ -15,8 +15,8 @@ from asynctune.messages import FromRunner, MetricsReported, ParametersDeclared, 
 from asynctune.observers import CSV, JSONLines, TensorBoard
 from asynctune.records import CheckpointKey, Failure, FailureKind
 from asynctune.space.domains import Choice, Domain, Fixed, Float, Int
+from asynctune.testing.leftovers import nothing_left, snapshot
 from asynctune.wire import encode
-from tests.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")
 ODD_NAMES = ["../../etc/passwd", "/etc/passwd", "..", ".", "a\0b", "x" * 4096, "\u202egnp.exe", "CON", "a/../b", "-rf", "\n"]

@@ -14,7 +14,7 @@ import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
 from asynctune.events import AttemptFailed, Finished, SearchEnded, SearchOpened, Started
 from asynctune.records import FailureKind
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")
 
@@ -437,6 +437,22 @@ async def test_checkpoints_are_restored_in_the_next_attempt(tmp_path: Path) -> N
     assert kept is not None
     assert (kept / "step").read_text() == "4"
     assert len(list((tmp_path / "checkpoints" / "0").iterdir())) == 1
+
+
+async def test_a_launch_that_finds_everything_done_completes_the_trial(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        trial.restore()
+        for step in range(trial.step + 1, 4):
+            with trial.checkpoint() as directory:
+                (directory / "step").write_text(str(step))
+            await trial.report(step=step, loss=10.0 - step)
+        if trial.attempt == 1:
+            raise RuntimeError("after the last step")
+
+    result = await search(train, max_trials=1, storage=tmp_path, failure=at.FailurePolicy(max_retries_per_trial=1))
+    trial = result.trials[0]
+    assert (trial.state, trial.score, trial.attempt) == (at.State.COMPLETED, 7.0, 2)
+    assert [report.step for report in trial.reports] == [1, 2, 3]
 
 
 SHARE = at.FailurePolicy(max_consecutive_failed_trials=0.2)

@@ -22,7 +22,7 @@ from asynctune._engine.lock import SearchLock
 from asynctune.errors import CapabilityError, SearchLockedError, StorageError, TrainableError
 from asynctune.events import Reported
 from asynctune.records import FailureKind
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.trainables import slow_steps, square, steps
 
 pytestmark = pytest.mark.process

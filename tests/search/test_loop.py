@@ -6,7 +6,10 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+
+import pytest
 
 import asynctune as at
 
@@ -75,3 +78,40 @@ async def test_a_report_is_answered_while_the_loop_is_busy(tmp_path: Path) -> No
 
     result = await searching
     assert result.trials[0].score == 1.0
+
+
+@pytest.mark.fault(12)
+async def test_a_loop_that_is_blocked_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        # What is decided on the report is there long before the loop comes round.
+        asyncio.get_running_loop().call_soon(time.sleep, 2.5)
+        await trial.report(loss=1.0)
+        return 1.0
+
+    executor = at.InlineExecutor(1)
+    await at.search(train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=1, executor=executor)
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("the event loop did not come round for 2.")
+    assert "asyncio.to_thread" in said
+
+
+@pytest.mark.slow
+@pytest.mark.fault(12)
+async def test_a_loop_that_is_blocked_for_long_ends_no_trial_falsely(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def train(trial: at.Trial) -> float:
+        for _ in range(100):
+            trial.report(loss=float(trial.id))
+            time.sleep(0.01)
+        return float(trial.id)
+
+    limits, executor = at.Limits(trial_time=20), at.LocalExecutor(8)
+    async with at.Search(
+        train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=8, limits=limits, executor=executor
+    ) as running:
+        async for event in running.events():
+            if len(running.trials) == 8 and event.cause == "Heard" and not caplog.records:
+                time.sleep(5)  # noqa: ASYNC251 -- this is it
+        result = await running.result()
+    assert [trial.state for trial in result.trials.values()] == [at.State.COMPLETED] * 8
+    assert [len(trial.reports) for trial in result.trials.values()] == [100] * 8
+    assert any("did not come round for 5" in record.getMessage() for record in caplog.records)

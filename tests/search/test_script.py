@@ -15,7 +15,8 @@ import pytest
 import asynctune as at
 from asynctune.__main__ import main
 from asynctune.errors import ConfigurationError
-from tests.search.test_kill import gone
+from asynctune.testing import check_history
+from asynctune.testing.leftovers import gone
 from tests.search.trainables import steps
 
 pytestmark = pytest.mark.process
@@ -81,7 +82,8 @@ def test_it_prints_a_line_for_each_trial_and_a_table(tmp_path: Path, capsys: pyt
         assert table[1] in shown
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.fault(10)
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_and_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], signum: int, code: int
 ) -> None:
@@ -91,22 +93,37 @@ def test_a_signal_ends_it_and_says_how_to_go_on(
         assert f"running in process {process.pid}" in capsys.readouterr().out
         os.killpg(process.pid, signum)
         _, said = process.communicate(timeout=30)
-        assert process.returncode in (code, -signum)
+        assert process.returncode == code
+        assert "Traceback" not in said
         assert f"Run it again to go on from {tmp_path / 'search'}" in said
         gone(mark, 1.0)
         assert main(["show", str(tmp_path / "search")]) == 0
         assert "start it again to go on" in capsys.readouterr().out
+        check_history(tmp_path / "search")
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_grace(tmp_path: Path) -> None:
+@pytest.mark.fault(10)
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGTERM, signal.SIGTERM), 143),
+        ((signal.SIGHUP, signal.SIGTERM), 129),
+        ((signal.SIGINT, signal.SIGTERM), 143),
+    ],
+    ids=["ctrl-c twice", "SIGTERM twice", "SIGTERM behind SIGHUP", "SIGTERM behind ctrl-c"],
+)
+def test_a_second_signal_does_not_wait_for_the_grace(tmp_path: Path, signals: tuple[int, int], code: int) -> None:
     with started(tmp_path, "wait", grace=3600) as (process, mark):
         until_two_trials_wait(tmp_path)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signals[0])
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.5)
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signals[1])
         process.communicate(timeout=30)
+        assert process.returncode == code
         gone(mark, 1.0)
+        check_history(tmp_path / "search")
 
 
 def test_a_closed_output_does_not_end_the_search(tmp_path: Path) -> None:

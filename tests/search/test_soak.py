@@ -12,7 +12,7 @@ import pytest
 
 import asynctune as at
 from asynctune.events import Finished
-from tests.leftovers import marked, nothing_left, snapshot
+from asynctune.testing.leftovers import marked, nothing_left, snapshot
 
 TRIALS = 100_000
 BYTES = 1024  # of memory, that one more trial may take

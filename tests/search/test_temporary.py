@@ -16,7 +16,7 @@ import pytest
 import asynctune as at
 from asynctune.__main__ import main
 from asynctune._runner.guard import _remove
-from tests.search.test_kill import gone
+from asynctune.testing.leftovers import gone
 from tests.search.trainables import square
 
 pytestmark = pytest.mark.process

@@ -16,7 +16,7 @@ from asynctune.events import Reported
 from asynctune.executors.base import Attachment, Executor, Listener, Recipe
 from asynctune.messages import Answer, Ending, Lost, MetricsReported, RunTrial, ToRunner, TrialReturned
 from asynctune.testing import UnreliableExecutor
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.test_inline import LOSS, descend, outcomes, search
 from tests.search.trainables import steps
 

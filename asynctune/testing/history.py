@@ -1,0 +1,364 @@
+"""The history checker: whether what a journal says is a search that can have been.
+
+As Jepsen does with a database, it looks at nothing but the history. It knows the rules of a search and none of the code that
+made it; only its last look tells the records to a fresh machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NoReturn, TypeAlias
+
+from attrs import define, field
+
+from asynctune._engine.actor import Caller, History, replay
+from asynctune._engine.journal import read_records
+from asynctune._engine.opening import Folded, fold
+from asynctune._engine.record import Record
+from asynctune._engine.retelling import retold
+from asynctune._machine import law
+from asynctune._machine.consult import EndWhole
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, SlotGranted, StopAsked, WorkersSet
+from asynctune.errors import IllegalTransition, JournalError, PluginError
+from asynctune.events import (
+    AttemptFailed,
+    Finished,
+    GaveUp,
+    Happening,
+    LawEvent,
+    ParametersUsed,
+    Reported,
+    SearchEnded,
+    SearchOpened,
+    SpaceGrew,
+    Started,
+    TrialAdded,
+)
+from asynctune.messages import Died, Lost, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned
+from asynctune.oracles.base import Oracle
+from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId, TrialView
+from asynctune.schedulers.base import Scheduler
+from asynctune.schedulers.fifo import FIFO
+
+__all__ = ["HistoryError", "HistoryRule", "check_history"]
+
+HistoryRule: TypeAlias = Literal[
+    "order",
+    "openings",
+    "law",
+    "ends",
+    "attempts",
+    "launches",
+    "fencing",
+    "steps",
+    "checkpoints",
+    "slots",
+    "replay",
+    "decisions",
+    "acknowledged",
+]
+"""What a history can break; `check_history` says what each asks for."""
+
+
+class HistoryError(AssertionError):
+    """A history that cannot have been.
+
+    Args:
+        rule: which rule it breaks, see `check_history`.
+        seq: the number of the first record that does; None when it is not the doing of one.
+        message: what is wrong.
+    """
+
+    def __init__(self, rule: HistoryRule, seq: int | None, message: str) -> None:
+        super().__init__(f"{rule}: {message}" + (f" (record {seq})" if seq is not None else ""))
+        self.rule = rule
+        self.seq = seq
+
+
+def check_history(
+    history: str | Path | Iterable[Record],
+    *,
+    scheduler: Scheduler | None = None,
+    oracle: Oracle | None = None,
+    shared: bool = False,
+    acknowledged: Iterable[tuple[TrialId, LaunchNumber, int]] = (),
+) -> None:
+    """Check a search's whole history, by these rules:
+
+    - order: records are numbered from 1 without gaps, and search time never goes back.
+    - openings: the first record opens the search; openings are counted; behind the end of a search there is nothing but one.
+    - law: every trial is added once, and moves by the table of states.
+    - ends: when a search ends nothing runs, and when it ended by itself every trial is COMPLETED or FAILED. Nothing happens to
+      a trial that has ended: none runs again.
+    - attempts: no trial is tried again past `max_retries_per_trial`, or when its failure ruled that out.
+    - launches: a trial's launches are numbered from 1, and the next begins when the one before is over.
+    - fencing: only the launch that runs is listened to.
+    - steps: the steps that a launch reports increase.
+    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial, and from its step.
+    - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
+    - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
+    - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
+    - acknowledged: every report that a trial got an answer to is in the history.
+
+    Args:
+        history: a search's directory, or its records (of a `SimulatedSearch`).
+        scheduler, oracle: fresh ones, made as those of the search; used up.
+        shared: whether another search may have enlarged the executor, of which this one was not told: then any number may run.
+        acknowledged: (trial, launch, step) of reports after which `trial.report()` is known to have returned.
+
+    Raises:
+        HistoryError: (an AssertionError) names the first rule that does not hold, and the record.
+        StorageError, JournalCorruptError: there is no search in the directory, or it cannot be read.
+    """
+    records = read_records(Path(history)) if isinstance(history, str | Path) else list(history)
+    reader = _Reader(shared=shared)
+    for record in records:
+        reader.read(record)
+    lost = sorted(set(acknowledged) - reader.reported)
+    if lost:
+        trial, launch, step = lost[0]
+        text = f"step {step} of trial {trial}, launch {launch}, was answered and is not recorded ({len(lost)} such reports)"
+        raise HistoryError("acknowledged", None, text)
+    folded = _check_replay(records, scheduler)
+    if oracle is not None:
+        _check_oracle(folded, records, oracle)
+
+
+# ---------------------------------------------------------------------------------------------------- from records alone
+
+
+@define
+class _Trial:
+    """What the records say of a trial. `running` is the launch that has not ended, and `step` the last that it reported."""
+
+    state: State = State.PENDING
+    failures: int = 0
+    launches: int = 0
+    running: LaunchNumber | None = None
+    step: int = 0
+    saved: set[CheckpointKey] = field(factory=set)
+
+
+class _Reader:
+    """Reads records, one after the other, and holds each against the rules."""
+
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
+        self.reported = set[tuple[TrialId, LaunchNumber, int]]()
+        self._settings: Settings | None = None
+        self._trials: dict[TrialId, _Trial] = {}
+        self._running: set[TrialId] = set()
+        self._seq, self._at = 0, 0.0
+        self._openings = 0
+        self._slots = self._granted = 0
+        self._ended: SearchEnded | None = None
+        self._told_to_end = False
+
+    def read(self, record: Record) -> None:
+        """Take one record in."""
+        expected, self._seq = self._seq + 1, record.seq
+        if record.seq != expected:
+            self._wrong("order", f"record {expected} is followed by record {record.seq}" if expected > 1 else "no record 1")
+        if record.stimulus.at < self._at:
+            self._wrong("order", f"search time goes back, from {self._at} to {record.stimulus.at}")
+        self._at = record.stimulus.at
+        self._hear(record)
+        for happening in record.happened:
+            if self._ended is not None:
+                self._wrong("openings", f"{happening} happens behind the end of the search")
+            self._happen(happening)
+        if isinstance(record.stimulus, Opened) != any(isinstance(each, SearchOpened) for each in record.happened):
+            self._wrong("openings", "a search is told of its opening, and opened, in one record")
+
+    def _wrong(self, rule: HistoryRule, message: str) -> NoReturn:
+        raise HistoryError(rule, self._seq, message)
+
+    # ---------------------------------------------------------------------------------------------- what it was told
+
+    def _hear(self, record: Record) -> None:
+        said = record.stimulus
+        if not isinstance(said, Opened) and (self._settings is None or self._ended is not None):
+            self._wrong("openings", f"{type(said).__name__} is recorded while the search is not open")
+        self._told_to_end |= isinstance(said, StopAsked) or any(isinstance(each, EndWhole) for each in record.answers)
+        match said:
+            case Opened():
+                self._open(said)
+                self._told_to_end = any(isinstance(each, EndWhole) for each in record.answers)
+            case Heard():
+                self._speaks(said.message)
+                if self._trials[said.message.trial].state is not State.RUNNING:
+                    self._wrong("fencing", f"trial {said.message.trial} is listened to, and was told to stop before")
+            case LaunchEnded():
+                self._speaks(said.ending)
+                self._trials[said.ending.trial].running = None
+                self._running.discard(said.ending.trial)
+            case SlotGranted():
+                self._granted += 1
+            case WorkersSet():
+                self._slots = max(self._slots, said.slots)
+            case _:
+                pass
+
+    def _open(self, said: Opened) -> None:
+        # Whatever ran is gone with the process that searched, and so are its slots.
+        self._settings, self._slots, self._granted = said.settings, said.settings.slots, 0
+        self._ended = None
+        for trial in self._running:
+            self._trials[trial].running = None
+        self._running.clear()
+
+    def _speaks(self, said: _Said) -> None:
+        trial = self._trials.get(said.trial)
+        if trial is None or trial.running != said.launch:
+            runs = "nothing of it runs" if trial is None or trial.running is None else f"launch {trial.running} runs"
+            who = f"launch {said.launch} of trial {said.trial}"
+            self._wrong("fencing", f"{who} is listened to ({type(said).__name__}), and {runs}")
+
+    # ------------------------------------------------------------------------------------------------- what happened
+
+    def _happen(self, happening: Happening) -> None:
+        match happening:
+            case SearchOpened(times=times):
+                self._openings += 1
+                if times != self._openings:
+                    self._wrong("openings", f"this is opening {self._openings}, and {times} is recorded")
+            case SearchEnded():
+                self._end(happening)
+            case TrialAdded(trial=number):
+                if number in self._trials or number < 0:
+                    self._wrong("law", f"trial {number} is added, and there is one of that number, or cannot be")
+                self._trials[number] = _Trial()
+            case ParametersUsed() | SpaceGrew():
+                self._known(happening.trial)
+            case _:
+                self._move(self._known(happening.trial), happening)
+
+    def _known(self, number: TrialId) -> _Trial:
+        trial = self._trials.get(number)
+        if trial is None:
+            self._wrong("law", f"trial {number} was never added")
+        return trial
+
+    def _move(self, trial: _Trial, event: LawEvent) -> None:
+        if trial.state.ended:
+            self._wrong("ends", f"trial {event.trial} was {trial.state.value}, and then {type(event).__name__} happened to it")
+        try:
+            trial.state = law.step(event.trial, trial.state, event)
+        except IllegalTransition as error:
+            self._wrong("law", str(error))
+        match event:
+            case Started():
+                self._start(trial, event)
+            case Reported():
+                self._report(trial, event)
+            case Finished() | AttemptFailed() | GaveUp() if event.launch != trial.launches:
+                text = f"{type(event).__name__} of trial {event.trial} is by launch {event.launch}, of {trial.launches}"
+                self._wrong("fencing", text)
+            case Finished(checkpoint=CheckpointKey() as key):
+                self._save(trial, key, event.trial, event.launch)
+            case AttemptFailed():
+                self._fail(trial, event)
+            case _:
+                pass
+
+    def _start(self, trial: _Trial, event: Started) -> None:
+        who = f"launch {event.launch} of trial {event.trial}"
+        if trial.running is not None:
+            self._wrong("launches", f"{who} began while launch {trial.running} was running")
+        trial.launches += 1
+        if event.launch != trial.launches:
+            self._wrong("launches", f"{who} is its launch number {trial.launches}")
+        if event.attempt != trial.failures + 1:
+            self._wrong("attempts", f"{who} is said to be attempt {event.attempt}, after {trial.failures} failures")
+        if event.restore is not None and event.restore not in trial.saved:
+            self._wrong("checkpoints", f"{who} goes on from {event.restore}, which it never reported")
+        if event.step != (event.restore.step if event.restore is not None else 0):
+            self._wrong("checkpoints", f"{who} goes on from step {event.step}, and its checkpoint is {event.restore}")
+        trial.running, trial.step = event.launch, 0
+        self._running.add(event.trial)
+        self._granted -= 1
+        if self._granted < 0:
+            self._wrong("slots", f"{who} began on a slot that was not granted")
+        if len(self._running) > self._slots and not self._shared:
+            self._wrong("slots", f"with {who}, {len(self._running)} launches run, and there are {self._slots} slots")
+
+    def _report(self, trial: _Trial, event: Reported) -> None:
+        who = f"launch {event.launch} of trial {event.trial}"
+        if event.launch != trial.running:
+            self._wrong("fencing", f"a report of {who} was taken, and launch {trial.running} runs")
+        if event.step <= trial.step:
+            self._wrong("steps", f"{who} reported step {event.step} after step {trial.step}")
+        trial.step = event.step
+        self.reported.add((event.trial, event.launch, event.step))
+        if event.checkpoint is not None:
+            if event.checkpoint.step != event.step:
+                self._wrong("checkpoints", f"{who} reported step {event.step} with {event.checkpoint}")
+            self._save(trial, event.checkpoint, event.trial, event.launch)
+
+    def _save(self, trial: _Trial, key: CheckpointKey, number: TrialId, launch: LaunchNumber) -> None:
+        if (key.trial, key.launch) != (number, launch):
+            self._wrong("checkpoints", f"launch {launch} of trial {number} says that {key} is its own")
+        trial.saved.add(key)
+
+    def _fail(self, trial: _Trial, event: AttemptFailed) -> None:
+        assert self._settings is not None
+        trial.failures += 1
+        most = self._settings.failure.max_retries_per_trial
+        if trial.failures > most:
+            text = f"trial {event.trial} is to be tried again after {trial.failures} failures"
+            self._wrong("attempts", f"{text}, and max_retries_per_trial={most}")
+        if event.failure.fatal or not event.failure.retry:
+            self._wrong("attempts", f"trial {event.trial} is to be tried again, and its failure ruled that out")
+
+    def _end(self, event: SearchEnded) -> None:
+        self._ended = event
+        if self._running:
+            self._wrong("ends", f"the search ended while trials {sorted(self._running)} were running")
+        open_ones = [number for number, trial in self._trials.items() if not trial.state.ended]
+        if open_ones and event.error is None and not self._told_to_end:
+            self._wrong("ends", f"the search ended by itself, and trials {open_ones} did not")
+
+
+_Said: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft | Died | Lost
+
+
+# -------------------------------------------------------------------------------------------------------- told again
+
+
+def _check_replay(records: list[Record], scheduler: Scheduler | None) -> Folded:
+    machine = Machine(scheduler if scheduler is not None else FIFO())  # the recorded answers win, so any will do
+    try:
+        folded = fold(machine, records)
+        machine.check()
+    except (JournalError, PluginError, AssertionError) as error:
+        raise HistoryError("replay", None, str(error)) from error
+    live = [machine.book.view(trial) for trial in machine.book.trials.values()]
+    for told, again in zip(live, retold(records).trials, strict=True):
+        if _plainly(told) != _plainly(again):
+            raise HistoryError("replay", None, f"trial {told.id} is {told}, and by its own events {again}")
+    if scheduler is not None and machine.consult.divergences:
+        raise HistoryError("decisions", None, str(machine.consult.divergences[0]))
+    return folded
+
+
+def _plainly(view: TrialView) -> str:
+    return f"{view} {list(view.reports)}"  # as text, for NaN is not equal to itself
+
+
+def _check_oracle(folded: Folded, records: list[Record], oracle: Oracle) -> None:
+    opened = [record.stimulus.settings for record in records if isinstance(record.stimulus, Opened)]
+    if not opened:
+        return
+    caller = Caller(oracle)
+    try:
+        history = History(folded.calls, folded.answers, objective=opened[-1].objective, seed=opened[-1].seed)
+        caller.begin(history)
+        _, divergences = replay(caller, history)
+    except PluginError as error:
+        raise HistoryError("decisions", None, str(error)) from error
+    finally:
+        caller.close()
+    if divergences:
+        raise HistoryError("decisions", None, str(divergences[0]))
