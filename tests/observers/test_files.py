@@ -29,7 +29,7 @@ async def test_a_line_for_each_event(tmp_path: Path) -> None:
     await search(third_fails, observers=[JSONLines(path)])
     assert numbers(path) == list(range(1, len(numbers(path)) + 1))
     last = json.loads(path.read_text().splitlines()[-1])
-    ended = {"type": "SearchEnded", "reason": "every trial has ended", "error": None, "failures": {}}
+    ended: object = {"type": "SearchEnded", "reason": "every trial has ended", "error": None, "failures": {}}
     assert last["happened"][-1] == ended
 
 
