@@ -249,8 +249,9 @@ def test_damage_is_undone_whatever_happens(tmp_path: Path) -> None:
 
 def test_the_rows_are_compared_with_what_is_there(base: Base) -> None:
     """The test itself: what it holds copies against is what the records say, not nothing."""
-    trials, reports = base.rows[base.it.total]
+    trials, reports, failures = base.rows[base.it.total]
     assert len(trials) > 10
     assert len(reports) > 50
+    assert failures
     opened(base.it, base.copy)
-    assert rows_of(base.copy) == (trials, reports)
+    assert rows_of(base.copy) == (trials, reports, failures)

@@ -29,7 +29,8 @@ async def test_a_line_for_each_event(tmp_path: Path) -> None:
     await search(third_fails, observers=[JSONLines(path)])
     assert numbers(path) == list(range(1, len(numbers(path)) + 1))
     last = json.loads(path.read_text().splitlines()[-1])
-    assert last["happened"][-1] == {"type": "SearchEnded", "reason": "every trial has ended", "error": None}
+    ended: object = {"type": "SearchEnded", "reason": "every trial has ended", "error": None, "failures": {}}
+    assert last["happened"][-1] == ended
 
 
 async def test_what_is_not_finite_is_strict_json_too(tmp_path: Path) -> None:
