@@ -15,7 +15,7 @@ import pytest
 
 import asynctune as at
 from asynctune.records import FailureKind
-from tests.leftovers import nothing_left, snapshot
+from asynctune.testing.leftovers import nothing_left, snapshot
 
 pytestmark = pytest.mark.process
 

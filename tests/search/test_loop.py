@@ -104,7 +104,7 @@ async def test_a_loop_that_is_blocked_for_long_ends_no_trial_falsely(tmp_path: P
             time.sleep(0.01)
         return float(trial.id)
 
-    limits, executor = at.Limits(trial_time=20), at.LocalExecutor(8)
+    limits, executor = at.Limits(trial_time=3), at.LocalExecutor(8)
     async with at.Search(
         train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=8, limits=limits, executor=executor
     ) as running:
