@@ -37,6 +37,7 @@ from asynctune.records import Failure, FailureKind
 from asynctune.space.domains import Float
 from asynctune.wire import encode
 from tests.process.conftest import Attach, Search, until
+from tests.process.interrupted import report_interrupted
 
 MIB = 1024 * 1024
 
@@ -263,17 +264,8 @@ async def test_who_was_interrupted_in_a_report_waits_for_its_answer_before_the_n
 
 def looks_after_interruption(trial: Any) -> float:
     """Is interrupted in report(), and asks whether it is to stop until somebody makes it go on."""
-    import signal
-
-    def ring(*_: object) -> None:
-        if trial._account.is_waiting:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise TimeoutError
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
-        trial.report(loss=1.0)
+        report_interrupted(trial)
     except TimeoutError:
         (trial.directory / "interrupted").touch()
     while not (trial.directory / "answered").exists():

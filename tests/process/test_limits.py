@@ -22,6 +22,7 @@ from asynctune.executors.local import LocalExecutor
 from asynctune.messages import Died, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.policies import Limit, Limits
 from tests.process.conftest import PATIENCE, Attach, Search, alive, until
+from tests.process.interrupted import report_interrupted
 from tests.process.test_strays import helpers, leave_helpers
 
 SPAWNED: Mapping[str, Any] = {"start_method": "spawn"}
@@ -138,16 +139,8 @@ def stops_itself(trial: Any) -> None:
 
 def waits_no_longer(trial: Any) -> float:
     """Is interrupted while it waits for an answer, and never reports again."""
-
-    def ring(*_: object) -> None:
-        if trial._account.is_waiting:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise TimeoutError
-
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
-        trial.report(loss=1.0)
+        report_interrupted(trial)
     except TimeoutError:
         return hang_in_this_function()
     return 0.0
