@@ -42,10 +42,9 @@ SCHEMA_VERSION = 1
 JOURNAL_NAME = "journal.sqlite"
 PATIENCE = 5.0  # seconds to wait for who else is at the database: a reader that recovers it, or a curious person's shell
 CREATION = f"""
-create table meta (key text primary key, value) strict, without rowid;
 create table records (seq integer primary key, chain blob not null, payload blob not null) strict;
 {tables.SCHEMA}
-""".replace("value) strict", "value any) strict")
+"""
 
 # What SQLite says of a file that it cannot make sense of, or in which our own statements do not find what they name.
 _DAMAGE = {
@@ -54,7 +53,9 @@ _DAMAGE = {
 }
 _ERRNO = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO, sqlite3.SQLITE_READONLY: errno.EROFS}
 # A wrong value in a table that can be made again is no reason to refuse the records.
-_VALUE = re.compile(r"(NULL|non-\w+|\w+) value in (trials|reports|meta)\.\w+|row not in PRIMARY KEY order for reports")
+_VALUE = re.compile(
+    r"(NULL|non-\w+|\w+) value in (trials|reports|failures)\.\w+|row not in PRIMARY KEY order for (reports|failures)"
+)
 
 
 # ------------------------------------------------------------------------------------------------------------ connected

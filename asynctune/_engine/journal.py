@@ -171,11 +171,9 @@ class DiskJournal:
         """Whether the query tables say, to the last value, what follows from the records that were read: these trials."""
         follows = self._follows.with_trials(trials)
         try:
-            row = self._database.execute("select value from meta where key = 'tables'").fetchone()
-            said = tables.tallies(self._database)
+            return tables.tallies(self._database) == follows
         except sqlite3.DatabaseError:  # a value that is none, or a page that is none; to write it again will tell
             return False
-        return (row[0] if row else FIRST_CHAIN) == self._chain and said == follows
 
     def settle(self, trials: Sequence[TrialView]) -> None:
         """Make the query tables again if they do not say what follows from the records that were read.
@@ -242,7 +240,6 @@ class DiskJournal:
     def _write_tables(self, records: Iterable[Record], trials: Iterable[TrialView]) -> None:
         tables.write_trials(self._database, trials)
         tables.write_happened(self._database, records)
-        self._database.execute("insert or replace into meta values ('tables', ?)", (self._chain,))
 
     def close(self) -> None:
         """Close the database and release the lock."""

@@ -17,7 +17,7 @@ from asynctune.errors import JournalError, SearchLockedError, StorageError
 
 __all__ = ["check_ours", "check_removable", "remove_search"]
 
-_TABLES = {"meta", "records"}
+_TABLES = {"records", "trials"}
 _LOG = re.compile(r"zygote\.log|\d+-\d+\.log")
 _TRIAL = re.compile(r"0|[1-9]\d*")
 

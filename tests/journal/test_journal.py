@@ -324,7 +324,7 @@ def test_there_is_nothing_to_read_where_there_is_no_search(tmp_path: Path) -> No
 # --------------------------------------------------------------------------------------------------- commits that fail
 
 
-@pytest.mark.parametrize("table", ["records", "trials", "reports", "meta"])
+@pytest.mark.parametrize("table", ["records", "trials", "reports"])
 def test_a_commit_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path, table: str) -> None:
     groups = batches(RECORDS, 20)
     journal = DiskJournal(tmp_path)
