@@ -295,7 +295,7 @@ Verdicts: TypeAlias = Verdict | Mapping[TrialId, Verdict] | None
 # ------------------------------------------------------------------------------------------------------------- trial
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)
 class TrialView:
     """A trial as it stood at one moment: what plugins, events and results are shown.
 

@@ -76,7 +76,7 @@ def retold(records: Iterable[Record]) -> Retold:
                 case SearchEnded():
                     ended = happening
                 case TrialAdded(trial=number, values=values):
-                    trials[number] = Trial(number, 0, values, at)
+                    trials[number] = Trial(number, values, at)
                 case ParametersUsed(trial=number, values=values):
                     trials[number].use(values)
                 case SpaceGrew():

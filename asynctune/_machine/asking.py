@@ -9,7 +9,6 @@ from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError, SpaceError
 from asynctune.events import TrialAdded
 from asynctune.records import SuggestionStatus, TrialId, Values
-from asynctune.seeds import derive
 
 __all__ = ["ask", "can_ask", "check_values", "enqueued", "suggested"]
 
@@ -46,7 +45,7 @@ def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
 
 
 def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:
-    trial = Trial(number, derive(search.settings.seed, "trial", number), dict(values), search.at)
+    trial = Trial(number, dict(values), search.at)
     search.book.add(trial)
     search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed

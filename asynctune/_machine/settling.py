@@ -92,7 +92,7 @@ def _start(search: Situation, trial: Trial) -> None:
                 values=trial.values(search.book.declared),
                 space=search.space.parameters,
                 fill=Fill(search.settings.fill, fill_seed(search.settings.seed, trial.id)),
-                seed=derive(trial.seed, trial.attempt),
+                seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
                 resources=search.settings.resources,
                 restore=restore,
                 step=step,

@@ -49,7 +49,7 @@ class Launch:
     failure: Failure | None = None
 
 
-@define
+@define(weakref_slot=False)  # every trial of a search is kept until it is over
 class Trial:
     """A trial.
 
@@ -59,7 +59,6 @@ class Trial:
     """
 
     id: TrialId
-    seed: int
     proposed: Values
     created: float
     used: dict[str, Value] = Factory(dict)

@@ -96,7 +96,7 @@ def portrait(machine: Machine) -> dict[str, object]:
     return {
         "trials": [plainly(book.view(trial)) for trial in book.trials.values()],
         "inside": [
-            repr((trial.launch, trial.used, trial.proposed, trial.seed, trial.checkpoints, trial.mark, trial.held_by))
+            repr((trial.launch, trial.used, trial.proposed, trial.checkpoints, trial.mark, trial.held_by))
             for trial in book.trials.values()
         ],
         "live": list(book.live),

@@ -70,7 +70,7 @@ def test_the_law(state: State, event: LawEvent) -> None:
 
 @pytest.mark.parametrize(("state", "event"), PAIRS, ids=name_of)
 def test_a_trial_moves_by_the_law_and_an_illegal_event_changes_nothing(state: State, event: LawEvent) -> None:
-    trial = Trial(3, 0, {"x": 1}, 0.0, state=state, launches=1)
+    trial = Trial(3, {"x": 1}, 0.0, state=state, launches=1)
     before = copy.deepcopy(trial)
     after = table()[state, type(event).__name__]
 

@@ -15,7 +15,10 @@ from asynctune.events import Finished
 from asynctune.testing.leftovers import marked, nothing_left, snapshot
 
 TRIALS = 100_000
+WORKERS = 2
 BYTES = 1024  # of memory, that one more trial may take
+# What comes and goes with the runners of one moment; what stayed behind would be nine times as much as one in ten thousand.
+MOMENTARY = {"descriptors": 3 * WORKERS, "threads": 0, "zombies": 2 * WORKERS}
 
 
 def nothing(trial: at.Trial) -> float:
@@ -42,7 +45,7 @@ async def test_a_hundred_thousand_trials_leave_nothing_but_what_is_known_of_them
     sizes: list[int] = []
     async with at.Search(
         nothing, objective=at.Objective("loss", "min"), max_trials=TRIALS, storage=tmp_path / "search",
-        executor=at.LocalExecutor(2), seed=0,
+        executor=at.LocalExecutor(WORKERS), seed=0,
     ) as search:  # fmt: skip
         async for event in search.events():
             ended += sum(isinstance(what, Finished) for what in event.happened)
@@ -53,7 +56,8 @@ async def test_a_hundred_thousand_trials_leave_nothing_but_what_is_known_of_them
     growth = (sizes[-1] - sizes[0]) / (0.9 * TRIALS)
     print(f"{growth:.0f} bytes a trial; {counts}")
 
-    assert {tuple(count.values())[:2] for count in counts[1:]} == {tuple(counts[0].values())[:2]}
-    assert all(count["zombies"] <= 4 for count in counts)  # those that are on their way out
+    for what in ("descriptors", "threads", "zombies"):
+        found = [count[what] for count in counts]
+        assert max(found) - min(found) <= MOMENTARY[what], f"{what}: {found}"
     assert growth <= BYTES
     nothing_left(before, within=5.0)
