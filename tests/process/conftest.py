@@ -128,6 +128,12 @@ class Search:
     def failed(self, error: ExecutorError) -> None:
         self.failures.append(error)
 
+    def forget(self) -> None:
+        """Let go of what was heard, and of the launches that are over: what memory is taken then is the executor's."""
+        self.heard_of.clear()
+        self.endings.clear()
+        self._over = {launch: over for launch, over in self._over.items() if not over.done()}
+
     def start(
         self,
         trial: int = 0,

@@ -365,6 +365,7 @@ async def fuzzed(local: LocalExecutor, attach: Attach, rounds: int) -> None:
 
             assert isinstance(ending, TrialRaised | TrialReturned | TrialLeft | Died)
             assert isinstance(await innocent, TrialReturned)
+            search.forget()
             if number == rounds // 4:
                 before = psutil.Process().memory_info().rss
         assert psutil.Process().memory_info().rss - before < 32 * MIB
