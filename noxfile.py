@@ -86,7 +86,7 @@ def process(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """The long tests."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", "-m", "slow", "-o", "faulthandler_timeout=900", "-o", "timeout=1800", *session.posargs)
+    session.run("pytest", "-m", "slow", "-o", "faulthandler_timeout=7200", "-o", "timeout=7200", *session.posargs)
 
 
 @nox.session

@@ -1,0 +1,242 @@
+"""Journals as each released schema wrote them, and what they must be read as for ever.
+
+    python -m tests.journal.golden DIRECTORY
+
+writes those of this version into DIRECTORY/<schema>. It is run once for a schema, before its release; what is in
+`tests/journal/golden` is never written again. One journal is of a real search that was killed; the others are simulated, or
+driven by hand, and have between them every kind of thing that a journal can hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import evolve
+
+import asynctune as at
+from asynctune._engine.database import SCHEMA_VERSION
+from asynctune._engine.journal import read_records
+from asynctune._engine.opening import fold
+from asynctune._engine.record import Record
+from asynctune._machine.machine import Machine
+from asynctune._machine.stimuli import (
+    ExecutorFailed,
+    OracleFailed,
+    PauseAsked,
+    ResumeAsked,
+    StopAsked,
+    WorkersSet,
+)
+from asynctune.messages import FillRule, TrialRaised
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
+from asynctune.records import FailureKind, Report, State, TrialView
+from asynctune.schedulers import ASHA, FIFO
+from asynctune.space import Boolean, Choice, Fixed, Float, Int
+from asynctune.stoppers import TimeBudget
+from asynctune.testing.killing import killed_at
+from asynctune.wire import plain, typed
+from tests.journal.written import write
+from tests.machine.driven import Driven
+from tests.machine.driven import failure as failed
+from tests.machine.test_faulted import endured
+
+__all__ = ["GOLDEN", "LIVED", "SEEDS", "kinds", "lived", "read_as", "views"]
+
+GOLDEN = Path(__file__).with_name("golden")
+SEEDS = [66, 42, 69, 202]  # of three hundred, the fewest that have among them all that any has
+LIVED = "lived"
+TRIALS = 8
+
+
+# --------------------------------------------------------------------------------------------- a search that was killed
+
+
+def train(trial: Any) -> float | None:
+    """Reports, saves, and fails now and then, by its values alone."""
+    rate, layers = trial.hp.Float("rate", 0.001, 1.0, sampling="log"), trial.hp.Int("layers", 1, 3)
+    if layers == 2 and trial.attempt == 1:
+        os._exit(3)  # and no traceback, which would have this machine's paths in it
+    for step in range(trial.step + 1, 4):
+        with trial.checkpoint() as directory:
+            (directory / "step").write_text(str(step))
+        trial.report(step=step, loss=rate / step)
+    return None
+
+
+def lived(storage: Path, *, cut_after: int | None = None) -> None:
+    """The search, killed after so many commits, or to its end."""
+    with killed_at("told", cut_after) if cut_after is not None else nullcontext():
+        at.run(
+            train, objective=at.Objective("loss", "min"), max_trials=TRIALS, storage=storage, display=False, seed=5,
+            executor=at.LocalExecutor(2), scheduler=ASHA(max_steps=3), failure=FailurePolicy(max_retries_per_trial=1),
+        )  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------- driven by hand
+
+
+def commanded() -> Sequence[Record]:
+    """Everything that a user can ask for, every limit broken, every kind of death."""
+    driven = Driven(
+        failure=FailurePolicy(
+            max_retries_per_trial=1, max_consecutive_failed_trials=0.75, delay=0.5, max_delay=9.0, jitter=0.25, factor=3.0,
+            rules={"ValueError": "fail", FailureKind.KILLED: "retry"}, non_finite="worst", retry_from="start",
+        ),
+        limits=Limits(
+            trial_time=60.0, silence=30.0, start_up=20.0, memory=10**9, processes=9, log=10**6, grace=1.0,
+        ),
+        checkpoints=CheckpointPolicy(keep=2), resources=Resources(cpu=2), slots=4,
+        space={
+            "a/x": Int(1, 100, step=3, default=4), "b": Float(1e-4, 1.0, sampling="log"), "c": Boolean(),
+            "d": Choice(["one", 2, 3.0, None, True]), "e": Float(-1.0, 1.0, step=0.5),
+            "f": Fixed("same"),
+        },
+        max_trials=30, fill=FillRule.DEFAULT, hears_reports=True, logs=True,
+    )  # fmt: skip
+    values: Mapping[str, Any] = {"a/x": 4, "b": 0.01, "c": True, "d": "one", "e": 0.5, "f": "same"}
+    driven.open()
+    driven.tell(WorkersSet(at=0.0, slots=9))
+    for _ in range(9):
+        driven.grant()
+    for _ in range(9):
+        driven.suggest(None, **values)
+    driven.declare(0, {"late": Int(0, 3)}, late=2)
+    driven.report(0, 1, loss=0.1, nan=float("nan"), inf=float("-inf"))
+    driven.report(0, 2, loss=0.2, checkpoint=True)
+    for trial, limit in enumerate(Limit, start=1):
+        driven.broke(trial, limit, 61.5)
+        driven.left(trial)
+    for trial in range(1, 1 + len(Limit)):
+        if driven.view(trial).state is State.RUNNING:
+            driven.died(trial, exit_code=None, signal=9, log="logs/x.log", tail="last words", out_of_memory=True)
+    driven.stop_trial(0)
+    driven.left(0)
+    driven.died(6, exit_code=None, signal=11, log="logs/6-1.log", tail="Segmentation fault", out_of_memory=False)
+    driven.died(7, exit_code=3, signal=None, log="logs/7-1.log", tail="", out_of_memory=False)
+    driven.died(8, exit_code=None, signal=9, log="logs/8-1.log", tail="", out_of_memory=True)
+    driven.enqueue(**{**values, "d": None})
+    driven.tell(PauseAsked(at=driven.at))
+    driven.tick(30.0)
+    driven.tell(ResumeAsked(at=driven.at))
+    driven.tick(60.0)
+    for trial, order in list(driven.orders.items()):
+        if trial in driven.machine.book.live and driven.machine.book.trials[trial].launches == order.launch:
+            driven.end(_refused, trial) if trial % 2 else driven.returned(trial, loss=0.5)
+    driven.tell(StopAsked(at=driven.at, reason="the user has seen enough"))
+    driven.close()
+    return driven.records
+
+
+def _refused(trial: int, launch: int) -> TrialRaised:
+    return TrialRaised(trial=trial, launch=launch, failure=failed("no process", kind=FailureKind.REFUSED))
+
+
+def broken() -> Sequence[Record]:
+    """Ended by a failing oracle, then by a failing executor, then by a stopper."""
+    driven = Driven(FIFO, lambda: [TimeBudget(60.0)], slots=2)
+    driven.start(x=1)
+    driven.close()
+    driven.lost(0, "the search was closed")
+    driven.open()
+    driven.grant()
+    driven.tell(OracleFailed(at=0.0, message="KeyError: 'x'"))
+    driven.returned(0, loss=1.0)
+    driven.open()
+    driven.tell(ExecutorFailed(at=0.0, message="no process could be started"))
+    driven.open()
+    driven.start(x=2)
+    driven.tick(61.0)
+    driven.left(1)
+    return driven.records
+
+
+# ------------------------------------------------------------------------------------------------------ what is in them
+
+
+def kinds(value: object) -> Iterable[str]:
+    """The names of all classes and enumerated members in a value."""
+    if isinstance(value, Enum):
+        yield f"{type(value).__name__}.{value.name}"
+    elif isinstance(value, Mapping):
+        for part in (*value.keys(), *value.values()):
+            yield from kinds(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from kinds(part)
+    elif attrs.has(kind := type(value)):
+        yield kind.__name__
+        for each in attrs.fields(kind):
+            yield from kinds(getattr(value, each.name))
+
+
+def views(records: Sequence[Record]) -> list[TrialView]:
+    """The trials, as they follow from the records by law; whatever scheduler there was, its answers are recorded."""
+    machine = Machine(FIFO())
+    fold(machine, records)
+    return [machine.book.view(trial) for trial in machine.book.trials.values()]
+
+
+def _portable(record: Record) -> Record:
+    """The same, with no path of this machine in it."""
+
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            shown = {key: without(part) for key, part in value.items()}
+            return {**shown, "traceback": "Traceback (most recent call last):\n"} if shown.get("traceback") else shown
+        return [without(part) for part in value] if isinstance(value, list | tuple) else value
+
+    return typed(without(plain(record, Record)), Record)
+
+
+def read_as(directory: Path) -> dict[str, Any]:
+    """What this version takes a journal for: every record, and every trial in the end, as JSON says it."""
+    records = read_records(directory)
+    return {
+        "records": [as_json(plain(record, Record)) for record in records],
+        "trials": [as_json(plain(evolve(view, reports=()), TrialView)) for view in views(records)],
+        "reports": [[as_json(plain(report, Report)) for report in view.reports] for view in views(records)],
+    }
+
+
+def as_json(value: Any) -> Any:
+    """The same in what JSON has."""
+    if isinstance(value, Mapping):
+        return {str(key): as_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(part) for part in value]
+    return repr(value) if isinstance(value, float | bytes) else value
+
+
+# --------------------------------------------------------------------------------------------------------------- written
+
+
+def main(into: Path) -> None:
+    """Write the golden journals of this version."""
+    version = into / str(SCHEMA_VERSION)
+    stories = {f"seed-{seed}": endured(seed).records for seed in SEEDS}
+    for name, records in {**stories, "commanded": commanded(), "broken": broken()}.items():
+        write(version / name, [_portable(record) for record in records])
+    with tempfile.TemporaryDirectory() as directory:
+        storage = Path(directory) / LIVED
+        program = (
+            f"from pathlib import Path; from tests.journal.golden import lived; lived(Path({str(storage)!r}), cut_after=30)"
+        )
+        subprocess.run([sys.executable, "-c", program], check=False)
+        shutil.copytree(storage, version / LIVED)
+    for journal in sorted(version.iterdir()):
+        (journal / "read-as.json").write_text(json.dumps(read_as(journal), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
