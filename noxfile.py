@@ -14,6 +14,7 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXAMPLE_SECONDS = 600
+TWO = ("-n", "2")  # processes, as many as the cores of the smallest machine that we care for
 SERVERS = {"service"}  # run until they are stopped: a client drives them, in tests/examples
 BENCHES = {
     "dispatch": ["--tensorflow"],
@@ -65,14 +66,14 @@ def core(session: nox.Session) -> None:
     session.install("--no-deps", "-e", ".")
     session.install(*dependencies("attrs", "cattrs", "msgpack"), *group("core"))
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('anyio') is None")
-    session.run("pytest", "tests/machine", *session.posargs)
+    session.run("pytest", *TWO, "--dist", "worksteal", "tests/machine", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole suite, with Keras, in two processes: much of it waits for children of its own."""
+    """All other tests, with Keras. Two processes: much of it waits for children of its own."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    session.run("pytest", *TWO, "--dist", "loadfile", "--ignore", "tests/machine", *session.posargs)
 
 
 @nox.session
