@@ -173,7 +173,7 @@ class Life:
         if self._audience is None:
             await self._gather(None if recorded is None else opened.machine.space)
         grace = self._request.limits.grace
-        coroutine = self._ear.coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish, grace)
+        coroutine = OracleCoroutine(clock, self._decider, self._executor.pool, self._publish, grace)
         if recorded is None:
             # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
             await self._attach()
@@ -187,8 +187,9 @@ class Life:
         assert self._audience is not None  # noqa: S101
         self._audience.start()
         opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
+        self._ear.coroutine = coroutine  # not before: the opening is the first thing that a machine can be told
         await coroutine.open(opening)
-        if self._ear.failure is not None:  # said while it was opened, when nobody could hear it
+        if self._ear.failure is not None:  # said before anybody could hear it
             coroutine.failed(self._ear.failure)
         if coroutine.is_wanted:
             await self._attach()

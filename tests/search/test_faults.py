@@ -328,10 +328,14 @@ class FailsEarly(at.InlineExecutor):
         return attachment
 
 
-async def test_an_executor_that_fails_while_the_search_is_opened_is_heard(tmp_path: Path) -> None:
-    await search(descend, storage=tmp_path)
+@pytest.mark.parametrize("how", ["new", "overwrite", "resume"])
+async def test_an_executor_that_fails_while_the_search_is_opened_is_heard(tmp_path: Path, how: str) -> None:
+    if how != "new":
+        await search(descend, storage=tmp_path)
     with pytest.raises(ExecutorError, match="out of order"):
-        await search(descend, storage=tmp_path, overwrite=True, executor=FailsEarly(1))
+        await search(descend, storage=tmp_path, overwrite=how == "overwrite", max_trials=9, executor=FailsEarly(1))
+    result = await search(descend, storage=tmp_path, max_trials=9)  # with one that is in order
+    assert len(result.trials) == 9
 
 
 async def test_a_directory_that_is_removed_under_a_search_ends_it(tmp_path: Path) -> None:
