@@ -33,7 +33,7 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
     Ctrl-C, SIGTERM or SIGHUP (the terminal was closed) ends every trial (after `Limits.grace`; a second one, at once) and the
     program, with a word on how to go on. A second one that finds the event loop blocked, and a third one in any case, ends the
     process there and then, as `kill -9` would, and with the same exit code: what was recorded is kept, and no trial is left
-    behind. A SIGHUP that is ignored, as under nohup, stays so.
+    behind. A signal that is ignored, as SIGHUP is under nohup, stays so, and one that you handle is yours.
 
     Raises:
         ConfigurationError: an argument cannot work, or an event loop is running already; nothing was started.
@@ -84,12 +84,8 @@ def _free() -> list[signal.Signals]:
     """The signals that end a script, as far as nobody has other plans: nohup ignores SIGHUP, a handler of yours stays."""
     if threading.current_thread() is not threading.main_thread():
         return []
-    free = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        free.append(signal.SIGHUP)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        free.append(signal.SIGINT)
-    return free
+    plain = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    return [signum for signum, handler in plain.items() if signal.getsignal(signum) is handler]
 
 
 async def _awaited(search: Search, free: list[signal.Signals], received: list[signal.Signals], words: str) -> Result:

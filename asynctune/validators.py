@@ -62,7 +62,8 @@ def as_bytes(given: int | str | None) -> int | None:
     match = _SIZE.fullmatch(given) if isinstance(given, str) else None
     if match is None or (match[3] and not match[2]):
         return given  # type: ignore[return-value]  # it is checked next
-    return int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]])
+    most = 2.0**63  # what `size` refuses; more digits than a float can hold come to that, too
+    return int(min(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2]], most))
 
 
 def size(least: int) -> Any:

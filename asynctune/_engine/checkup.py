@@ -196,7 +196,8 @@ def _resume(said: Retold, held: str | None) -> Iterator[str]:
     ended = [trial for trial in said.trials if trial.state.ended]
     counts = Counter(trial.state.value for trial in ended)
     kept = " and ".join(f"{count} {state}" for state, count in counts.items()) or "no finished"
-    yield f"keeps {kept} trials" + (f"; the search ended: {said.ended.reason}" if said.ended is not None else "")
+    over = f"; the search ended: {said.ended.reason}" if said.ended is not None else ""
+    yield f"keeps {kept} trial{'' if len(ended) == 1 else 's'}{over}"
     for state, what in ((State.RUNNING, "was interrupted"), (State.RETRYING, "is tried again"), (State.PENDING, "waits")):
         trials = [trial for trial in said.trials if trial.state is state]
         for trial in trials[:_NAMED]:

@@ -134,9 +134,15 @@ class Decider:
                 self._work(opened)
             finally:
                 reach(Point.CLOSING, opened.journal)
-                opened.journal.close()
+                self._close(opened.journal)
         finally:
             self._say(settled(self._ended), None)
+
+    def _close(self, journal: Journal) -> None:
+        try:
+            journal.close()
+        except Exception:  # every record was flushed as it was committed, so nothing is lost
+            _logger.exception("the journal could not be closed properly")
 
     def _work(self, opened: Opened) -> None:
         self.machine, self._seq = opened.machine, opened.folded.seq

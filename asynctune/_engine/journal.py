@@ -15,7 +15,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -218,14 +218,19 @@ class DiskJournal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._roll_back()  # what could not be taken back when it failed, with the same disk perhaps
         self._database.execute("begin immediate")
         try:
             yield
             self._database.execute("commit")
         except BaseException:
-            if self._database.in_transaction:
-                self._database.execute("rollback")
+            with suppress(sqlite3.Error):  # what went wrong before is what is to be heard
+                self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            self._database.execute("rollback")
 
     def _check_still_there(self, *, is_last: bool) -> None:
         # SQLite would go on writing into a file that was deleted, and nobody would ever read it. A look costs no more than a

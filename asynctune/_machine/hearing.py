@@ -244,10 +244,11 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
 
 
 def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) -> None:
-    name = (failure.error_type or "").rpartition(".")[2]
+    names = [(name or "").rpartition(".")[2] for name in (failure.error_type, *failure.bases)]
+    error = next((name for name in names if name in _FATAL), "FatalError") if failure.fatal else "FatalError"
     why = f", by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
     text = f"trial {trial.id} ended the search{why}, {failure}\n{failure.details()}".rstrip()
-    search.end_early(text, error=name if failure.fatal and name in _FATAL else "FatalError")
+    search.end_early(text, error=error)
 
 
 def ticked(search: Situation, _: Ticked) -> None:

@@ -77,6 +77,7 @@ class Situation:
 
     def happen(self, trial: Trial, event: LawEvent) -> None:
         """Let an event happen to a trial, and tell those who must know."""
+        ran = trial.state is State.RUNNING
         self.book.apply(trial, event, self.at, self.settings.objective)
         self.happened.append(event)
         if not trial.state.ended:
@@ -85,7 +86,8 @@ class Situation:
         self.asks.trial_ended()
         view = self.book.view(trial)
         if trial.state is State.COMPLETED:
-            if not (isinstance(event, Stopped) and event.infeasible):  # which says nothing of whether the trainable works
+            # One that could not be tried, or was ended while it waited, says nothing of whether the trainable works.
+            if ran and not (isinstance(event, Stopped) and event.infeasible):
                 self.failures.succeeded()
             self.consult.completed(view)
         else:

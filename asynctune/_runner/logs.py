@@ -74,7 +74,10 @@ def cut_log(pid: int, directory: str, cap: int) -> None:
 
 def _cut_behind(link: str, directory: str, cap: int) -> None:
     with contextlib.suppress(OSError):
-        if os.stat(link).st_size <= cap or not os.readlink(link).startswith(f"{directory}/logs/"):
+        if os.stat(link).st_size <= cap:
+            return
+        # The kernel names a file by where it really is.
+        if not os.readlink(link).startswith(f"{os.path.realpath(directory)}/logs/"):
             return
         descriptor = os.open(link, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

@@ -7,13 +7,12 @@ nothing waits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 import socket
 from collections import deque
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import evolve
@@ -35,20 +34,23 @@ from asynctune._runner.orders import (
     Unclean,
 )
 from asynctune.errors import ExecutorError, TrainableError, WireError
+from asynctune.executors._ends import how
 from asynctune.executors._family import Family
 from asynctune.executors._fleet import Fleet
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
+from asynctune.executors._start_up import StartUp
 from asynctune.executors._tail import tail_of
 from asynctune.executors.base import Attachment, Listener, Recipe
 from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
 from asynctune.wire import decode
 
-__all__ = ["Host", "LocalAttachment", "how"]
+__all__ = ["Host", "LocalAttachment"]
 
 _log = logging.getLogger("asynctune.executors")
 
+_LOG = Path("logs", "zygote.log")
 # How often a zygote is started again when no launch has ended well in between.
 _MOST_LOSSES = 3
 
@@ -103,6 +105,7 @@ class LocalAttachment(Attachment):
         #: Orders that came while there was no zygote.
         self._waiting: deque[RunTrial] = deque()
         self._losses = 0
+        self._start_up = StartUp(loop, recipe.limits.start_up, recipe.directory / _LOG, self._dump, self._late)
         self.ready: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
 
@@ -165,8 +168,8 @@ class LocalAttachment(Attachment):
         """See `Attachment.wait_closed`."""
         await asyncio.shield(self.gone)
 
-    def dump(self) -> None:
-        """Have the zygote write its stacks to `logs/zygote.log`."""
+    def _dump(self) -> None:
+        """Have the zygote write its stacks to its log."""
         if self._host.family is not None and self._search is not None:
             self._host.family.send(Dump(search=self._search))
 
@@ -200,6 +203,7 @@ class LocalAttachment(Attachment):
         if self._recipe.temporary:
             family.entrust(self._recipe.directory)
         family.send(Attach(search=number, plan=self._plan), (theirs.detach(), parcel))
+        self._start_up.begin()
 
     def heard(self, body: bytes) -> None:
         """The zygote spoke."""
@@ -214,6 +218,8 @@ class LocalAttachment(Attachment):
         except (WireError, KeyError) as error:
             self._distrust(error)
             return
+        if isinstance(message, Serving | Unclean | Broken):
+            self._start_up.over()
         if isinstance(message, Serving):
             if self._plan.mode is Mode.SPAWN:
                 self._try_to_spawn()
@@ -262,11 +268,14 @@ class LocalAttachment(Attachment):
     def _broken(self, broken: Broken) -> None:
         text = f"the trainable cannot be loaded: {broken.message.removeprefix('TrainableError: ')}"
         if self.ready.done():
-            self.fail(text)
+            self.fail(f"{text}\n{broken.traceback}".rstrip())
             return
         error = TrainableError(text)
         error.add_note(broken.traceback)
         self.ready.set_exception(error)
+
+    def _late(self, stacks: str) -> None:
+        self._broken(Broken(message=f"it was not within Limits(start_up={self._recipe.limits.start_up:g})", traceback=stacks))
 
     def search_ended(self, message: SearchEnded) -> None:
         """A zygote of this search is gone, and all that it held."""
@@ -281,7 +290,7 @@ class LocalAttachment(Attachment):
             elif message.refused is not None:
                 self.fail(reason)
             else:
-                tail = tail_of(self._recipe.directory / "logs" / "zygote.log")
+                tail = tail_of(self._recipe.directory / _LOG)
                 self._broken(Broken(message=f"{reason}. Its last output: {tail or 'none'}", traceback=""))
 
     def root_ended(self, reason: str) -> None:
@@ -317,6 +326,7 @@ class LocalAttachment(Attachment):
 
     def _hang_up(self) -> None:
         self._search = None
+        self._start_up.over()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -383,12 +393,3 @@ class LocalAttachment(Attachment):
 
 def _lost(order: RunTrial, reason: str) -> Lost:
     return Lost(trial=order.trial, launch=order.launch, reason=reason)
-
-
-def how(exit_code: int | None, signum: int | None) -> str:
-    """How a process ended, as a predicate."""
-    if signum is None:
-        return f"exited with code {exit_code}"
-    with contextlib.suppress(ValueError):
-        return f"was killed by {signal.Signals(signum).name}"
-    return f"was killed by signal {signum}"

@@ -12,13 +12,12 @@ from typing import Literal
 
 from asynctune._engine.pool import Pool
 from asynctune._runner.orders import Mode, Plan, RootReady, SearchEnded
-from asynctune.errors import ConfigurationError, ExecutorError, TrainableError
+from asynctune.errors import ConfigurationError, ExecutorError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors._attachment import LocalAttachment
 from asynctune.executors._family import Family
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._parcels import parcel_of
-from asynctune.executors._tail import stacks_in
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
 
 __all__ = ["LocalExecutor"]
@@ -26,7 +25,6 @@ __all__ = ["LocalExecutor"]
 _log = logging.getLogger("asynctune.executors")
 
 _MOST_LOSSES = 3
-_WRITES_WITHIN = 0.25  # seconds that a process has to write its stacks
 _KEEPS = frozenset({"trial_time", "start_up", "silence", "memory", "processes", "log"})
 _MOST_WORKERS = 10_000  # each is a process with a descriptor here; no machine has room for more
 
@@ -187,24 +185,12 @@ class LocalExecutor(Executor):
         try:
             await parcel_of(recipe, attachment.keep_parcel)
             attachment.begin()
-            await self._ready(attachment, recipe)
+            await attachment.ready
         except BaseException:
             attachment.close()
             await _surely(attachment.gone)
             raise
         return attachment
-
-    async def _ready(self, attachment: LocalAttachment, recipe: Recipe) -> None:
-        seconds = recipe.limits.start_up
-        if seconds is not None and self._plan.mode is not Mode.SPAWN:  # over an interpreter its zygote watches
-            await asyncio.wait([attachment.ready], timeout=seconds)
-            if not attachment.ready.done():
-                attachment.dump()
-                await asyncio.sleep(_WRITES_WITHIN)
-                error = TrainableError(f"the trainable cannot be loaded within Limits(start_up={seconds:g})")
-                error.add_note(stacks_in(recipe.directory / "logs" / "zygote.log"))
-                raise error
-        await attachment.ready
 
     def next_search(self) -> int:
         """See `Host`."""

@@ -29,7 +29,12 @@ def cancel_at_await(number: int, main: Callable[[], Coroutine[Any, Any, Any]]) -
 
     Returns:
         Whether there was such an await.
+
+    Raises:
+        ValueError: `number` is below 1.
     """
+    if number < 1:
+        raise ValueError(f"cancel_at_await(number=...) is counted from 1, not {number}")
     awaits, reached = itertools.count(1), list[asyncio.Task[Any]]()
 
     def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:

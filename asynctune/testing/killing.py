@@ -47,10 +47,12 @@ def killed_at(point: str, times: int = 1) -> Iterator[None]:
         times: counted from 1, over all threads and searches.
 
     Raises:
-        ValueError: there is no such point.
+        ValueError: there is no such point, or `times` is below 1.
     """
     if point not in KILL_POINTS:
         raise ValueError(f"there is no point {point!r}: there are {', '.join(KILL_POINTS)}")
+    if times < 1:
+        raise ValueError(f"killed_at(times=...) is counted from 1, not {times}")
     counted = itertools.count(1)
 
     def kill(reached: Point, _: Any) -> None:

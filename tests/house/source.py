@@ -70,7 +70,7 @@ def project_files() -> list[Path]:
     """Every text file that belongs to the project."""
     folders = ["asynctune", "bench", "docs", "examples", "tests", ".ci"]
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
-    files += [path for path in ROOT.iterdir() if path.is_file() and path.name != "LICENSE"]
+    files += [path for path in ROOT.iterdir() if path.is_file() and path.name not in ("LICENSE", ".git")]
     return sorted(path for path in files if "__pycache__" not in path.parts)
 
 

@@ -97,7 +97,8 @@ def test_cut_at_every_byte(base: Base, name: str) -> None:
                 check(base)
         found[number], before = found.get(number, 0) + 1, number
     print(found)
-    assert set(found) == ({None} if name == DATABASE else {None, base.it.acknowledged})
+    # Of the database's last pages the log may have newer ones, and then nothing is lost with them.
+    assert found.keys() - {base.it.total if name == DATABASE else base.it.acknowledged} == {None}
 
 
 # ---------------------------------------------------------------------------------------------------------- bits flipped

@@ -93,6 +93,15 @@ def test_a_fatal_error_of_the_users_own_class_is_a_fatal_error() -> None:
     assert end == EndSearch("trial 0 ended the search, raised: NoData: none", "FatalError")
 
 
+def test_a_subclass_of_a_fatal_error_ends_the_search_as_its_base_does() -> None:
+    driven = Driven()
+    driven.start()
+    bases = ("job.BadInput", "asynctune.errors.FatalValueError", "asynctune.errors.FatalError", "builtins.ValueError")
+    *_, end = driven.raised(0, "Empty: none", error_type="job.Empty", bases=bases, retry=False, fatal=True)
+    assert isinstance(end, EndSearch)
+    assert end.error == "FatalValueError"
+
+
 def run_one(driven: Driven, trial: int, fails: bool) -> bool:
     driven.start(x=trial)
     if fails:
@@ -121,6 +130,18 @@ def test_trials_that_fail_in_a_row(limit: int | None, fails: set[int], over_at: 
         if overs[-1]:
             break
     assert [trial for trial, over in enumerate(overs) if over] == ([] if over_at is None else [over_at])
+
+
+def test_a_trial_that_is_ended_before_it_runs_is_no_success() -> None:
+    driven = Driven(failure=FailurePolicy(max_consecutive_failed_trials=2), ahead=1)
+    driven.start()
+    driven.suggest(x=6)
+    driven.raised(0)
+    driven.stop_trial(1)
+    assert driven.view(1).state is State.COMPLETED
+    driven.start()
+    driven.raised(2)
+    assert driven.machine.over
 
 
 def test_too_many_failures_say_what_failed_and_how_the_last_one_did() -> None:

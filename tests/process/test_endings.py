@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from asynctune._runner.logs import cut_log
 from asynctune.errors import FailedTrialError, FatalValueError
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import Died, TrialRaised, TrialReturned
@@ -243,6 +245,22 @@ async def test_output_of_every_kind_goes_to_the_log(local: LocalExecutor, attach
         assert f"from {part}" in log
     assert "most recent call first" in log
     assert len(log) > 1_000_000
+
+
+@pytest.mark.fault(22)
+def test_a_log_is_cut_wherever_the_way_to_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "real/logs").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    log = tmp_path / "real/logs/0-1.log"
+    log.write_bytes(b"." * 100_000)
+    with log.open("ab") as file, subprocess.Popen(["sleep", "60"], stdout=file) as process:
+        try:
+            cut_log(process.pid, str(tmp_path / "elsewhere"), 8192)
+            assert log.stat().st_size == 100_000
+            cut_log(process.pid, str(tmp_path / "link"), 8192)
+            assert log.stat().st_size < 8192
+        finally:
+            process.kill()
 
 
 @pytest.mark.fault(22)

@@ -19,7 +19,7 @@ import pytest
 
 from asynctune.errors import TrainableError
 from asynctune.executors.local import LocalExecutor
-from asynctune.messages import Died, TrialLeft, TrialRaised, TrialReturned, What
+from asynctune.messages import Died, Lost, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.policies import Limit, Limits
 from tests.process.conftest import PATIENCE, Attach, Search, alive, until
 from tests.process.interrupted import report_interrupted
@@ -232,6 +232,37 @@ async def test_a_module_that_hangs_when_it_is_imported_is_shown(attach: Attach, 
                 pass
 
     assert "in wait" in "".join(raised.value.__notes__)
+
+
+HANGS_LATER = """
+import os, pathlib, time
+def wait():
+    time.sleep(600)
+loaded = pathlib.Path(__file__).with_name("loaded")
+if loaded.exists():
+    wait()
+loaded.touch()
+def train(trial):
+    (trial.directory / "zygote").write_text(str(os.getppid()))
+    time.sleep(600)
+"""
+
+
+@pytest.mark.fault(5)
+@pytest.mark.fault(9)
+async def test_a_zygote_that_takes_over_and_hangs_is_given_up(attach: Attach, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "hangs_later.py").write_text(HANGS_LATER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    async with LocalExecutor(1) as executor, attach(executor, "hangs_later:train", limits=Limits(start_up=1)) as search:
+        lost = search.start(0)
+        pid = tmp_path / "trials/0/zygote"
+        await until(lambda: pid.exists() and pid.read_text())
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        assert isinstance(await lost, Lost)
+        await until(lambda: search.failures)
+
+    assert "within Limits(start_up=1)" in str(search.failures[0])
+    assert "in wait" in str(search.failures[0])
 
 
 # -------------------------------------------------------------------------------------------- without the search's process

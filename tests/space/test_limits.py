@@ -37,7 +37,28 @@ def test_sizes(given: Any, size: int | None) -> None:
 @pytest.mark.parametrize("name", ["memory", "log"])
 @pytest.mark.parametrize(
     "given",
-    ["4 GB ", "4 gib", "4", "GiB", "-4 GiB", "4 iB", "4 GiBs", "1e9 B", "٤ GiB", "", 0, -1, 100, 4e9, True, math.nan, b"4 GiB"],
+    [
+        "4 GB ",
+        "4 gib",
+        "4",
+        "GiB",
+        "-4 GiB",
+        "4 iB",
+        "4 GiBs",
+        "1e9 B",
+        "٤ GiB",
+        "",
+        0,
+        -1,
+        100,
+        4e9,
+        True,
+        math.nan,
+        b"4 GiB",
+        "9" * 400 + " GiB",
+        "9223372036854775808 B",
+        2**63,
+    ],
 )
 def test_what_is_no_size_is_refused_by_name(name: str, given: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"Limits\({name}=\.\.\.\) takes a size of at least [\d,]+ bytes"):
