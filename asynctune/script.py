@@ -56,10 +56,13 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
     words = f"\nThe search was interrupted. {again}\n"
     received: list[signal.Signals] = []
     try:
-        return asyncio.run(_awaited(search, _free(), received, words))
+        result = asyncio.run(_awaited(search, _free(), received, words))
+        if not received:  # a signal that came as it ended is a signal all the same
+            return result
     except (KeyboardInterrupt, asyncio.CancelledError):
-        with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(words)
+        pass
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(words)
     # Raised out here, it comes without the traceback of a loop that was only waiting.
     ended_by = next((signum for signum in received if signum is not signal.SIGINT), None)
     if ended_by is not None:
