@@ -52,8 +52,9 @@ class Limits:
 
     A trial that breaks a limit is told so, gets SIGTERM half a second before its grace is over (in the middle of it, if it is
     shorter than a second), and is killed with everything that it has started when it is over. Its stacks are written to its
-    log first. The attempt has failed; the failure's kind says of what. All this is done beside your program, which may be
-    blocked or stopped meanwhile. Time that a trial waits for your program, inside `report()`, counts in no limit.
+    log first. The attempt has failed; the failure's kind says of what. (One that took too long or too much memory, and returns
+    a result in its grace all the same, is COMPLETED with it.) All this is done beside your program, which may be blocked or
+    stopped meanwhile. Time that a trial waits for your program, inside `report()`, counts in no limit.
 
     Sizes are bytes, or text: "4 GiB", "64 KiB", or "500 MB" of a thousand thousand bytes each.
 

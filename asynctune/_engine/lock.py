@@ -21,7 +21,7 @@ from pathlib import Path
 
 from asynctune.errors import SearchLockedError, StorageError
 
-__all__ = ["SearchLock", "alone", "holder"]
+__all__ = ["SearchLock", "alone", "check_free", "holder"]
 
 _NAME = "journal.lock"
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
@@ -42,14 +42,14 @@ class SearchLock:
         self.name = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
         with _guard:
             if self._path in _held:
-                raise SearchLockedError(_text(directory, _held[self._path].name))
+                raise _locked(directory, _who(_held[self._path].name))
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except (BlockingIOError, PermissionError):
                 name = os.pread(self._descriptor, 4096, 0).decode(errors="replace")
                 os.close(self._descriptor)
-                raise SearchLockedError(_text(directory, name)) from None
+                raise _locked(directory, _who(name)) from None
             except OSError as error:
                 os.close(self._descriptor)
                 raise StorageError(f"{directory} cannot be locked: {error}. Use a local file system.") from error
@@ -76,7 +76,7 @@ def alone(directory: Path) -> Iterator[None]:
     path = str(directory.resolve() / _NAME)
     with _guard:
         if path in _held:
-            raise SearchLockedError(_text(directory, _held[path].name))
+            raise _locked(directory, _who(_held[path].name))
         yield
 
 
@@ -100,6 +100,16 @@ def holder(directory: Path) -> str | None:
             os.close(descriptor)
 
 
+def check_free(directory: Path) -> None:
+    """Whether nobody writes the search in `directory` now.
+
+    Raises:
+        SearchLockedError: somebody does.
+    """
+    if (who := holder(directory)) is not None:
+        raise _locked(directory, who)
+
+
 def _forget() -> None:
     """A forked child holds nothing, and whoever held the guard is not there."""
     global _guard  # noqa: PLW0603 -- what a fork copies is global
@@ -119,5 +129,5 @@ def _who(name: str) -> str:
         return "another process"
 
 
-def _text(directory: Path, name: str) -> str:
-    return f"{directory} is being written by {_who(name)}. End that search, or use another directory."
+def _locked(directory: Path, who: str) -> SearchLockedError:
+    return SearchLockedError(f"{directory} is being written by {who}. End that search, or use another directory.")

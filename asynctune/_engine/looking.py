@@ -18,10 +18,10 @@ from asynctune._engine.database import (
     verified,
 )
 from asynctune._engine.head import HEAD_NAME, read_head
-from asynctune._engine.lock import holder
+from asynctune._engine.lock import check_free, holder
 from asynctune._engine.removal import check_ours
 from asynctune._machine.stimuli import Opened, Settings
-from asynctune.errors import JournalCorruptError, JournalError, SearchLockedError, StorageError
+from asynctune.errors import JournalCorruptError, JournalError, StorageError
 
 __all__ = ["REPAIR_NAME", "UNFINISHED_NAME", "Seen", "fingerprint", "look"]
 
@@ -54,8 +54,7 @@ def look(directory: Path) -> Seen:
         StorageError: it is somebody else's.
     """
     for _ in range(_TRIES):
-        if (who := holder(directory)) is not None:
-            raise SearchLockedError(f"{directory} is being written by {who}. End that search, or use another directory.")
+        check_free(directory)
         before = fingerprint(directory)
         try:
             return _seen(directory)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from asynctune._engine.database import JOURNAL_NAME, beside, still, table_names
 from asynctune._engine.head import HEAD_NAME, read_head
-from asynctune._engine.lock import SearchLock, holder
+from asynctune._engine.lock import SearchLock, check_free, holder
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import JournalError, SearchLockedError, StorageError
+from asynctune.errors import JournalError, StorageError
 
 __all__ = ["check_ours", "check_removable", "remove_search"]
 
@@ -57,8 +57,7 @@ def check_removable(directory: Path) -> None:
         SearchLockedError: somebody is writing the search.
     """
     check_ours(directory)
-    if (who := holder(directory)) is not None:
-        raise SearchLockedError(f"{directory} is being written by {who}. End that search, or use another directory.")
+    check_free(directory)
 
 
 def remove_search(directory: Path) -> None:
