@@ -147,8 +147,10 @@ class Server:
 
     def _start(self, order: StartRunner) -> None:
         channel = self._mailbox.take_descriptor()
-        pulse, shown = self._pulse(order) if self._watch.watches else (None, -1)
+        pulse, shown = None, -1
         try:
+            if self._watch.watches:
+                pulse, shown = self._pulse(order)
             pid = os.fork()
         except OSError as error:
             os.close(channel)
@@ -176,7 +178,12 @@ class Server:
     def _pulse(self, order: StartRunner) -> tuple[Pulse, int]:
         """What a new runner shows of itself, and the descriptor by which a new interpreter finds it, or -1."""
         shown = pulse_descriptor() if self._spawn is not None else -1
-        pulse = Pulse(shown if shown >= 0 else None)
+        try:
+            pulse = Pulse(shown if shown >= 0 else None)
+        except OSError:
+            if shown >= 0:
+                os.close(shown)
+            raise
         if order.order is not None:
             pulse.begins(order.order.trial, order.order.launch)
         else:

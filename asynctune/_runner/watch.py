@@ -42,13 +42,12 @@ class _Watched:
 class _Doomed:
     """A runner that is to end. Times are of the monotonic clock, in seconds.
 
-    `launch` is the one that is to end; with None, the runner is. `by` is the limit that was broken, if one was.
+    `launch` is the one that is to end; with None, the runner is.
     """
 
     terminate_at: float
     kill_at: float
     launch: tuple[int, int] | None = None
-    by: Limit | None = None
     terminated: bool = False
 
     @property
@@ -121,7 +120,7 @@ class Watch:
         """A runner is to end, as it was told; the order may only be hurried by another one."""
         if self._kin.holds(order.runner):
             self._wake_up()
-            self._doom(order.runner, order.grace, None, None)
+            self._doom(order.runner, order.grace, None)
 
     def wait(self) -> float:
         """Seconds until `look` has something to do; 0 if it is late already."""
@@ -156,8 +155,9 @@ class Watch:
             self._pauses.clear()
 
     def _oldest(self) -> float:
-        """When the oldest launch began."""
-        return min((watched.pulse.beat().began for watched in self._watched.values()), default=0) / 1e9
+        """When the oldest launch began. Who rests has none."""
+        began = (watched.pulse.beat().began for watched in self._watched.values())
+        return min((each for each in began if each), default=time.monotonic_ns()) / 1e9
 
     # ----------------------------------------------------------------------------------------------------------- judging
 
@@ -177,7 +177,7 @@ class Watch:
             if weighs:
                 self._weigh(runner, watched, beat, None)
             return left
-        if weighs and doomed.by in (Limit.MEMORY, Limit.PROCESSES):
+        if weighs:
             self._weigh(runner, watched, beat, doomed)
         return math.inf
 
@@ -222,13 +222,13 @@ class Watch:
         if beat.launch is not None:
             watched.pulse.tell(*beat.launch)
         self._kin.dump(runner)
-        return self._doom(runner, self._limits.grace, beat.launch, limit)
+        return self._doom(runner, self._limits.grace, beat.launch, writes=_WRITES_WITHIN)
 
-    def _doom(self, runner: int, grace: float, launch: tuple[int, int] | None, by: Limit | None) -> _Doomed:
+    def _doom(self, runner: int, grace: float, launch: tuple[int, int] | None, writes: float = 0.0) -> _Doomed:
         now = time.monotonic()
-        terminate_at = now + grace - min(_WARNING, grace / 2)
+        terminate_at = now + max(grace - min(_WARNING, grace / 2), writes)
         kill_at = max(now + grace, terminate_at + _LEAST_WARNING)
-        doomed = self._doomed.setdefault(runner, _Doomed(terminate_at, kill_at, launch, by))
+        doomed = self._doomed.setdefault(runner, _Doomed(terminate_at, kill_at, launch))
         doomed.terminate_at = min(doomed.terminate_at, terminate_at)
         doomed.kill_at = min(doomed.kill_at, kill_at)
         self._due = min(self._due, doomed.terminate_at)

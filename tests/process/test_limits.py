@@ -309,6 +309,43 @@ def block_until_gone(process: psutil.Process) -> None:
     block(1.2)  # longer than the others may be silent
 
 
+@pytest.mark.fault(5)
+async def test_who_has_no_grace_leaves_its_stacks_all_the_same(attach: Attach, tmp_path: Path) -> None:
+    limits = Limits(trial_time=0.5, grace=0)
+    async with LocalExecutor(1) as executor, attach(executor, hangs, limits=limits) as search:
+        ending = await search.run()
+
+    assert isinstance(ending, Died)
+    assert "in hang_in_this_function" in log_of(tmp_path)
+    assert "in runner" in log_of(tmp_path) or "_runner" in log_of(tmp_path)  # to the last line
+
+
+@pytest.mark.fault(3)
+@pytest.mark.fault(7)
+@pytest.mark.parametrize("deed", ["memory", "processes"])
+async def test_who_is_told_to_stop_is_watched_all_the_more(attach: Attach, tmp_path: Path, deed: str) -> None:
+    limits = Limits(memory="100 MiB", processes=4, grace=10 * PATIENCE)
+    async with LocalExecutor(1) as executor, attach(executor, takes_when_told, limits=limits) as search:
+        over = search.start(0, {"deed": deed})
+        await search.report_of()
+        search.attachment.halt(0, 1, reason="enough", grace=10 * PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            ending = await over
+
+    assert isinstance(ending, Died)
+    assert ending.signal == signal.SIGKILL
+
+
+def takes_when_told(trial: Any) -> float:
+    trial.report(loss=1.0)
+    while not trial.should_stop:
+        time.sleep(0.005)
+    held = [bytearray(b"x") * (300 * 2**20)] if trial.values["deed"] == "memory" else []
+    helpers = [subprocess.Popen(["sleep", "600"]) for _ in range(10)] if trial.values["deed"] == "processes" else []
+    time.sleep(600)
+    return float(len(held) + len(helpers))
+
+
 @pytest.mark.fault(12)
 async def test_how_it_ended_while_we_did_not_listen_is_told_as_it_was(attach: Attach) -> None:
     # Its exit, its last words and what it was ended for come by different ways, and all of them are there at once.
