@@ -158,8 +158,11 @@ class Life:
         if self._request.overwrite and self._request.storage is not None:
             # What is there is removed once what takes its place is known to load, and who watches it to have no objection. But
             # both write there, too.
-            with ThreadPoolExecutor(1) as apart:
+            apart = ThreadPoolExecutor(1)
+            try:
                 await asyncio.get_running_loop().run_in_executor(apart, check_removable, self._request.storage)
+            finally:
+                apart.shutdown(wait=False)  # whoever is cancelled meanwhile does not block the loop until it has looked
             await self._gather(None)
             await self._attach()
         self._decider = Decider(self._opening)

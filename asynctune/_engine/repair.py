@@ -67,7 +67,7 @@ def repair(directory: Path) -> Repaired | None:
     else:
         return None
     with ExitStack() as held:
-        if staged.exists():  # it was cut off when the old files had their second names
+        if staged.exists() and _is_of(staged, path):  # it was cut off when the old files had their second names
             held.callback(SearchLock(directory).release)
         else:
             before = fingerprint(directory)
@@ -100,8 +100,16 @@ def _stage(database: sqlite3.Connection, directory: Path) -> None:
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+    shutil.rmtree(directory / REPAIR_NAME, ignore_errors=True)
     staging.rename(directory / REPAIR_NAME)
     _sync(directory)
+
+
+def _is_of(staged: Path, path: Path) -> bool:
+    """Whether the repair that was cut off is of the journal that is there, and not of one that was there before."""
+    number, _ = (staged / _NUMBER).read_text().split()
+    second = _second(path, int(number))
+    return not second.exists() or second.samefile(path)
 
 
 def _copied(records: Iterator[Record], journal: DiskJournal) -> Iterator[Record]:

@@ -38,7 +38,7 @@ _STEPS = 2**63  # what a journal can hold
 _MiB = 2**20
 # Who was ended for taking too long or too much, and has given its result all the same, is as good as any other.
 _FORGIVEN = (FailureKind.TIMED_OUT, FailureKind.SILENT, FailureKind.OUT_OF_MEMORY)
-_FATAL = ("FatalValueError", "FatalTypeError", "FatalRuntimeError")
+_FATAL = {f"asynctune.errors.{name}": name for name in ("FatalValueError", "FatalTypeError", "FatalRuntimeError")}
 
 
 def heard(search: Situation, stimulus: Heard) -> None:
@@ -244,11 +244,10 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
 
 
 def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) -> None:
-    names = [(name or "").rpartition(".")[2] for name in (failure.error_type, *failure.bases)]
-    error = next((name for name in names if name in _FATAL), "FatalError") if failure.fatal else "FatalError"
+    known = [_FATAL[name] for name in (failure.error_type, *failure.bases) if name in _FATAL] if failure.fatal else []
     why = f", by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
     text = f"trial {trial.id} ended the search{why}, {failure}\n{failure.details()}".rstrip()
-    search.end_early(text, error=error)
+    search.end_early(text, error=known[0] if known else "FatalError")
 
 
 def ticked(search: Situation, _: Ticked) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from asynctune._runner.account import Account
+from asynctune._runner.pulse import Pulse
 from asynctune._runner.trial import TrialFace
 
-__all__ = ["AsyncTrial", "run_async"]
+__all__ = ["AsyncTrial"]
 
 
 class AsyncTrial(TrialFace):
@@ -19,6 +21,17 @@ class AsyncTrial(TrialFace):
         super().__init__(account, directory, data)
         self._one_report = asyncio.Lock()
         self._ready: asyncio.Future[None] | None = None
+        self._waits = False
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        """What a coroutine returns, in an event loop of its own."""
+        if self._account.pulse is None:
+            return asyncio.run(main)
+        # Time that passes while a report is not answered is excused, but only when nothing else has it: a task that blocks the
+        # loop would never be found out, if another one waited meanwhile.
+        selector = _Showing(self._account.pulse, lambda: self._waits)
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+            return runner.run(main)
 
     async def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and await the answer. Takes, raises and does what `Trial.report` does."""
@@ -31,8 +44,7 @@ class AsyncTrial(TrialFace):
 
     async def _answered(self) -> None:
         account = self._account
-        if account.pulse is not None:
-            account.pulse.waits()
+        self._waits = True
         try:
             await asyncio.sleep(0)  # the answer may be here already; whoever awaits gives way all the same
             while account.is_waiting and account.stop is None:
@@ -44,6 +56,7 @@ class AsyncTrial(TrialFace):
         except (EOFError, OSError) as error:
             account.stop = f"the search is gone: {error}"
         finally:
+            self._waits = False
             if account.pulse is not None:
                 account.pulse.goes_on()
         account.obey()
@@ -64,13 +77,22 @@ class AsyncTrial(TrialFace):
             _set(self._ready)  # what that task waits for may have been heard just now
 
 
-def run_async(function: Callable[[Any], Awaitable[Any]], argument: Any) -> Any:
-    """What `function(argument)` returns, in an event loop of its own."""
+class _Showing(selectors.DefaultSelector):
+    """Shows when the loop has nothing to do while a report is not answered."""
 
-    async def main() -> Any:
-        return await function(argument)
+    def __init__(self, pulse: Pulse, waits: Callable[[], bool]) -> None:
+        super().__init__()
+        self._pulse, self._waits = pulse, waits
 
-    return asyncio.run(main())
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """As it is, and shown."""
+        if not self._waits():
+            return super().select(timeout)
+        self._pulse.waits()
+        try:
+            return super().select(timeout)
+        finally:
+            self._pulse.goes_on()
 
 
 def _set(ready: asyncio.Future[None]) -> None:

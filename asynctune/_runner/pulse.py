@@ -78,12 +78,13 @@ class Pulse:
         self._words[_WAITS] = time.monotonic_ns()
 
     def goes_on(self) -> None:
-        """It has the answer."""
+        """It has the answer, or waits for none any more."""
         words, now = self._words, time.monotonic_ns()
         # In this order: whoever looks in between may excuse it for too long, and never for too short a time.
         words[_HEARD] = now
-        words[_WAITED] += now - words[_WAITS]
-        words[_WAITS] = 0
+        if words[_WAITS]:
+            words[_WAITED] += now - words[_WAITS]
+            words[_WAITS] = 0
 
     @property
     def is_told(self) -> bool:

@@ -44,8 +44,8 @@ Rows = tuple[list[tuple[object, ...]], ...]
 
 @cache
 def many_records() -> list[Record]:
-    """The records of a simulated search that is long enough."""
-    for seed in range(1000):
+    """The records of a simulated search that is long enough. Ask a long one first: the search for it takes longer than it."""
+    for seed in (99, *range(1000)):
         told = evolve(story(seed), max_trials=80)
         records = told.search().run().records
         if LEAST <= len(records) <= 1.3 * LEAST:

@@ -125,11 +125,19 @@ def test_thousands_of_bits_flipped(base: Base, luck: random.Random, name: str, c
     print({number: found.count(number) for number in set(found)})
 
 
+def test_a_bit_of_every_byte_of_the_database_header(base: Base, luck: random.Random) -> None:
+    for byte in range(100):
+        with flipped(base.it.directory / DATABASE, byte, luck.randrange(8)):
+            check(base)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_every_bit_of_the_database_header(base: Base) -> None:
     for byte in range(100):
         for bit in range(8):
             with flipped(base.it.directory / DATABASE, byte, bit):
-                check(base, fully=bit == byte % 8)
+                check(base)
 
 
 # -------------------------------------------------------------------------------------------------------- query tables

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,30 @@ def test_cut_off_anywhere_it_is_done_again(it: Left) -> None:
         assert opened(evolve(it, directory=directory), it.directory.with_name("copy"))[0] == kept
     assert set(codes) == {9, 0}
     assert len(codes) > 6
+
+
+@pytest.mark.process
+def test_a_journal_that_was_put_in_the_place_of_one_under_repair_is_repaired_itself(it: Left, tmp_path: Path) -> None:
+    other, directory = it.directory, tmp_path / "closed"
+    log = other / LOG
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    for changes in count():
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(other, directory)
+        command = [sys.executable, "-c", CUT_OFF, str(directory), str(changes)]
+        assert subprocess.run(command, check=False, env={"PYTHONPATH": ":".join(sys.path)}).returncode == 9
+        if (directory / f"{JOURNAL}.damaged-1").exists():
+            break
+    # A copy from elsewhere, damaged too, takes its place.
+    (directory / LOG).unlink(missing_ok=True)
+    for name in (JOURNAL, LOG):
+        shutil.copy2(other / name, directory / f"new-{name}")
+        (directory / f"new-{name}").replace(directory / name)
+    precious = (directory / JOURNAL).read_bytes()
+    done = repair(directory)
+    assert done is not None
+    assert done.original.read_bytes() == precious
+    assert done.original.name == f"{JOURNAL}.damaged-2"
 
 
 def test_what_is_not_repaired(it: Left, tmp_path: Path) -> None:

@@ -320,6 +320,24 @@ async def test_who_has_no_grace_leaves_its_stacks_all_the_same(attach: Attach, t
     assert "in runner" in log_of(tmp_path) or "_runner" in log_of(tmp_path)  # to the last line
 
 
+@pytest.mark.fault(5)
+@pytest.mark.parametrize("limits", [Limits(trial_time=1.0, grace=0.2), Limits(silence=1.0, grace=0.2)], ids=["time", "silence"])
+async def test_a_task_that_blocks_its_loop_is_not_excused_by_one_that_waits(attach: Attach, limits: Limits) -> None:
+    async with LocalExecutor(1) as executor, attach(executor, reports_and_blocks, limits=limits) as search:
+        ending = await search.run()
+
+    assert isinstance(ending, Died)
+    assert len(search.breaches) == 1
+
+
+async def reports_and_blocks(trial: Any) -> float:
+    task = asyncio.create_task(trial.report(loss=1.0))
+    await asyncio.sleep(0)
+    time.sleep(600)  # noqa: ASYNC251 -- that is the point
+    await task
+    return 1.0
+
+
 @pytest.mark.fault(3)
 @pytest.mark.fault(7)
 @pytest.mark.parametrize("deed", ["memory", "processes"])
