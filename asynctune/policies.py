@@ -123,7 +123,7 @@ _NO_RULE = {
 
 
 def _check_limit(_: object, __: object, value: Any) -> None:
-    fits = value is None or (type(value) is int and value >= 1) or (isinstance(value, float) and 0 < value < 1)
+    fits = value is None or (type(value) is int and 1 <= value < 2**63) or (isinstance(value, float) and 0 < value < 1)
     if not fits:
         wanted = "an integer of at least 1, a share of max_trials between 0 and 1 (0.2), or None"
         raise ConfigurationError(f"FailurePolicy(max_consecutive_failed_trials=...) takes {wanted}, not {value!r}")

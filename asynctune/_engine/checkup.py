@@ -24,9 +24,10 @@ from asynctune._engine.database import (
     unpacked,
     verified,
 )
-from asynctune._engine.head import read_head
+from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.lock import holder
 from asynctune._engine.looking import REPAIR_NAME
+from asynctune._engine.own_files import check_regular
 from asynctune._engine.record import Record
 from asynctune._engine.removal import check_ours
 from asynctune._engine.retelling import Retold, retold
@@ -83,6 +84,7 @@ def checkup(directory: Path) -> Checkup:
         StorageError: there is no search, or the journal is somebody else's.
         JournalError: it is of a newer version, or cannot be read just now.
     """
+    check_regular(directory)
     found, path, held = Checkup(), directory / JOURNAL_NAME, holder(directory)
     mark = read_head(directory)
     if not path.exists() and mark is None:
@@ -106,7 +108,7 @@ def checkup(directory: Path) -> Checkup:
         good = error.last_good or 0
         found.wrong("journal", str(error))
         found.say("", f"records 1 to {good} can be kept" if good else "no record can be kept")
-    _surroundings(found, directory, held, told)
+    _surroundings(found, directory, held, mark, told)
     if not found.problems and told.said is not None:
         _checkpoints(found, directory, told)
         found.lines += [f"{'a resume:':<13}{line}" for line in _resume(told.said, held)]
@@ -151,7 +153,10 @@ def _tables(found: Checkup, database: sqlite3.Connection, told: _Told) -> None:
         found.wrong("tables", "they do not say what the records say, and are made again when the search is opened")
 
 
-def _surroundings(found: Checkup, directory: Path, held: str | None, told: _Told) -> None:
+def _surroundings(found: Checkup, directory: Path, held: str | None, mark: tuple[int, bytes] | None, told: _Told) -> None:
+    if mark is None and told.seq:
+        gone = "is not there" if not (directory / HEAD_NAME).exists() else "cannot be read"
+        found.say("head mark", f"{gone}: nobody can say whether the journal has lost its end. The next record makes it again")
     found.say("lock", f"held by {held}" if held is not None else "free: nobody writes this search")
     if held is None and any(log.exists() and log.stat().st_size for log in beside(directory / JOURNAL_NAME, "wal")):
         found.say("", "the process that wrote it last did not end by itself; its log is taken in when the search is opened")

@@ -153,6 +153,8 @@ def free_bytes(directory: Path) -> int | None:
 def _mend(last_good: int | None) -> str:
     if last_good is None:
         return ""
+    if not last_good:
+        return ". No record before that is good: restore a copy of the directory, or start the search anew with overwrite=True"
     return f". The last good record is {last_good}: `asynctune repair` keeps all up to it"
 
 

@@ -38,6 +38,7 @@ from asynctune._engine.database import (
 from asynctune._engine.head import HeadMark, read_head
 from asynctune._engine.lock import SearchLock, holder
 from asynctune._engine.looking import REPAIR_NAME, UNFINISHED_NAME, fingerprint, look
+from asynctune._engine.own_files import check_regular
 from asynctune._engine.points import Point, reach
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, pack
 from asynctune._machine.stimuli import Settings
@@ -279,6 +280,7 @@ def read_records(directory: Path, after: int = 0, limit: int | None = None) -> l
     """
     path = directory / JOURNAL_NAME
     try:
+        check_regular(directory)
         for again in (True, True, False):
             # The mark before the records: what was acknowledged by then must be among them, however much is written meanwhile.
             mark = read_head(directory)
@@ -297,7 +299,7 @@ def _read_with(path: Path, after: int, limit: int | None, mark: _Mark) -> list[R
     found = _stat(path)
     if found is None and mark is not None and holder(path.parent) is None:
         check_acknowledged(path.parent, mark, 0, None)
-    if found is None or not stat.S_ISREG(found.st_mode):
+    if found is None:
         raise StorageError(f"there is no search in {path.parent}")
     if not os.access(path, os.R_OK):
         raise StorageError(f"{path} cannot be read: {os.strerror(errno.EACCES)}")

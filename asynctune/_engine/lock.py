@@ -21,9 +21,9 @@ from pathlib import Path
 
 from asynctune.errors import SearchLockedError, StorageError
 
-__all__ = ["SearchLock", "alone", "check_free", "holder"]
+__all__ = ["LOCK_NAME", "SearchLock", "alone", "check_free", "holder"]
 
-_NAME = "journal.lock"
+LOCK_NAME = "journal.lock"
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, pid
 _held: dict[str, SearchLock] = {}
 _guard = threading.Lock()
@@ -38,7 +38,7 @@ class SearchLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = str(directory.resolve() / _NAME)
+        self._path = str(directory.resolve() / LOCK_NAME)
         self.name = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()})
         with _guard:
             if self._path in _held:
@@ -73,7 +73,7 @@ def alone(directory: Path) -> Iterator[None]:
     Raises:
         SearchLockedError: this process is writing it.
     """
-    path = str(directory.resolve() / _NAME)
+    path = str(directory.resolve() / LOCK_NAME)
     with _guard:
         if path in _held:
             raise _locked(directory, _who(_held[path].name))
@@ -82,12 +82,12 @@ def alone(directory: Path) -> Iterator[None]:
 
 def holder(directory: Path) -> str | None:
     """Who writes the search in `directory` now ("process 71 on host, since ..."), or None."""
-    path = str(directory.resolve() / _NAME)
+    path = str(directory.resolve() / LOCK_NAME)
     with _guard:
         if path in _held:
             return _who(_held[path].name)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
         except OSError:
             return None
         try:

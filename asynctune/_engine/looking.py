@@ -19,6 +19,7 @@ from asynctune._engine.database import (
 )
 from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.lock import check_free, holder
+from asynctune._engine.own_files import check_regular
 from asynctune._engine.removal import check_ours
 from asynctune._machine.stimuli import Opened, Settings
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
@@ -53,6 +54,7 @@ def look(directory: Path) -> Seen:
         JournalError: it is of a newer version, or cannot be read.
         StorageError: it is somebody else's.
     """
+    check_regular(directory)
     for _ in range(_TRIES):
         check_free(directory)
         before = fingerprint(directory)

@@ -12,6 +12,7 @@ from pathlib import Path
 from asynctune._engine.database import JOURNAL_NAME, beside, still, table_names
 from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.lock import SearchLock, check_free, holder
+from asynctune._engine.own_files import check_regular
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalError, StorageError
 
@@ -31,6 +32,7 @@ def check_ours(directory: Path) -> None:
     Raises:
         StorageError: it is somebody else's.
     """
+    check_regular(directory)
     path = directory / JOURNAL_NAME
     if not path.exists() or holder(directory) is not None:  # who holds the lock has looked
         return

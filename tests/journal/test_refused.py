@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
+from asynctune.__main__ import main
 from asynctune._engine.database import SCHEMA_VERSION
 from asynctune._engine.journal import DiskJournal
 from asynctune.errors import JournalCorruptError, JournalError, ResumeError, SearchLockedError, StorageError
@@ -148,3 +149,34 @@ def test_a_directory_of_somebody_else_is_warned_of(tmp_path: Path, caplog: pytes
     os.chown(directory, 65534, 65534)
     assert read(directory) == []
     assert "belongs to another user" in caplog.text
+
+
+@pytest.mark.fault(16)
+@pytest.mark.fault(38)
+@pytest.mark.parametrize("name", [JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", "journal.head", "journal.lock"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink("elsewhere", path)], ids=["pipe", "folder", "link"]
+)
+async def test_what_is_no_file_where_one_should_be_is_refused_and_not_waited_for(
+    tmp_path: Path, name: str, make: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    await recorded(tmp_path, killed=False)
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    before = sorted(os.listdir(tmp_path))
+    for command in ("show", "events", "doctor", "repair"):
+        assert main([command, str(tmp_path)]) != 0, command
+        assert f"{name} is a " in capsys.readouterr().err, command
+    for overwrite in (False, True):
+        with pytest.raises(StorageError, match=f"{name} is a "):
+            await search(descend, space=SPACE, storage=tmp_path, overwrite=overwrite)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+async def test_a_head_mark_that_is_gone_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    await recorded(tmp_path, killed=False)
+    for made, text in ((b"nonsense", "cannot be read"), (None, "is not there")):
+        head = tmp_path / "journal.head"
+        head.unlink() if made is None else head.write_bytes(made)
+        assert main(["doctor", str(tmp_path)]) == 0
+        assert f"head mark:   {text}" in capsys.readouterr().out
