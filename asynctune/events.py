@@ -18,6 +18,7 @@ from asynctune.wire import closed_union, plain, typed
 
 __all__ = [
     "AttemptFailed",
+    "CheckpointGone",
     "Event",
     "Finished",
     "GaveUp",
@@ -150,6 +151,15 @@ class ParametersUsed:
 
 
 @frozen(kw_only=True)
+class CheckpointGone:
+    """When the search was opened again, a checkpoint that the trial could have gone on from was not there. It counts no more:
+    the trial goes on from the newest that is there, or begins anew."""
+
+    trial: TrialId
+    checkpoint: CheckpointKey
+
+
+@frozen(kw_only=True)
 class SearchOpened:
     """The search was opened, for the `times`-th time."""
 
@@ -171,7 +181,7 @@ class SearchEnded:
     failures: Mapping[str, int] = field(factory=dict)
 
 
-Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | SearchOpened | SearchEnded
+Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | SearchOpened | SearchEnded
 closed_union(Happening)
 
 

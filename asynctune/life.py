@@ -28,7 +28,7 @@ from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, referenced
+from asynctune._engine.opening import check_settings, fold, missing, referenced
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
 from asynctune._engine.removal import check_removable, remove_search
@@ -186,7 +186,8 @@ class Life:
         )
         assert self._audience is not None  # noqa: S101
         self._audience.start()
-        opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
+        wall, gone = time.time(), opened.gone
+        opening = stimuli.Opened(at=clock.now(), wall=wall, version=_VERSION, settings=settings, gone=gone)
         await coroutine.open(opening)
         if self._ear.failure is not None:  # said while it was opened, when nobody could hear it
             coroutine.failed(self._ear.failure)
@@ -266,10 +267,10 @@ class Life:
             self._check_found(machine.settings if folded.seq else None)  # what was looked at may have been replaced since
             journal.settle([machine.book.view(t) for t in machine.book.trials.values()])
             store.sweep(referenced(machine))
+            return Opened(machine, journal, store, folded, missing(machine, store))
         except BaseException:
             journal.close()
             raise
-        return Opened(machine, journal, store, folded)
 
     def _check_found(self, recorded: Settings | None) -> None:
         request = self._request

@@ -96,7 +96,7 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             judged=judged,
         ),
     )
-    _prune_checkpoints(search, trial)
+    search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
     if value is not None:
         search.objective_seen = True
     elif not search.objective_seen:
@@ -134,12 +134,6 @@ def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> 
     what = What.GO if launch.halted is None else What.STOP
     said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
     search.do.append(AnswerReport(said))
-
-
-def _prune_checkpoints(search: Situation, trial: Trial) -> None:
-    keep = search.settings.checkpoints.keep
-    while keep is not None and len(trial.checkpoints) > keep:
-        search.do.append(DeleteCheckpoint(trial.checkpoints.pop(0)))
 
 
 def _objective_missing(search: Situation, trial: Trial, metrics: Mapping[str, float] | None) -> None:
@@ -209,7 +203,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             ),
         )
         search.book.ended(trial)
-        _prune_checkpoints(search, trial)
+        search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
 
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:

@@ -42,7 +42,7 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.errors import SpaceError, WireError
-from asynctune.events import Happening, SearchOpened
+from asynctune.events import CheckpointGone, Happening, SearchOpened
 from asynctune.records import State
 from asynctune.space import Space
 from asynctune.wire import decode, encode
@@ -187,6 +187,9 @@ def _opened(search: Situation, stimulus: Opened) -> None:
         search.space = Space(dict(stimulus.settings.space))
         search.book.declared = frozenset(stimulus.settings.space)
         search.consult.set_search(stimulus.settings.objective)
+    for key in stimulus.gone:
+        if search.book.trials[key.trial].forget(key):
+            search.happened.append(CheckpointGone(trial=key.trial, checkpoint=key))
     for trial in list(search.book.live.values()):
         search.lose(trial, "the search was interrupted")
 

@@ -33,6 +33,7 @@ from asynctune._machine.stimuli import (
 from asynctune.errors import WireError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
     Event,
     Finished,
     GaveUp,
@@ -117,6 +118,7 @@ METRICS = {"loss": math.nan, "acc": math.inf, "low": -math.inf, "π": 5e-324, "w
 WHO: dict[str, Any] = {"trial": 3, "launch": 2}
 STIMULI: list[Stimulus] = [
     Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=SETTINGS),
+    Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=SETTINGS, gone=(KEY, KEY)),
     Suggested(at=0.1, ask=1, suggestion=Suggestion.run({"n": 1, "rate": 0.5, "kind": None, "deep/on": True, "always": "x"})),
     Suggested(at=0.1, ask=2, suggestion=Suggestion.idle(), state={"seen": [1, 2.5, None, {"deep": "yes"}], "": True}),
     OracleFailed(at=0.2, message="it raised"),
@@ -154,6 +156,7 @@ HAPPENINGS: list[Happening] = [
     TrialAdded(trial=3, values={"n": 1}, ask=None),
     SpaceGrew(trial=3, parameters=SPACE),
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
+    CheckpointGone(trial=3, checkpoint=KEY),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),
     SearchEnded(reason="why", error="TooManyFailuresError", failures={"ValueError": 2, "timed out": 1}),

@@ -45,6 +45,7 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
         events.TrialAdded: {**trial, "values": values, "ask": st.none() | counts},
         events.SpaceGrew: {**trial, "parameters": parameters},
         events.ParametersUsed: {**trial, "values": values},
+        events.CheckpointGone: {**trial, "checkpoint": keys},
         events.SearchOpened: {"times": counts},
         events.SearchEnded: {"reason": text, "error": st.none() | text},
     }.items()
