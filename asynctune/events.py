@@ -64,11 +64,18 @@ class Reported:
 
 @frozen(kw_only=True)
 class Paused:
-    """The trial was set aside, by the scheduler or the user, or its launch was lost through nobody's fault."""
+    """The trial was set aside, by the scheduler or the user, or its launch was lost through nobody's fault.
+
+    Args:
+        launch, failure: of a loss: which launch, and a failure of the kind LOST, with its log and how that ends. It costs no
+            attempt.
+    """
 
     trial: TrialId
     by: Literal["scheduler", "user", "loss"]
     reason: str
+    launch: LaunchNumber | None = None
+    failure: Failure | None = None
 
 
 @frozen(kw_only=True)

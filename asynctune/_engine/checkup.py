@@ -145,7 +145,7 @@ def _tables(found: Checkup, database: sqlite3.Connection, told: _Told) -> None:
     except sqlite3.DatabaseError:
         agree = False
     if agree:
-        counts = f"{follows.trials.count} trials, {follows.reports.count} reports and {follows.failures.count} failed attempts"
+        counts = f"{follows.trials.count} trials, {follows.reports.count} reports and {follows.failures.count} failures"
         found.say("tables", f"{counts}, as the records say")
     else:
         found.wrong("tables", "they do not say what the records say, and are made again when the search is opened")

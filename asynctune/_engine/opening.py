@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
 
 from attrs import define, evolve, field
 
 from asynctune._engine.actor import Answered, OracleCall
 from asynctune._engine.record import Record, pack
+from asynctune._engine.tail import end_of_log
 from asynctune._machine.instructions import Ask, Instruction, TellEnd, TellReport
 from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Opened, Settings, Suggested
 from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalError, PluginError, ResumeError
 from asynctune.records import CheckpointKey
+from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
+from asynctune.stoppers import Stopper
 
-__all__ = ["Folded", "check_settings", "fold", "missing", "referenced"]
+__all__ = ["Folded", "check_settings", "fold", "fresh", "missing", "referenced"]
 
 _logger = logging.getLogger("asynctune.search")
 
@@ -38,6 +43,13 @@ class Folded:
     at: float = 0.0
     calls: list[OracleCall] = field(factory=list)
     answers: dict[int, Answered] = field(factory=dict)
+
+
+def fresh(scheduler: Scheduler, stoppers: Sequence[Stopper], directory: Path) -> Machine:
+    """A machine that knows nothing yet, of the search in `directory`, whose logs it can have read."""
+    machine = Machine(scheduler, stoppers)
+    machine.consult.log = partial(end_of_log, directory)
+    return machine
 
 
 def fold(machine: Machine, records: Iterable[Record]) -> Folded:

@@ -15,7 +15,7 @@ from asynctune.events import (
     CheckpointGone,
     Finished,
     GaveUp,
-    LawEvent,
+    Happening,
     ParametersUsed,
     Paused,
     Reported,
@@ -24,7 +24,7 @@ from asynctune.events import (
     SpaceGrew,
     TrialAdded,
 )
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, TrialId, TrialView
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, TrialId, TrialView
 
 __all__ = ["FailedLaunch", "Retold", "retold"]
 
@@ -100,10 +100,6 @@ def retold(records: Iterable[Record]) -> Retold:
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
 
 
-def _failure(event: LawEvent) -> Failure | None:
-    match event:
-        case AttemptFailed(failure=failure) | GaveUp(failure=failure):
-            return failure
-        case Paused(by="loss", reason=reason):
-            return Failure(kind=FailureKind.LOST, message=reason)
-    return None
+def _failure(event: Happening) -> Failure | None:
+    """Why a launch has failed by this event, or was lost."""
+    return event.failure if isinstance(event, AttemptFailed | GaveUp | Paused) else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from attrs import evolve
-
 from asynctune._machine import retry
 from asynctune._machine.death import death, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
@@ -29,7 +27,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values, log_name
+from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
 from asynctune.space import Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
@@ -158,7 +156,7 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     elif launch.failure is not None:
         _failed(search, trial, with_end(launch.failure, ending))
     elif launch.halted is not None:
-        search.lose(trial, launch.halted)
+        search.lose(trial, launch.halted, ending)
     elif isinstance(ending, TrialRaised):
         _failed(search, trial, ending.failure)
     elif isinstance(ending, Died):
@@ -208,8 +206,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
     assert trial.launch is not None
-    if failure.log is None and search.settings.logs:
-        failure = evolve(failure, log=log_name(trial.id, trial.launch.number))
+    failure = search.with_log(trial, failure)
     policy, launch = search.settings.failure, trial.launch.number
     rule, name = retry.consequence(policy, failure)
     search.book.ended(trial)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal
 
 from asynctune._engine.pool import Pool
+from asynctune._engine.tail import stacks_in
 from asynctune._runner.orders import Mode, Plan, RootReady, SearchEnded
 from asynctune.errors import ConfigurationError, ExecutorError, TrainableError
 from asynctune.executors._acceptable import check_trainable
@@ -18,7 +19,6 @@ from asynctune.executors._attachment import LocalAttachment
 from asynctune.executors._family import Family
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._parcels import parcel_of
-from asynctune.executors._tail import stacks_in
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
 
 __all__ = ["LocalExecutor"]

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, event_of, pack, unpack
-from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Judged, PluginAnswer
+from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Judged, LogEnd, PluginAnswer
 from asynctune._machine.stimuli import (
     Closed,
     Enqueued,
@@ -146,6 +146,7 @@ HAPPENINGS: list[Happening] = [
     Started(trial=3, launch=2, attempt=1, step=10, restore=KEY),
     Reported(trial=3, launch=2, step=11, metrics=METRICS, checkpoint=KEY, judged=False),
     Paused(trial=3, by="user", reason="r"),
+    Paused(trial=3, by="loss", reason="the zygote died", launch=2, failure=FAILURE),
     Finished(trial=3, launch=2, score=0.5, metrics=METRICS, executions=(METRICS,), checkpoint=KEY),
     Finished(trial=3, launch=2, score=None),
     Stopped(trial=3, reason="enough", score=None),
@@ -167,6 +168,7 @@ ANSWERS: list[PluginAnswer] = [
     Chosen(2, None, new=True),
     EndTrial(3, "r"),
     EndWhole("r"),
+    LogEnd(3, "epoch 1\nepoch 2"),
 ]
 
 

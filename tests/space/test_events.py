@@ -31,7 +31,13 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
             "checkpoint": st.none() | keys,
             "judged": st.booleans(),
         },
-        events.Paused: {**trial, "by": st.sampled_from(["scheduler", "user", "loss"]), "reason": text},
+        events.Paused: {
+            **trial,
+            "by": st.sampled_from(["scheduler", "user", "loss"]),
+            "reason": text,
+            "launch": st.none() | counts,
+            "failure": st.none() | failures,
+        },
         events.Finished: {
             **launch,
             "score": finite,
