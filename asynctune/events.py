@@ -18,6 +18,7 @@ from asynctune.wire import closed_union, plain, typed
 
 __all__ = [
     "AttemptFailed",
+    "CheckpointGone",
     "Event",
     "Finished",
     "GaveUp",
@@ -63,11 +64,18 @@ class Reported:
 
 @frozen(kw_only=True)
 class Paused:
-    """The trial was set aside, by the scheduler or the user, or its launch was lost through nobody's fault."""
+    """The trial was set aside, by the scheduler or the user, or its launch was lost through nobody's fault.
+
+    Args:
+        launch, failure: of a loss: which launch, and a failure of the kind LOST, with its log and how that ends. It costs no
+            attempt.
+    """
 
     trial: TrialId
     by: Literal["scheduler", "user", "loss"]
     reason: str
+    launch: LaunchNumber | None = None
+    failure: Failure | None = None
 
 
 @frozen(kw_only=True)
@@ -150,6 +158,15 @@ class ParametersUsed:
 
 
 @frozen(kw_only=True)
+class CheckpointGone:
+    """When the search was opened again, a checkpoint that the trial could have gone on from was not there. It counts no more:
+    the trial goes on from the newest that is there, or begins anew."""
+
+    trial: TrialId
+    checkpoint: CheckpointKey
+
+
+@frozen(kw_only=True)
 class SearchOpened:
     """The search was opened, for the `times`-th time."""
 
@@ -171,7 +188,7 @@ class SearchEnded:
     failures: Mapping[str, int] = field(factory=dict)
 
 
-Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | SearchOpened | SearchEnded
+Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | SearchOpened | SearchEnded
 closed_union(Happening)
 
 

@@ -28,13 +28,12 @@ from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, referenced
+from asynctune._engine.opening import check_settings, fold, fresh, missing, referenced
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
 from asynctune._engine.removal import check_removable, remove_search
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
-from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Settings, Stimulus
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError, PluginError, ResumeError, SearchError
@@ -189,7 +188,8 @@ class Life:
         )
         assert self._audience is not None  # noqa: S101
         self._audience.start()
-        opening = stimuli.Opened(at=clock.now(), wall=time.time(), version=_VERSION, settings=settings)
+        wall, gone = time.time(), opened.gone
+        opening = stimuli.Opened(at=clock.now(), wall=wall, version=_VERSION, settings=settings, gone=gone)
         self._ear.coroutine = coroutine  # not before: the opening is the first thing that a machine can be told
         await coroutine.open(opening)
         if self._ear.failure is not None:  # said before anybody could hear it
@@ -265,15 +265,15 @@ class Life:
         decider = self._decider
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage, self._check_found)
         try:
-            machine = Machine(request.scheduler, request.stoppers)
+            machine = fresh(request.scheduler, request.stoppers, self.directory)
             folded = fold(machine, _while_wanted(journal.records(), decider))
             self._check_found(machine.settings if folded.seq else None)  # what was looked at may have been replaced since
             journal.settle([machine.book.view(t) for t in machine.book.trials.values()])
             store.sweep(referenced(machine))
+            return Opened(machine, journal, store, folded, missing(machine, store))
         except BaseException:
             journal.close()
             raise
-        return Opened(machine, journal, store, folded)
 
     def _check_found(self, recorded: Settings | None) -> None:
         request = self._request

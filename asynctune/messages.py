@@ -205,7 +205,8 @@ class Died:
 
     Args:
         exit_code: if it exited. signal: if one ended it; exactly one of the two is given.
-        log: the trial's log, relative to the search's directory; `tail`: its last lines.
+        log: the trial's log, relative to the search's directory.
+        tail: its last lines, where the search cannot read it; else it does so itself, if it wants to.
         out_of_memory: whether the kernel killed it, because memory had run out.
     """
 

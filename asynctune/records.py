@@ -178,7 +178,7 @@ class Failure:
         log: where the trial's output is, relative to the search's directory; None if its executor keeps none. A launch that was
             never started has written nothing there.
         tail: the last lines of that log when the launch ended, at most 2,000 bytes: of what the trial wrote to stdout and to
-            stderr, which share the file. Empty for a launch that returned, or stopped when it was told to.
+            stderr, which share the file.
         retry: False when a retry was ruled out by the trial itself (`FailedTrialError`).
         fatal: True when the trial asked for the end of the search (`FatalError`).
     """

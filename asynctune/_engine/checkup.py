@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field
@@ -35,7 +35,7 @@ from asynctune._machine.stimuli import Opened
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalCorruptError, StorageError
 from asynctune.events import Finished, Reported
-from asynctune.records import CheckpointKey, State, TrialView
+from asynctune.records import CheckpointKey, State
 
 __all__ = ["Checkup", "checkup"]
 
@@ -110,8 +110,8 @@ def checkup(directory: Path) -> Checkup:
         found.say("", f"records 1 to {good} can be kept" if good else "no record can be kept")
     _surroundings(found, directory, held, mark, told)
     if not found.problems and told.said is not None:
-        _checkpoints(found, directory, told)
-        found.lines += [f"{'a resume:':<13}{line}" for line in _resume(told.said, held)]
+        there = _checkpoints(found, directory, told.said, told.checkpoints)
+        found.lines += [f"{'a resume:':<13}{line}" for line in _resume(told.said, there, held)]
     return found
 
 
@@ -147,7 +147,7 @@ def _tables(found: Checkup, database: sqlite3.Connection, told: _Told) -> None:
     except sqlite3.DatabaseError:
         agree = False
     if agree:
-        counts = f"{follows.trials.count} trials, {follows.reports.count} reports and {follows.failures.count} failed attempts"
+        counts = f"{follows.trials.count} trials, {follows.reports.count} reports and {follows.failures.count} failures"
         found.say("tables", f"{counts}, as the records say")
     else:
         found.wrong("tables", "they do not say what the records say, and are made again when the search is opened")
@@ -181,20 +181,22 @@ def _is_fixed(version: tuple[int, ...]) -> bool:
     return version[2] >= least if least is not None else version >= (3, 52)
 
 
-def _checkpoints(found: Checkup, directory: Path, told: _Told) -> None:
-    assert told.said is not None  # noqa: S101
+def _checkpoints(found: Checkup, directory: Path, said: Retold, recorded: set[CheckpointKey]) -> set[CheckpointKey]:
+    """Say which checkpoints are there, and return them."""
     there = set(DirectoryStore(directory / "checkpoints").keys())
-    unknown = len(there - told.checkpoints)
+    unknown = len(there - recorded)
     text = f"{len(there)} are there" + (f", {unknown} of them in no record, to be removed when it is opened" if unknown else "")
-    needed = {trial.checkpoint for trial in told.said.trials if trial.checkpoint is not None and not trial.state.ended}
-    if missing := sorted((key.trial, key.step) for key in needed - there):
-        listed = ", ".join(f"trial {trial}, step {step}" for trial, step in missing[:_NAMED])
-        found.wrong("checkpoints", f"{text}; gone are those that unfinished trials would go on from: {listed}")
+    gone = [newest for *_, newest in said.checkpoints.values() if newest not in there]
+    if gone:
+        listed = ", ".join(f"trial {key.trial}, step {key.step}" for key in gone[:_NAMED])
+        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+        found.wrong("checkpoints", f"{text}; gone are those that unfinished trials would go on from: {listed}{more}")
     else:
         found.say("checkpoints", text)
+    return there
 
 
-def _resume(said: Retold, held: str | None) -> Iterator[str]:
+def _resume(said: Retold, there: set[CheckpointKey], held: str | None) -> Iterator[str]:
     if held is not None:
         yield "is not possible while it is written"
         return
@@ -206,10 +208,14 @@ def _resume(said: Retold, held: str | None) -> Iterator[str]:
     for state, what in ((State.RUNNING, "was interrupted"), (State.RETRYING, "is tried again"), (State.PENDING, "waits")):
         trials = [trial for trial in said.trials if trial.state is state]
         for trial in trials[:_NAMED]:
-            yield f"trial {trial.id} {what}, and goes on from {_from(trial)}"
+            yield f"trial {trial.id} {what}, and {_from(said.checkpoints.get(trial.id, ()), there)}"
         if len(trials) > _NAMED:
             yield f"and so do {len(trials) - _NAMED} more"
 
 
-def _from(trial: TrialView) -> str:
-    return "the start" if trial.checkpoint is None else f"its checkpoint of step {trial.checkpoint.step}"
+def _from(recorded: Sequence[CheckpointKey], there: set[CheckpointKey]) -> str:
+    steps = [key.step for key in recorded if key in there]
+    is_less = bool(recorded) and recorded[-1] not in there
+    if steps:
+        return f"goes on from its checkpoint of step {steps[-1]}" + (", as newer ones are gone" if is_less else "")
+    return "goes on from the start" + (", as its checkpoints are gone" if is_less else "")

@@ -24,7 +24,7 @@ from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from asynctune.messages import Answer
-from asynctune.records import TrialId, TrialView
+from asynctune.records import CheckpointKey, TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
 
@@ -57,13 +57,14 @@ class Committed:
 class Opened:
     """What the thread works on: a machine and a journal that stand behind record number `seq`.
 
-    `store` is where checkpoints that nobody needs any more are deleted from.
+    `store` is where checkpoints that nobody needs any more are deleted from; `gone` are those that should be there and are not.
     """
 
     machine: Machine
     journal: Journal
     store: CheckpointStore
     folded: Folded
+    gone: tuple[CheckpointKey, ...] = ()
 
 
 Outcome: TypeAlias = Committed | BaseException

@@ -5,20 +5,29 @@ State is the fold of the records: the recorded answers win over what today's plu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
 
 from attrs import define, evolve, field
 
 from asynctune._engine.actor import Answered, OracleCall
 from asynctune._engine.record import Record, pack
+from asynctune._engine.tail import end_of_log
 from asynctune._machine.instructions import Ask, Instruction, TellEnd, TellReport
 from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Opened, Settings, Suggested
+from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalError, PluginError, ResumeError
 from asynctune.records import CheckpointKey
+from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
+from asynctune.stoppers import Stopper
 
-__all__ = ["Folded", "check_settings", "fold", "referenced"]
+__all__ = ["Folded", "check_settings", "fold", "fresh", "missing", "referenced"]
+
+_logger = logging.getLogger("asynctune.search")
 
 
 @define
@@ -34,6 +43,13 @@ class Folded:
     at: float = 0.0
     calls: list[OracleCall] = field(factory=list)
     answers: dict[int, Answered] = field(factory=dict)
+
+
+def fresh(scheduler: Scheduler, stoppers: Sequence[Stopper], directory: Path) -> Machine:
+    """A machine that knows nothing yet, of the search in `directory`, whose logs it can have read."""
+    machine = Machine(scheduler, stoppers)
+    machine.consult.log = partial(end_of_log, directory)
+    return machine
 
 
 def fold(machine: Machine, records: Iterable[Record]) -> Folded:
@@ -82,6 +98,22 @@ def _follows(decision: Decision, record: Record) -> bool:
 def referenced(machine: Machine) -> set[CheckpointKey]:
     """The checkpoints that the journal knows of; any other is left over from a launch that was cut short."""
     return {key for trial in machine.book.trials.values() for key in trial.checkpoints}
+
+
+def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ...]:
+    """The recorded checkpoints of unfinished trials that are not in the store: somebody removed them, or a repair has gone back
+    to before they were deleted. Each trial that has to go on from less is warned of."""
+    found: list[CheckpointKey] = []
+    for trial in machine.book.trials.values():
+        if trial.state.ended:
+            continue
+        gone = [key for key in trial.checkpoints if not store.exists(key)]
+        if trial.checkpoint in gone:
+            there = [key.step for key in trial.checkpoints if key not in gone]
+            how = f"it goes on from that of step {there[-1]}" if there else "it begins anew"
+            _logger.warning("trial %s was to go on from %s, which is gone: %s", trial.id, trial.checkpoint, how)
+        found += gone
+    return tuple(found)
 
 
 def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:

@@ -22,6 +22,7 @@ from asynctune._engine.head import HEAD_NAME, read_head
 from asynctune._engine.journal import DiskJournal
 from asynctune._engine.lock import SearchLock
 from asynctune._engine.looking import REPAIR_NAME, UNFINISHED_NAME, fingerprint, look
+from asynctune._engine.own_files import check_regular
 from asynctune._engine.record import Record
 from asynctune._engine.retelling import retold
 from asynctune.errors import JournalCorruptError, StorageError
@@ -58,6 +59,7 @@ def repair(directory: Path) -> Repaired | None:
         StorageError: there is no search, no record of it is good, or the journal is somebody else's.
     """
     path, staged = directory / JOURNAL_NAME, directory / REPAIR_NAME
+    check_regular(directory)
     if not path.exists():
         raise StorageError(f"there is no journal in {directory} to repair")
     try:

@@ -12,16 +12,19 @@ from asynctune._machine.stimuli import Opened, Settings
 from asynctune._machine.trial import Trial
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
+    Finished,
     GaveUp,
-    LawEvent,
+    Happening,
     ParametersUsed,
     Paused,
+    Reported,
     SearchEnded,
     SearchOpened,
     SpaceGrew,
     TrialAdded,
 )
-from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId, TrialView
+from asynctune.records import CheckpointKey, Failure, LaunchNumber, TrialId, TrialView
 
 __all__ = ["FailedLaunch", "Retold", "retold"]
 
@@ -51,12 +54,14 @@ class Retold:
         trials: as they stood at the last record.
         ended: how the search ended, if it did and was not opened again.
         failed: the launches of each trial that failed or were lost, in order; of the trials that have any.
+        checkpoints: those that an unfinished trial can go on from, the oldest first; of the trials that have any.
     """
 
     settings: Settings | None
     trials: list[TrialView]
     ended: SearchEnded | None
     failed: Mapping[TrialId, Sequence[FailedLaunch]]
+    checkpoints: Mapping[TrialId, Sequence[CheckpointKey]]
 
 
 def retold(records: Iterable[Record]) -> Retold:
@@ -79,6 +84,8 @@ def retold(records: Iterable[Record]) -> Retold:
                     trials[number] = Trial(number, values, at)
                 case ParametersUsed(trial=number, values=values):
                     trials[number].use(values)
+                case CheckpointGone(trial=number, checkpoint=key):
+                    trials[number].forget(key)
                 case SpaceGrew():
                     pass
                 case _:
@@ -86,14 +93,13 @@ def retold(records: Iterable[Record]) -> Retold:
                     if (failure := _failure(happening)) is not None:
                         failed.setdefault(trial.id, []).append(FailedLaunch(at, trial.attempt, trial.launches, failure))
                     trial.apply(happening, at)
+                    if settings is not None and isinstance(happening, Reported | Finished):
+                        trial.prune(settings.checkpoints.keep)
     declared = frozenset(settings.space if settings is not None else ())
-    return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed)
+    checkpoints = {each.id: each.checkpoints for each in trials.values() if each.checkpoints and not each.state.ended}
+    return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
 
 
-def _failure(event: LawEvent) -> Failure | None:
-    match event:
-        case AttemptFailed(failure=failure) | GaveUp(failure=failure):
-            return failure
-        case Paused(by="loss", reason=reason):
-            return Failure(kind=FailureKind.LOST, message=reason)
-    return None
+def _failure(event: Happening) -> Failure | None:
+    """Why a launch has failed by this event, or was lost."""
+    return event.failure if isinstance(event, AttemptFailed | GaveUp | Paused) else None

@@ -1,5 +1,7 @@
-"""The query tables: the trials, their reports and the attempts that failed, as rows for SQL. Written in the transaction of the
-records they follow from, and made again from the records whenever the two do not agree."""
+"""The query tables: the trials, their reports and the launches that failed or were lost, as rows for SQL.
+
+Written in the transaction of the records they follow from, and made again from the records whenever the two do not agree.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from typing import TypeAlias
 from attrs import define, field
 
 from asynctune._engine.record import Record
-from asynctune.events import AttemptFailed, GaveUp, Reported
-from asynctune.records import TrialView, Value
+from asynctune.events import AttemptFailed, GaveUp, Paused, Reported
+from asynctune.records import Failure, TrialView, Value
 
 __all__ = ["SCHEMA", "Tallies", "Tally", "clear", "tallies", "write_happened", "write_trials"]
 
@@ -30,7 +32,7 @@ create table reports (
 ) strict, without rowid;
 create table failures (
     trial integer not null, launch integer not null, at real not null, kind text not null, message text not null,
-    error_type text, exit_code integer, signal integer, log text, primary key (trial, launch)
+    error_type text, exit_code integer, signal integer, log text, traceback text, tail text, primary key (trial, launch)
 ) strict, without rowid;
 """
 
@@ -96,21 +98,21 @@ def _report_row(at: float, event: Reported) -> Row:
     return event.trial, event.launch, event.step, _real(at), _json(event.metrics), int(event.judged), checkpoint
 
 
-def _failure_row(at: float, event: AttemptFailed | GaveUp) -> Row:
-    why = event.failure
-    told = (why.kind.value, _text(why.message), _optional(why.error_type))
-    return event.trial, event.launch, _real(at), *told, _integer(why.exit_code), _integer(why.signal), _optional(why.log)
+def _failure_row(at: float, event: AttemptFailed | GaveUp | Paused, why: Failure) -> Row:
+    told = (why.kind.value, _text(why.message), _optional(why.error_type), _integer(why.exit_code), _integer(why.signal))
+    written = (_optional(why.log), _optional(why.traceback), _optional(why.tail or None))
+    return event.trial, event.launch, _real(at), *told, *written
 
 
 def _happened_rows(records: Iterable[Record]) -> tuple[list[Row], list[Row]]:
-    """The rows of the reports in these records, and those of the attempts that failed."""
+    """The rows of the reports in these records, and those of the launches that failed or were lost."""
     reports, failures = list[Row](), list[Row]()
     for record in records:
         for event in record.happened:
             if isinstance(event, Reported):
                 reports.append(_report_row(record.stimulus.at, event))
-            elif isinstance(event, AttemptFailed | GaveUp):
-                failures.append(_failure_row(record.stimulus.at, event))
+            elif isinstance(event, AttemptFailed | GaveUp | Paused) and event.failure is not None:
+                failures.append(_failure_row(record.stimulus.at, event, event.failure))
     return reports, failures
 
 
@@ -124,11 +126,12 @@ def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> N
 
 
 def write_happened(database: sqlite3.Connection, records: Iterable[Record]) -> None:
-    """Write a row for every report, and for every attempt that failed, in these records. They are read to the end first."""
+    """Write a row for every report, and for every launch that failed or was lost, in these records. They are read to the end
+    first."""
     reports, failures = _happened_rows(records)
     database.executemany("insert or replace into reports values (?, ?, ?, ?, ?, ?, ?)", reports)
     if failures:
-        database.executemany("insert or replace into failures values (?, ?, ?, ?, ?, ?, ?, ?, ?)", failures)
+        database.executemany("insert or replace into failures values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", failures)
 
 
 @define

@@ -15,13 +15,13 @@ from attrs import frozen
 
 from asynctune.errors import PluginError, WireError
 from asynctune.objective import Objective
-from asynctune.records import Choice, Continue, Report, TrialId, TrialView, Verdict, Verdicts
+from asynctune.records import Choice, Continue, LaunchNumber, Report, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
 from asynctune.wire import closed_union, decode, encode
 
-__all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "PluginAnswer"]
+__all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "LogEnd", "PluginAnswer"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,15 @@ class EndWhole:
     reason: str
 
 
-PluginAnswer: TypeAlias = Judged | Chosen | EndTrial | EndWhole
+@frozen
+class LogEnd:
+    """How the log of a trial's launch ended, which had failed or was lost. No plugin says it, but it is as much an answer."""
+
+    trial: TrialId
+    tail: str
+
+
+PluginAnswer: TypeAlias = Judged | Chosen | EndTrial | EndWhole | LogEnd
 closed_union(PluginAnswer)
 
 
@@ -80,7 +88,8 @@ class Consult:
     `asking` names the plugin that is being asked, for whoever watches how long that takes. Whoever sets `stopwatch` (it tells
     seconds, and nothing here depends on them) finds in `took` how long they all took since `begin`, and in `slowest` the one
     that took the longest, and how long. `answers` is what was answered since `begin`; with `recorded` answers given to it,
-    those are returned instead, and every difference is kept in `divergences`.
+    those are returned instead, and every difference is kept in `divergences`. Whoever sets `log` has it read the end of a
+    launch's log, if there are logs.
     """
 
     def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper]) -> None:
@@ -90,6 +99,7 @@ class Consult:
         self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
         self.asking: str | None = None
         self.stopwatch: Callable[[], float] = float
+        self.log: Callable[[TrialId, LaunchNumber], str] = _no_log
         self.took = 0.0
         self.slowest: tuple[float, str] = (0.0, "")
         self.answers: list[PluginAnswer] = []
@@ -236,6 +246,18 @@ class Consult:
             deadlines += [] if deadline is None else [float(deadline)]
         return deadlines
 
+    # ----------------------------------------------------------------------------------------------------- the log
+
+    def log_end(self, trial: TrialId, launch: LaunchNumber) -> str:
+        """How the log of a launch that has failed ends. Asked for then and at no other time: nobody else pays for it."""
+        if self._recorded is not None:
+            tail = next((a.tail for a in self._recorded if isinstance(a, LogEnd) and a.trial == trial), "")
+        else:
+            tail = self.log(trial, launch)
+        if tail:
+            self.answers.append(LogEnd(trial, tail))
+        return tail
+
     # ------------------------------------------------------------------------------------------------------- the call
 
     def _reason(self, stopper: object, reason: Any) -> str | None:
@@ -263,6 +285,10 @@ class Consult:
     @staticmethod
     def _name(plugin: object) -> str:
         return type(plugin).__name__
+
+
+def _no_log(_: TrialId, __: LaunchNumber) -> str:
+    return ""
 
 
 def _as_verdict(value: Any) -> Verdict | None:

@@ -44,7 +44,7 @@ def death(ending: Died) -> Failure:
     return with_end(Failure(kind=kind, message=text), ending)
 
 
-def with_end(failure: Failure, ending: Ending) -> Failure:
+def with_end(failure: Failure, ending: Ending | None) -> Failure:
     """`failure`, with all that is known of how its launch then ended."""
     match ending:
         case Died():

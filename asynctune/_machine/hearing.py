@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from attrs import evolve
-
 from asynctune._machine import retry
 from asynctune._machine.death import death, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
@@ -29,7 +27,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values, log_name
+from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
 from asynctune.space import Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
@@ -96,7 +94,7 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             judged=judged,
         ),
     )
-    _prune_checkpoints(search, trial)
+    search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
     if value is not None:
         search.objective_seen = True
     elif not search.objective_seen:
@@ -136,12 +134,6 @@ def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> 
     search.do.append(AnswerReport(said))
 
 
-def _prune_checkpoints(search: Situation, trial: Trial) -> None:
-    keep = search.settings.checkpoints.keep
-    while keep is not None and len(trial.checkpoints) > keep:
-        search.do.append(DeleteCheckpoint(trial.checkpoints.pop(0)))
-
-
 def _objective_missing(search: Situation, trial: Trial, metrics: Mapping[str, float] | None) -> None:
     wanted, there = search.settings.objective.name, ", ".join(map(repr, metrics or {})) or "no metrics at all"
     text = f"trial {trial.id} gave {there}, and not the objective {wanted!r}"
@@ -164,7 +156,7 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     elif launch.failure is not None:
         _failed(search, trial, with_end(launch.failure, ending))
     elif launch.halted is not None:
-        search.lose(trial, launch.halted)
+        search.lose(trial, launch.halted, ending)
     elif isinstance(ending, TrialRaised):
         _failed(search, trial, ending.failure)
     elif isinstance(ending, Died):
@@ -209,13 +201,12 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             ),
         )
         search.book.ended(trial)
-        _prune_checkpoints(search, trial)
+        search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
 
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
     assert trial.launch is not None
-    if failure.log is None and search.settings.logs:
-        failure = evolve(failure, log=log_name(trial.id, trial.launch.number))
+    failure = search.with_log(trial, failure)
     policy, launch = search.settings.failure, trial.launch.number
     rule, name = retry.consequence(policy, failure)
     search.book.ended(trial)

@@ -42,7 +42,7 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.errors import SpaceError, WireError
-from asynctune.events import Happening, SearchOpened
+from asynctune.events import CheckpointGone, Happening, SearchOpened
 from asynctune.records import State
 from asynctune.space import Space
 from asynctune.wire import decode, encode
@@ -174,9 +174,14 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     other_oracle = again and stimulus.settings.oracle != search.settings.oracle
     if again and stimulus.settings.scheduler != search.settings.scheduler:
         search.consult.divergences.clear()  # what was recorded until now is another scheduler's
-    search.settings = stimulus.settings
     search.opened += 1
     search.happened.append(SearchOpened(times=search.opened))
+    for key in stimulus.gone:
+        if search.book.trials[key.trial].forget(key):
+            search.happened.append(CheckpointGone(trial=key.trial, checkpoint=key))
+    for trial in list(search.book.live.values()):  # by the settings that they ran with: whether there are logs is one of them
+        search.lose(trial, "the search was interrupted")
+    search.settings = stimulus.settings
     if search.ending is not None and search.ending.error == "TooManyFailuresError":
         search.failures = FailureRun()  # it has been told, and is opened again all the same
     search.ending, search.over, search.user_paused, search.woken = None, False, False, math.inf
@@ -187,8 +192,6 @@ def _opened(search: Situation, stimulus: Opened) -> None:
         search.space = Space(dict(stimulus.settings.space))
         search.book.declared = frozenset(stimulus.settings.space)
         search.consult.set_search(stimulus.settings.objective)
-    for trial in list(search.book.live.values()):
-        search.lose(trial, "the search was interrupted")
 
 
 def _pause_starts(search: Situation, stimulus: PauseAsked | ResumeAsked) -> None:

@@ -10,9 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from attrs import evolve
+
 from asynctune._machine.asks import Asks
 from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
+from asynctune._machine.death import with_end
 from asynctune._machine.instructions import Instruction, StopLaunch, TellEnd
 from asynctune._machine.retry import FailureRun
 from asynctune._machine.slots import Slots
@@ -21,7 +24,8 @@ from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
 from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
-from asynctune.records import Failure, Pause, State, Stop, TrialId, Verdict
+from asynctune.messages import Ending
+from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId, Verdict, log_name
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
@@ -107,14 +111,30 @@ class Situation:
         trial.launch.halted, trial.launch.failure = reason, failure
         self.do.append(StopLaunch(trial.id, trial.launch.number, reason, self.settings.limits.grace))
 
-    def lose(self, trial: Trial, reason: str) -> None:
-        """The trial's launch is gone through nobody's fault."""
-        self.book.ended(trial)
+    def lose(self, trial: Trial, reason: str, ending: Ending | None = None) -> None:
+        """The trial's launch is gone through nobody's fault; `ending` is how, if that is known."""
+        launch = trial.launch
+        assert launch is not None
         if trial.state is State.RUNNING:
-            self.happen(trial, Paused(trial=trial.id, by="loss", reason=reason))
+            failure = self.with_log(trial, with_end(Failure(kind=FailureKind.LOST, message=reason), ending))
+            self.book.ended(trial)
+            self.happen(trial, Paused(trial=trial.id, by="loss", reason=reason, launch=launch.number, failure=failure))
             self.waiting.interrupted(trial.id)
-        elif trial.state is State.PENDING:
+            return
+        self.book.ended(trial)
+        if trial.state is State.PENDING:
             self.waiting.paused(trial.id)
+
+    def with_log(self, trial: Trial, failure: Failure) -> Failure:
+        """`failure` of the trial's launch, with where its log is and how that ends; but what its executor has said of it goes
+        first."""
+        assert trial.launch is not None
+        log = log_name(trial.id, trial.launch.number)
+        if failure.log is None and self.settings.logs:
+            failure = evolve(failure, log=log)
+        if failure.log == log and not failure.tail:
+            failure = evolve(failure, tail=self.consult.log_end(trial.id, trial.launch.number))
+        return failure
 
     def obey(self, verdicts: Mapping[TrialId, Verdict]) -> None:
         for key, verdict in verdicts.items():

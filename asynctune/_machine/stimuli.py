@@ -13,7 +13,7 @@ from attrs import field, frozen
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import Suggestion, TrialId, Values
+from asynctune.records import CheckpointKey, Suggestion, TrialId, Values
 from asynctune.space.domains import Domain
 from asynctune.wire import closed_union
 
@@ -71,12 +71,18 @@ class Settings:
 
 @frozen(kw_only=True)
 class Opened:
-    """The search was opened, for the first time or again. `wall` is the time of day (Unix seconds), for people."""
+    """The search was opened, for the first time or again.
+
+    Args:
+        wall: the time of day (Unix seconds), for people.
+        gone: the checkpoints that unfinished trials could go on from, by the records, and that are not there.
+    """
 
     at: float
     wall: float
     version: str
     settings: Settings
+    gone: tuple[CheckpointKey, ...] = ()
 
 
 @frozen(kw_only=True)

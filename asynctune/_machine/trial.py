@@ -119,6 +119,21 @@ class Trial:
         self.reports = self.reports or _NO_REPORTS
         self.checkpoints = self.checkpoints or _NO_CHECKPOINTS
 
+    def forget(self, checkpoint: CheckpointKey) -> bool:
+        """This checkpoint is gone, and was not deleted by us; whether it was one of the trial's."""
+        if checkpoint not in self.checkpoints:
+            return False
+        self.checkpoints.remove(checkpoint)
+        self._shown = None
+        return True
+
+    def prune(self, keep: int | None) -> list[CheckpointKey]:
+        """Keep so many of the newest checkpoints; the others, which are to be deleted."""
+        pruned: list[CheckpointKey] = []
+        while keep is not None and len(self.checkpoints) > keep:
+            pruned.append(self.checkpoints.pop(0))
+        return pruned
+
     def use(self, values: Values) -> None:
         """The trial has asked for these."""
         self.used.update(values)

@@ -2,6 +2,8 @@
 
 A runner is a subreaper, so whoever lost its parent below it is still found below it. Everything is read from /proc, which
 changes while it is read: who is gone by then is passed over.
+
+It imports the standard library only, for the guard uses it.
 """
 
 from __future__ import annotations
@@ -10,8 +12,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable
-
-from attrs import frozen
+from typing import NamedTuple
 
 __all__ = ["Member", "descendants", "end_all", "is_stopped", "listens_for", "member", "memory_of"]
 
@@ -19,8 +20,7 @@ _ROUNDS = 200  # of freezing; each takes longer than the forks that it misses
 _KILO = 1024
 
 
-@frozen
-class Member:
+class Member(NamedTuple):
     """A process, as /proc has it.
 
     Args:

@@ -5,7 +5,7 @@ process that started it, for the end of the root, for the word that all is over 
 the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants. If it
 is the parent that has ended, it also removes the temporary directories that were entrusted to it.
 
-It imports the standard library and three small modules of ours, runs no code but this, and so has nothing to fail with.
+It imports the standard library and four small modules of ours, runs no code but this, and so has nothing to fail with.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import os
 import select
 import signal
 import socket
-import time
 
 from asynctune._runner.forking import keep_hooks_aside
-from asynctune._runner.linux import adopt_orphans, children, die_with_parent, kill_family
+from asynctune._runner.linux import adopt_orphans, die_with_parent
+from asynctune._runner.rites import last_rites
 
-__all__ = ["guard", "last_rites"]
+__all__ = ["guard"]
 
-_DEADLINE = 5.0
 _OURS = "asynctune-"
 
 
@@ -100,20 +99,6 @@ def _remove(directory: str) -> None:
     """Remove what nobody is left to remove: a temporary directory of a search, and nothing that is called otherwise."""
     if os.path.isabs(directory) and os.path.basename(directory).startswith(_OURS) and not os.path.islink(directory):
         importlib.import_module("shutil").rmtree(directory, ignore_errors=True)  # whose import nobody else pays for
-
-
-def last_rites() -> None:
-    """Kill and reap every child, and what falls to us when they are gone, until there is none or 5 s have passed."""
-    deadline = time.monotonic() + _DEADLINE
-    while time.monotonic() < deadline:
-        for pid in children():
-            kill_family(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-            time.sleep(0.001)
-            continue
-        return
 
 
 def _reset_signals() -> None:

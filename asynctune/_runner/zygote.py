@@ -15,13 +15,13 @@ import time
 import warnings
 from typing import NoReturn
 
-from asynctune._runner.guard import last_rites
 from asynctune._runner.kin import Ended, Kin
 from asynctune._runner.libraries import import_all
 from asynctune._runner.linux import adopt_orphans, hear_of_nothing, outlive_parent
 from asynctune._runner.mailbox import Mailbox
 from asynctune._runner.orders import Attach, Detach, Dump, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune._runner.rehearsal import rehearse
+from asynctune._runner.rites import last_rites
 from asynctune._runner.search import search_zygote
 from asynctune._runner.surroundings import start_single_threaded
 from asynctune._runner.verdict import Inventory, reasons_against_forking

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
+from asynctune._engine.tail import tail_of
 from asynctune._runner.orders import (
     Attach,
     Broken,
@@ -40,7 +41,6 @@ from asynctune.executors._fleet import Fleet
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._start_up import StartUp
-from asynctune.executors._tail import tail_of
 from asynctune.executors.base import Attachment, Listener, Recipe
 from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId

@@ -122,8 +122,7 @@ class Fleet:
             raise
         self._keeper.order(body, (theirs.detach(),))
         loads = plan.mode is not Mode.SHARED
-        directory = self._recipe.directory
-        runner = Runner(self._loop, self, number, directory, reuse=plan.reuse, loads=loads, limits=self._limits)
+        runner = Runner(self._loop, self, number, reuse=plan.reuse, loads=loads, limits=self._limits)
         runner.post = Post(self._loop, ours, runner)
         self._runners[number] = runner, gpus
         return runner

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import evolve
@@ -22,7 +21,6 @@ from attrs import evolve
 from asynctune._runner.orders import Broken, Hello, Ready, RunnerBroke, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
-from asynctune.executors._tail import tail_of
 from asynctune.messages import (
     Answer,
     Breach,
@@ -87,7 +85,6 @@ class Runner:
         loop: the running one.
         owner: hears of it.
         number: the owner's number for it.
-        directory: of the search.
         reuse: whether it takes another trial when one has ended well.
         loads: whether it loads the trainable itself, and says so first.
         limits: those that it is watched for, if it is.
@@ -100,7 +97,6 @@ class Runner:
         loop: asyncio.AbstractEventLoop,
         owner: Owner,
         number: int,
-        directory: Path,
         *,
         reuse: bool,
         loads: bool,
@@ -112,7 +108,6 @@ class Runner:
         self.dropped = 0
         self._loop = loop
         self._owner = owner
-        self._directory = directory
         self._reuse = reuse
         self._loading = loads
         self._limits = limits
@@ -226,6 +221,8 @@ class Runner:
             self._owner.spoke(message)
 
     def _concluded(self, last: Ending) -> None:
+        if isinstance(last, TrialRaised):  # where its log is, and what is in it, is not for it to say
+            last = evolve(last, failure=evolve(last.failure, log=log_name(last.trial, last.launch), tail=""))
         self._last = last
         if self._limits is not None:
             # It may have broken a limit, and this may be what has come of it: that was said before, but by another socket.
@@ -308,9 +305,6 @@ class Runner:
             self._silence.cancel()
 
     def _finish(self, ending: Ending) -> None:
-        if isinstance(ending, TrialRaised):
-            tail = tail_of(self._directory / log_name(ending.trial, ending.launch))
-            ending = evolve(ending, failure=evolve(ending.failure, tail=tail))
         self.order = self._last = None
         self._stop_waiting()
         if not self._reuse:
@@ -327,14 +321,12 @@ class Runner:
         return TrialRaised(trial=trial, launch=launch, failure=failure)
 
     def _died(self, order: RunTrial, report: RunnerEnded) -> Died:
-        log = log_name(order.trial, order.launch)
         return Died(
             trial=order.trial,
             launch=order.launch,
             exit_code=report.exit_code,
             signal=report.signal,
-            log=log,
-            tail=tail_of(self._directory / log),
+            log=log_name(order.trial, order.launch),
             out_of_memory=report.out_of_memory,
         )
 

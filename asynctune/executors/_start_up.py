@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from asynctune.executors._tail import stacks_in
+from asynctune._engine.tail import stacks_in
 
 __all__ = ["StartUp"]
 

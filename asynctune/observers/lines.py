@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from asynctune.events import AttemptFailed, Event, Finished, GaveUp, Happening, Reported, SearchOpened, Stopped
+from asynctune.events import AttemptFailed, CheckpointGone, Event, Finished, GaveUp, Happening, Reported, SearchOpened, Stopped
 from asynctune.observers.base import Watched
 from asynctune.observers.console import clock, columns_of, culprit, lasted, legible, shown, shown_values, table
 from asynctune.observers.tally import Tally
@@ -82,6 +82,8 @@ class Lines:
         match what:
             case SearchOpened(times=times) if times > 1:
                 yield f"resumed: {tally.before} trials have ended already"
+            case CheckpointGone(trial=trial, checkpoint=key):
+                yield f"{clock(at)}  trial {trial:>3}  its checkpoint of step {key.step} is gone"
             case Reported(trial=trial, step=step, metrics=metrics) if self._reports:
                 yield f"{clock(at)}  trial {trial:>3}  step {step}: {shown_values(metrics)}"
             case AttemptFailed(trial=trial, failure=failure):

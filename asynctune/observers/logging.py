@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from asynctune.errors import ConfigurationError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
     Event,
     Finished,
     GaveUp,
@@ -26,8 +27,8 @@ __all__ = ["Logging"]
 
 
 class Logging(Observer):
-    """Logs what happens: starts, reports and pauses as DEBUG, ends as INFO, a failure that is tried again as WARNING, one that
-    is not, and a search that ends badly, as ERROR.
+    """Logs what happens: starts, reports and pauses as DEBUG, ends as INFO, a failure that is tried again, and a
+    checkpoint that is gone, as WARNING, a failure that is not, and a search that ends badly, as ERROR.
 
     Args:
         logger: to log with, or its name.
@@ -52,6 +53,8 @@ class Logging(Observer):
         match what:
             case SearchOpened(times=times):
                 log(logging.INFO, "search %s in %s", "opened" if times == 1 else "resumed", search.directory)
+            case CheckpointGone(trial=trial, checkpoint=key):
+                log(logging.WARNING, "trial %s: its checkpoint of step %s (launch %s) is gone", trial, key.step, key.launch)
             case Started(trial=trial, launch=launch):
                 values = shown_values(search.trials[trial].values)
                 log(logging.DEBUG, "trial %s: launch %s started: %s", trial, launch, values)

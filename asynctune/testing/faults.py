@@ -63,6 +63,7 @@ class Faults:
         late: the longest time, in seconds, that a message is under way, in either direction.
         slow_disk: the longest time, in seconds, that a commit takes. full_disk: the share of commits that fail at first.
         slow_oracle: the longest time, in seconds, that an answer of the oracle takes.
+        gone: the share of checkpoints that are not there any more when the search is opened again.
 
     Raises:
         ConfigurationError: a share is not between 0 and 1, or they add up to more; a time is negative or infinite.
@@ -81,6 +82,7 @@ class Faults:
     slow_disk: float = _seconds()
     full_disk: float = _share()
     slow_oracle: float = _seconds()
+    gone: float = _share()
 
     def __attrs_post_init__(self) -> None:
         total = self.dies + self.hangs + self.lost + self.zygote + self.node

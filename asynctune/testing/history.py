@@ -24,6 +24,7 @@ from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, Slo
 from asynctune.errors import IllegalTransition, JournalError, PluginError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
     Finished,
     GaveUp,
     Happening,
@@ -96,7 +97,8 @@ def check_history(
     - launches: a trial's launches are numbered from 1, and the next begins when the one before is over.
     - fencing: only the launch that runs is listened to.
     - steps: the steps that a launch reports increase.
-    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial, and from its step.
+    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial, and from its step; and from none that
+      was found gone.
     - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
     - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
     - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
@@ -230,6 +232,10 @@ class _Reader:
                 if number in self._trials or number < 0:
                     self._wrong("law", f"trial {number} is added, and there is one of that number, or cannot be")
                 self._trials[number] = _Trial()
+            case CheckpointGone(trial=number, checkpoint=key):
+                if key not in self._known(number).saved:
+                    self._wrong("checkpoints", f"{key} is gone, which trial {number} never reported")
+                self._trials[number].saved.remove(key)
             case ParametersUsed() | SpaceGrew():
                 self._known(happening.trial)
             case _:
@@ -273,7 +279,7 @@ class _Reader:
         if event.attempt != trial.failures + 1:
             self._wrong("attempts", f"{who} is said to be attempt {event.attempt}, after {trial.failures} failures")
         if event.restore is not None and event.restore not in trial.saved:
-            self._wrong("checkpoints", f"{who} goes on from {event.restore}, which it never reported")
+            self._wrong("checkpoints", f"{who} goes on from {event.restore}, which it never reported, or which is gone")
         if event.step != (event.restore.step if event.restore is not None else 0):
             self._wrong("checkpoints", f"{who} goes on from step {event.step}, and its checkpoint is {event.restore}")
         trial.running, trial.step = event.launch, 0

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from attrs import define, field
+from attrs import astuple, define, field
 
 from asynctune._engine.actor import Answered, History, OracleActor
 from asynctune._engine.clock import SearchClock
@@ -24,7 +24,7 @@ from asynctune._engine.decider import Committed, Decider
 from asynctune._engine.decider import Opened as Opening
 from asynctune._engine.journal import MemoryJournal
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, referenced
+from asynctune._engine.opening import check_settings, fold, missing, referenced
 from asynctune._engine.pool import Pool
 from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.consult import Divergence, PluginAnswer
@@ -191,7 +191,8 @@ class SimulatedSearch:
                 self._loop.call_later(at - folded.at, partial(self._command, make))
         if killed_at is not None:
             self._loop.call_later(max(0.0, killed_at - folded.at), self._drop)
-        await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings))
+        gone = opened.gone
+        await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings, gone=gone))
         stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
             history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
@@ -238,8 +239,12 @@ class SimulatedSearch:
         if folded.seq:
             check_settings(self.machine.settings, self.settings(), adopt=False)
         self.divergences += self.machine.consult.divergences
-        self._stored |= referenced(self.machine)
-        return Opening(self.machine, _Disk(self), _Store(self._stored), folded)
+        self._stored |= {key for key in referenced(self.machine) if not self._is_gone(key, folded.seq)}
+        store = _Store(self._stored)
+        return Opening(self.machine, _Disk(self), store, folded, missing(self.machine, store))
+
+    def _is_gone(self, key: CheckpointKey, seq: int) -> bool:
+        return self.faults.luck("gone", seq, *astuple(key)).random() < self.faults.gone
 
     # ------------------------------------------------------------------------------------------------ what comes of it
 
@@ -296,6 +301,9 @@ class _Store(DirectoryStore):
     def __init__(self, stored: set[CheckpointKey]) -> None:
         super().__init__(Path(os.devnull))
         self._stored = stored
+
+    def exists(self, key: CheckpointKey) -> bool:
+        return key in self._stored
 
     def delete(self, key: CheckpointKey) -> None:
         self._stored.remove(key)

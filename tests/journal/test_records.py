@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, event_of, pack, unpack
-from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Judged, PluginAnswer
+from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Judged, LogEnd, PluginAnswer
 from asynctune._machine.stimuli import (
     Closed,
     Enqueued,
@@ -33,6 +33,7 @@ from asynctune._machine.stimuli import (
 from asynctune.errors import WireError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
     Event,
     Finished,
     GaveUp,
@@ -117,6 +118,7 @@ METRICS = {"loss": math.nan, "acc": math.inf, "low": -math.inf, "π": 5e-324, "w
 WHO: dict[str, Any] = {"trial": 3, "launch": 2}
 STIMULI: list[Stimulus] = [
     Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=SETTINGS),
+    Opened(at=0.0, wall=1.7e9, version="0.1.0", settings=SETTINGS, gone=(KEY, KEY)),
     Suggested(at=0.1, ask=1, suggestion=Suggestion.run({"n": 1, "rate": 0.5, "kind": None, "deep/on": True, "always": "x"})),
     Suggested(at=0.1, ask=2, suggestion=Suggestion.idle(), state={"seen": [1, 2.5, None, {"deep": "yes"}], "": True}),
     OracleFailed(at=0.2, message="it raised"),
@@ -144,6 +146,7 @@ HAPPENINGS: list[Happening] = [
     Started(trial=3, launch=2, attempt=1, step=10, restore=KEY),
     Reported(trial=3, launch=2, step=11, metrics=METRICS, checkpoint=KEY, judged=False),
     Paused(trial=3, by="user", reason="r"),
+    Paused(trial=3, by="loss", reason="the zygote died", launch=2, failure=FAILURE),
     Finished(trial=3, launch=2, score=0.5, metrics=METRICS, executions=(METRICS,), checkpoint=KEY),
     Finished(trial=3, launch=2, score=None),
     Stopped(trial=3, reason="enough", score=None),
@@ -154,6 +157,7 @@ HAPPENINGS: list[Happening] = [
     TrialAdded(trial=3, values={"n": 1}, ask=None),
     SpaceGrew(trial=3, parameters=SPACE),
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
+    CheckpointGone(trial=3, checkpoint=KEY),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),
     SearchEnded(reason="why", error="TooManyFailuresError", failures={"ValueError": 2, "timed out": 1}),
@@ -164,6 +168,7 @@ ANSWERS: list[PluginAnswer] = [
     Chosen(2, None, new=True),
     EndTrial(3, "r"),
     EndWhole("r"),
+    LogEnd(3, "epoch 1\nepoch 2"),
 ]
 
 

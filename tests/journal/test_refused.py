@@ -151,6 +151,10 @@ def test_a_directory_of_somebody_else_is_warned_of(tmp_path: Path, caplog: pytes
     assert "belongs to another user" in caplog.text
 
 
+def link(path: Path) -> None:
+    path.symlink_to("elsewhere")
+
+
 @pytest.mark.fault(16)
 @pytest.mark.fault(38)
 @pytest.mark.parametrize("name", [JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", "journal.head", "journal.lock"])

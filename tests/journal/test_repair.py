@@ -247,7 +247,7 @@ async def test_a_sound_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     for words in (
         " records, all good",
         "schema 1, sound",
-        "6 trials, 18 reports and 0 failed attempts, as the records say",
+        "6 trials, 18 reports and 0 failures, as the records say",
         "free: nobody writes",
     ):
         assert words in said

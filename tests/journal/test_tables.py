@@ -19,7 +19,7 @@ from asynctune._engine.record import Record
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Ticked
 from asynctune.errors import JournalError
-from asynctune.events import AttemptFailed, GaveUp, Reported
+from asynctune.events import AttemptFailed, GaveUp, Paused, Reported
 from asynctune.records import Failure, FailureKind, State, TrialView
 from asynctune.schedulers import FIFO
 from tests.journal.written import execute, records_of, write
@@ -85,8 +85,7 @@ def test_the_tables_say_what_the_records_say(tmp_path: Path, seed: int, size: in
         (event.trial, event.launch, record.stimulus.at, why.kind.value, why.message, why.error_type, why.exit_code, why.signal)
         for record in records
         for event in record.happened
-        if isinstance(event, AttemptFailed | GaveUp)
-        for why in [event.failure]
+        if isinstance(event, AttemptFailed | GaveUp | Paused) and (why := event.failure) is not None
     ]
     assert execute(tmp_path, f"select {FAILED} from failures order by trial, launch") == sorted(failed)  # noqa: S608
 
@@ -238,12 +237,13 @@ def test_any_text_can_be_a_row(database: sqlite3.Connection, text: str, where: s
 @pytest.mark.parametrize("text", ["\ud800", "a\x00b", "“…”", ""])
 @pytest.mark.parametrize(("code", "stored_code"), [(2**63 - 1, 2**63 - 1), (2**64 - 1, None), (-(2**63) - 1, None)])
 def test_any_failure_can_be_a_row(database: sqlite3.Connection, text: str, code: int, stored_code: int | None) -> None:
-    why = Failure(kind=FailureKind.EXITED, message=text, error_type=text, log=text, exit_code=code)
+    said: dict[str, Any] = {"message": text, "error_type": text, "log": text, "traceback": text, "tail": text}
+    why = Failure(kind=FailureKind.EXITED, exit_code=code, **said)
     happened = (GaveUp(trial=0, launch=1, failure=why),)
     tables.write_happened(database, [Record(seq=1, stimulus=Ticked(at=0.5), happened=happened)])
     stored = text.encode("utf-8", "backslashreplace").decode()
-    rows = database.execute(f"select {FAILED}, log from failures").fetchall()  # noqa: S608
-    assert rows == [(0, 1, 0.5, "exited", stored, stored, stored_code, None, stored)]
+    rows = database.execute(f"select {FAILED}, log, traceback, tail from failures").fetchall()  # noqa: S608
+    assert rows == [(0, 1, 0.5, "exited", stored, stored, stored_code, None, stored, stored, stored or None)]
 
 
 def test_any_value_can_be_a_row(database: sqlite3.Connection) -> None:

@@ -157,10 +157,11 @@ class Driven:
                 self.orders[instruction.order.trial] = instruction.order
         return list(decision.instructions)
 
-    def open(self, **changes: Any) -> list[Instruction]:
-        """Open the search, for the first time or again."""
+    def open(self, *, gone: Sequence[CheckpointKey] = (), **changes: Any) -> list[Instruction]:
+        """Open the search, for the first time or again, with these checkpoints not there any more."""
         self.settings = evolve(self.settings, **changes)
-        return self.tell(Opened(at=self.at, wall=1.5e9 + self.at, version="0", settings=self.settings))
+        opened = Opened(at=self.at, wall=1.5e9 + self.at, version="0", settings=self.settings, gone=tuple(gone))
+        return self.tell(opened)
 
     def grant(self) -> list[Instruction]:
         """Grant one slot."""

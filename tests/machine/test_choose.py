@@ -13,7 +13,7 @@ from asynctune._machine.stimuli import PauseAsked, ResumeAsked, WorkersSet
 from asynctune.errors import PluginError
 from asynctune.events import Paused, SearchEnded, Stopped
 from asynctune.policies import FailurePolicy
-from asynctune.records import PAUSE, Choice, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.records import PAUSE, Choice, Failure, FailureKind, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Space
 from asynctune.views import SearchView
@@ -267,7 +267,9 @@ def test_a_trial_that_the_scheduler_paused_is_not_owed_a_slot_after_a_crash() ->
     driven.report(0, 1, loss=1.0)
     # Trial 0 was paused and its process had not left; trial 1 ran.
     driven.open()
-    assert driven.happened()[1:] == (Paused(trial=1, by="loss", reason="the search was interrupted"),)
+    reason = "the search was interrupted"
+    lost = Failure(kind=FailureKind.LOST, message=reason)
+    assert driven.happened()[1:] == (Paused(trial=1, by="loss", reason=reason, launch=1, failure=lost),)
     driven.grant()
     assert started(driven) == [1]
 

@@ -17,7 +17,7 @@ from asynctune._engine.opening import fold
 from asynctune._engine.record import pack, unpack
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import LaunchEnded, WorkersSet
-from asynctune.events import AttemptFailed, GaveUp, ParametersUsed, Paused, SearchOpened
+from asynctune.events import AttemptFailed, CheckpointGone, GaveUp, ParametersUsed, Paused, SearchOpened
 from asynctune.policies import FailurePolicy, Limits
 from asynctune.schedulers import FIFO
 from asynctune.testing import Faults, SimulatedSearch, check_history
@@ -37,6 +37,7 @@ def faults_of(seed: int, **changes: float) -> Faults:
     shares = {name: luck.choice([0.0, 0.02, 0.15]) for name in ("dies", "hangs", "lost", "zygote", "node")}
     times = {name: luck.choice([0.0, 0.01, 3.0]) for name in ("late", "slow_disk", "slow_oracle")}
     rest = {"bad": 0.4, "echoes": luck.choice([0.0, 0.3]), "full_disk": luck.choice([0.0, 0.0, 0.1]), "within": 20.0}
+    rest["gone"] = luck.choice([0.0, 0.5, 1.0])
     return Faults(seed=seed, **{**shares, **times, **rest, **changes})
 
 
@@ -104,7 +105,8 @@ def twins(seed: int) -> None:
         told = story(seed, scheduler=FIFO, failure=NO_LIMIT, names=False, space=SPACES[seed % len(SPACES)])
         if told.learns:
             return
-        faults = faults_of(seed)
+        # Without its checkpoints, an attempt makes steps of its own where it would have kept those of the attempt before.
+        faults = faults_of(seed, gone=0.0)
         calm = told.search(limits=LIMITS).run()
         rough = through(told, faults, random.Random(seed))
         holds(rough, told)
@@ -156,8 +158,8 @@ def test_all_kinds_of_things_go_wrong() -> None:
             for event in record.happened:
                 if isinstance(event, AttemptFailed | GaveUp):
                     seen[event.failure.kind.name] += 1
-                elif isinstance(event, Paused | SearchOpened | ParametersUsed):
+                elif isinstance(event, Paused | SearchOpened | ParametersUsed | CheckpointGone):
                     seen[type(event).__name__] += 1
-    wanted = "dropped resized Lost Died TIMED_OUT KILLED RAISED Paused ParametersUsed"
+    wanted = "dropped resized Lost Died TIMED_OUT KILLED RAISED Paused ParametersUsed CheckpointGone"
     assert {name: seen[name] for name in wanted.split() if seen[name] < 5} == {}
     assert seen["SearchOpened"] > 120  # some were killed, and opened again

@@ -14,6 +14,7 @@ from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, StopAsked
 from asynctune.errors import StorageError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointGone,
     Finished,
     Happening,
     Reported,
@@ -114,6 +115,13 @@ def in_settings(records: list[Record], **to: Any) -> list[Record]:
     return records
 
 
+def in_opening(records: list[Record], happening: Happening) -> list[Record]:
+    """The records, where this happened too when the search was opened again."""
+    where = number_of(records, SearchOpened, nth=1)
+    again = evolve(records[where], happened=(*records[where].happened, happening))
+    return [*records[:where], again, *records[where + 1 :]]
+
+
 def late(records: list[Record]) -> list[Record]:
     """The launch that was lost reports once more, after the search was opened again."""
     old = next(r for r in records if isinstance(r.stimulus, Heard))
@@ -180,6 +188,11 @@ BROKEN: Mapping[str, tuple[HistoryRule, Callable[[list[Record]], list[Record]]]]
     "a checkpoint of another trial": (
         "checkpoints",
         lambda r: changed(r, Reported, trial=0, checkpoint=ANOTHERS),
+    ),
+    "one is gone that nobody saved": ("checkpoints", lambda r: in_opening(r, CheckpointGone(trial=0, checkpoint=ANOTHERS))),
+    "it goes on from one that is gone": (
+        "checkpoints",
+        lambda r: in_opening(r, CheckpointGone(trial=0, checkpoint=CheckpointKey(0, 1, 1))),
     ),
     "more run than there are slots": ("slots", lambda r: in_settings(r, slots=1)),
     "a slot that nobody granted": ("slots", lambda r: without(r, 1)),

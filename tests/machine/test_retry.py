@@ -13,7 +13,7 @@ from asynctune.errors import FatalError, FatalRuntimeError, FatalTypeError, Fata
 from asynctune.events import AttemptFailed, Finished, GaveUp, Paused, Started, Stopped
 from asynctune.objective import Objective
 from asynctune.policies import FailurePolicy
-from asynctune.records import FailureKind, State
+from asynctune.records import Failure, FailureKind, State
 from asynctune.seeds import derive
 from tests.machine.driven import NO_LIMIT, Driven, answer, failure
 
@@ -332,7 +332,8 @@ def test_a_loss_costs_no_attempt_and_nobody_hears_of_it() -> None:
     order = driven.start(x=5)
     driven.suggest(x=6)
     assert driven.lost(0) == []
-    assert driven.happened() == (Paused(trial=0, by="loss", reason="the zygote died"),)
+    lost = Failure(kind=FailureKind.LOST, message="the zygote died")
+    assert driven.happened() == (Paused(trial=0, by="loss", reason="the zygote died", launch=1, failure=lost),)
     assert driven.decision.answers == ()
     view = driven.view(0)
     assert (view.state, view.attempt, view.hold, view.failure) == (State.PENDING, 1, "the zygote died", None)

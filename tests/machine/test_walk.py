@@ -432,12 +432,15 @@ class Walk(RuleBasedStateMachine):
         self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
         self.granted_late = 0
         self.running.clear()
-        changes = {
+        changes: dict[str, Any] = {
             "max_trials": data.draw(MAX_TRIALS),
             "failure": data.draw(POLICIES),
             "slots": data.draw(SLOTS),
             "oracle": data.draw(st.sampled_from(["A({})", "A({})", "B({})"])),
         }
+        open_ones = [trial for trial in self.machine.book.trials.values() if not trial.state.ended]
+        saved = [key for trial in open_ones for key in trial.checkpoints]
+        changes["gone"] = data.draw(st.lists(st.sampled_from(saved), unique=True)) if saved else []
         note(f"opened again: {changes}")
         self.obey(self.driven.open(**changes))
 

@@ -56,7 +56,7 @@ async def test_what_failed_before_and_what_was_lost(tmp_path: Path, capsys: pyte
         await began.wait()
     await search(train, **options)
     (tmp_path / "logs").mkdir(exist_ok=True)
-    (tmp_path / "logs" / "0-1.log").write_text("first\n\x1b]0;yours\x07second\n")
+    (tmp_path / "logs" / "0-1.log").write_text("first\n")
     (tmp_path / "logs" / "0-3.log").write_text("third\n")
     assert main(["show", str(tmp_path), "--trial", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -65,8 +65,7 @@ async def test_what_failed_before_and_what_was_lost(tmp_path: Path, capsys: pyte
     assert raised.endswith("  attempt 1, launch 1: raised: ValueError: one")
     assert rest[:2] == ["    ?[31mtwo", "    Traceback (most recent call last):"]
     at_log = rest.index(f"    log: {tmp_path}/logs/0-1.log")
-    assert rest[at_log + 1 : at_log + 3] == ["      | first", "      | second"]
-    lost, other = rest[at_log + 3 :]
+    lost, other = rest[at_log + 1 :]
     assert lost.endswith("  attempt 2, launch 2: lost: the search was left")
     assert other == f"log: {tmp_path}/logs/0-3.log"
 

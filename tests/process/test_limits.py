@@ -517,6 +517,8 @@ def runs_away(trial: Any) -> None:
                 os.setsid()
             os._exit(0)
     time.sleep(0.1)
+    if trial.values.get("says"):
+        trial.report(loss=0.0)
     if trial.values["leaves"]:
         os._exit(3)
     time.sleep(600)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,63 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+RUNS_AWAY = """
+import asyncio, sys
+from pathlib import Path
+from tests.process.conftest import Search, recipe
+from tests.process.test_limits import runs_away
+from asynctune.executors.local import LocalExecutor
+
+async def main():
+    async with LocalExecutor(1) as executor:
+        search = Search()
+        search.attachment = await executor.attach(recipe(runs_away, Path(sys.argv[1])), search)
+        search.start(0, {"leaves": False, "says": True})
+        await search.report_of(0)
+        print("ready", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.fault(7, 8)
+@pytest.mark.parametrize("victims", [["service"], ["guard"], ["service", "guard"]], ids="+".join)
+async def test_who_held_those_that_multiply_is_killed(tmp_path: Path, victims: list[str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUNS_AWAY, str(tmp_path), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
+    began = time.monotonic()
+    (guard,) = psutil.Process(process.pid).children()
+    mark = guard.cmdline()  # which each of its descendants has, as they are forks
+    for victim in victims:
+        os.kill(process.pid if victim == "service" else guard.pid, signal.SIGKILL)
+    await until(lambda: not multiplying(tmp_path))
+    assert time.monotonic() - began < PATIENCE / 4, "they ended by themselves"
+    if "service" not in victims:
+        process.kill()
+    await process.wait()
+    await until(lambda: not any(marked(each, mark) for each in psutil.process_iter()))
+
+
+def marked(process: psutil.Process, mark: list[str]) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.cmdline() == mark and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def multiplying(directory: Path) -> list[int]:
+    """Who has the log of the launch open: all those that the trial has forked."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError):
+            if os.readlink(f"/proc/{process.pid}/fd/1") == str(directory / "logs" / "0-1.log"):
+                found.append(process.pid)
+    return found
 
 
 @pytest.mark.parametrize("service", ["alone", "fork", "busy in C", "idle"])

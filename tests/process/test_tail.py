@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asynctune.executors._tail import tail_of
+from asynctune._engine.tail import tail_of
 
 
 @pytest.mark.parametrize(

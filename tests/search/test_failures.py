@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -85,18 +86,65 @@ async def test_every_failed_attempt_is_listed_newest_last(tmp_path: Path, capsys
     assert shown.count("log: ") == 7
 
 
+def rows(directory: Path, columns: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"file:{directory}/journal.sqlite?mode=ro", uri=True)) as journal:
+        return journal.execute(f"select {columns} from failures order by trial, launch").fetchall()  # noqa: S608
+
+
 async def test_every_failed_attempt_is_a_row(tmp_path: Path) -> None:
     await search(fails_in_every_way, storage=tmp_path, **POLICIES)
-    with closing(sqlite3.connect(f"file:{tmp_path}/journal.sqlite?mode=ro", uri=True)) as journal:
-        columns = "launch, kind, error_type, exit_code, signal, log"
-        rows = journal.execute(f"select {columns} from failures order by trial, launch").fetchall()  # noqa: S608
-    assert rows == [
+    assert rows(tmp_path, "launch, kind, error_type, exit_code, signal, log") == [
+        (1, "lost", None, None, None, "logs/0-1.log"),
         (2, "raised", "ValueError", None, None, "logs/0-2.log"),
         (3, "killed by a signal", None, None, 9, "logs/0-3.log"),
         (4, "exited", None, 7, None, "logs/0-4.log"),
         (5, "timed out", None, None, 15, "logs/0-5.log"),
         (6, "invalid result", None, None, None, "logs/0-6.log"),
     ]
+    tails = [tail.partition("\n")[0] for (tail,) in rows(tmp_path, "tail")]
+    assert tails == [f"this is attempt {attempt}" for attempt in (1, 1, 2, 3, 4, 5)]
+    ((text,),) = [found for *found, kind in rows(tmp_path, "traceback, kind") if kind == "raised"]
+    assert "in fails_in_every_way" in text
+
+
+def _leaves_when_it_is_told(trial: at.Trial) -> None:
+    print("about to leave", flush=True)
+    while True:
+        trial.report(loss=1.0)
+
+
+@pytest.mark.fault(5)
+async def test_who_leaves_when_it_is_told_has_its_log_recorded(tmp_path: Path) -> None:
+    await search(_leaves_when_it_is_told, storage=tmp_path, limits=at.Limits(trial_time=0.5, grace=5))
+    ((kind, exit_code, signum, log, tail),) = rows(tmp_path, "kind, exit_code, signal, log, tail")
+    assert (kind, exit_code, signum, log) == ("timed out", None, None, "logs/0-1.log")
+    assert tail.startswith("about to leave\n")
+
+
+KILLED = """
+import os, signal, sys, threading
+import asynctune as at
+
+os.environ["SEARCH"] = str(os.getpid())
+
+def train(trial):
+    print("about to lose my search", flush=True)
+    trial.report(loss=1.0)
+    os.kill(int(os.environ["SEARCH"]), signal.SIGKILL)
+    threading.Event().wait()
+
+at.run(train, objective="loss", max_trials=1, executor=at.LocalExecutor(1), storage=sys.argv[1], seed=0, display=False)
+"""
+
+
+@pytest.mark.fault(8)
+async def test_a_launch_that_was_lost_with_its_search_is_a_row(tmp_path: Path) -> None:
+    program = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path))
+    assert await program.wait() == -signal.SIGKILL
+    result = await search(lambda trial: 0.5, storage=tmp_path)
+    assert (result.trials[0].state, result.trials[0].attempt, result.trials[0].launches) == (at.State.COMPLETED, 1, 2)
+    told = rows(tmp_path, "launch, kind, message, log, tail")
+    assert told == [(1, "lost", "the search was interrupted", "logs/0-1.log", "about to lose my search")]
 
 
 def _hangs_and_does_not_listen(trial: at.Trial) -> None:

@@ -67,6 +67,7 @@ WORDS: list[list[Any]] = [
     [returning(checkpoint=CheckpointKey(0, 1, 1))],
     [returning(checkpoint=CheckpointKey(1, 2**63, 1))],
     *([raising(kind=kind, exit_code=2**64 - 1, signal=-(2**63), log="../../etc/passwd")] for kind in FailureKind),
+    *([raising(log=log, tail="forged " * 1000)] for log in (None, "", "logs/0-1.log")),
     [raising(message="\0" * 1000, traceback="\x1b[31m", error_type="")],
     [lambda who: TrialLeft(**who)],
 ]
@@ -109,6 +110,9 @@ async def test_what_cannot_be_is_that_trials_failure_and_can_be_read_again(tmp_p
         if number % 2 == 0:
             assert trial.state is at.State.COMPLETED, number
             assert trial.score == trial.values["x"]
+        if trial.failure is not None:
+            assert trial.failure.log == f"logs/{number}-{trial.launches}.log"
+            assert "forged" not in trial.failure.tail
     kinds = [trial.failure.kind for trial in result.trials.values() if trial.failure is not None]
     assert kinds.count(FailureKind.TIMED_OUT) == 1  # the one that says so of itself
     again = await at.search(train, executor=at.LocalExecutor(2), **options)

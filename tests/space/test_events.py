@@ -31,7 +31,13 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
             "checkpoint": st.none() | keys,
             "judged": st.booleans(),
         },
-        events.Paused: {**trial, "by": st.sampled_from(["scheduler", "user", "loss"]), "reason": text},
+        events.Paused: {
+            **trial,
+            "by": st.sampled_from(["scheduler", "user", "loss"]),
+            "reason": text,
+            "launch": st.none() | counts,
+            "failure": st.none() | failures,
+        },
         events.Finished: {
             **launch,
             "score": finite,
@@ -45,6 +51,7 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
         events.TrialAdded: {**trial, "values": values, "ask": st.none() | counts},
         events.SpaceGrew: {**trial, "parameters": parameters},
         events.ParametersUsed: {**trial, "values": values},
+        events.CheckpointGone: {**trial, "checkpoint": keys},
         events.SearchOpened: {"times": counts},
         events.SearchEnded: {"reason": text, "error": st.none() | text},
     }.items()

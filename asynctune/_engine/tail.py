@@ -8,11 +8,18 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["stacks_in", "tail_of"]
+from asynctune.records import LaunchNumber, TrialId, log_name
+
+__all__ = ["end_of_log", "stacks_in", "tail_of"]
 
 _MOST = 2000  # bytes
 _MOST_STACKS = 65536
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
+
+
+def end_of_log(directory: Path, trial: TrialId, launch: LaunchNumber) -> str:
+    """The last lines of the log of a launch of the search in `directory`; empty if there is none."""
+    return tail_of(directory / log_name(trial, launch))
 
 
 def tail_of(path: Path) -> str:
