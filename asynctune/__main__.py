@@ -22,7 +22,6 @@ from asynctune._engine.record import event_of
 from asynctune._engine.repair import repair
 from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
-from asynctune.executors._tail import tail_of
 from asynctune.observers.console import clock, columns_of, lasted, legible, shown, shown_values, table
 from asynctune.records import State, TrialId, TrialView, log_name
 
@@ -191,7 +190,7 @@ def _failure(trial: TrialId, failed: FailedLaunch, directory: Path) -> Iterator[
     # The log is looked for where it must be, and not where the record says: a trial can say anything.
     name = log_name(trial, failed.launch)
     log = name if (directory / name).is_file() else None
-    failure = evolve(failed.failure, log=log, tail=failed.failure.tail or tail_of(directory / name))
+    failure = evolve(failed.failure, log=log)
     first, *more = str(failure).splitlines()
     yield f"  {clock(failed.at)}  attempt {failed.attempt}, launch {failed.launch}: {first}"
     yield from (f"    {line}" for line in [*more, *failure.details(str(directory)).splitlines()])

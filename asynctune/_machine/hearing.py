@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from asynctune._machine import retry
-from asynctune._machine.death import death, with_end
+from asynctune._machine.death import death, told, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
@@ -245,8 +245,8 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
 
 def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) -> None:
     name = (failure.error_type or "").rpartition(".")[2]
-    why = f", by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
-    text = f"trial {trial.id} ended the search{why}, {failure}\n{failure.details()}".rstrip()
+    why = f" by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
+    text = f"trial {trial.id} ended the search{why}: {told(failure)}\n{failure.details()}".rstrip()
     search.end_early(text, error=name if failure.fatal and name in _FATAL else "FatalError")
 
 

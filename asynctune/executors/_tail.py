@@ -1,4 +1,4 @@
-"""The last lines of a log, for people."""
+"""The last lines of a log, for people: redacted, as they are recorded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import re
 import stat
 from pathlib import Path
+
+from asynctune.secret import REACH, redacted
 
 __all__ = ["stacks_in", "tail_of"]
 
@@ -19,31 +21,34 @@ def tail_of(path: Path) -> str:
     """The last lines of a log, at most 2,000 bytes of them, as a terminal would leave them: without colours, and of a progress
     bar its last state. Empty if there is none. The file is the trial's: it may be anything by now.
     """
-    text, is_whole = _end_of(path, _MOST)
-    return _legible(text if is_whole else text.partition("\n")[2] or text)
+    before, text = _end_of(path, _MOST)
+    text = redacted(before + text, start=len(before))
+    return _legible(text.partition("\n")[2] or text if before else text)
 
 
 def stacks_in(path: Path) -> str:
     """Where a process was that has just written its stacks to the end of a log: the thread that was asked, innermost first; at
     most 4,000 characters. Empty if there is no log."""
-    text = _legible(_end_of(path, _MOST_STACKS)[0])
+    text = _legible(redacted("".join(_end_of(path, _MOST_STACKS))))
     return text[max(0, text.rfind("Current thread")) :][: 2 * _MOST]
 
 
-def _end_of(path: Path, length: int) -> tuple[str, bool]:
-    """The last bytes of a file, as text, and whether they are all of it."""
+def _end_of(path: Path, length: int) -> tuple[str, str]:
+    """What is before the last `length` bytes of a file, or the end of it, and those bytes; without what is for terminals."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             about = os.fstat(descriptor)
             if stat.S_ISREG(about.st_mode):
-                start = max(0, about.st_size - length)
-                return os.pread(descriptor, length, start).decode("utf-8", "replace"), start == 0
+                first = max(0, about.st_size - length - REACH)
+                read = os.pread(descriptor, length + REACH, first)
+                text, before = read.decode("utf-8", "replace"), read[:-length].decode("utf-8", "replace")
+                return _ESCAPES.sub("", before), _ESCAPES.sub("", text[len(before) :])
         finally:
             os.close(descriptor)
-    return "", True
+    return "", ""
 
 
 def _legible(text: str) -> str:
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in _ESCAPES.sub("", text).split("\n"))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return "\n".join("".join(c if c.isprintable() else "?" for c in line.expandtabs()).rstrip() for line in lines).strip("\n")
