@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import sqlite3
 import sys
 import traceback
@@ -118,13 +119,13 @@ def prints_and_dies(key: str, lines: str) -> None:
 
 def prints_without_end_and_is_killed(key: str, _: str) -> None:
     os.write(2, (f"{key}, " * 10_000).encode())
-    os.abort()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def prints_and_is_lost(key: str, _: str, trial: Any) -> None:
     print(key, flush=True)
     if trial.launch == 1:
-        os.kill(os.getppid(), 9)
+        os.kill(os.getppid(), signal.SIGKILL)
         os.abort()
     raise ValueError(key)
 
