@@ -115,7 +115,8 @@ def redacted(text: str, start: int = 0, end: int | None = None) -> str:
 
     What lies outside of `start` and `end` is only looked at, for what begins or ends there: up to `REACH` characters of it.
     """
-    parts, at, stop = [], start, len(text) if end is None else end
+    parts = list[str]()
+    at, stop = start, len(text) if end is None else end
     for first, last in sorted([*_secrets_in(text), *_values_in(text)]):
         if last <= at or first >= stop:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -99,7 +100,7 @@ def test_neither_where_a_message_is_cut_nor_where_a_log_is(tmp_path: Path, aroun
     line, beside = "-" * (1_986 + around), "-" * (4_990 + around)
     for left_out in (0, REACH - 5, REACH):
         text = f"{beside}{whole}{'-' * left_out}{whole}{beside}"
-        said = [each for each in bounded(lambda text=text: text).splitlines() if not each.startswith("... ")]
+        said = [each for each in bounded(partial(str, text)).splitlines() if not each.startswith("... ")]
         assert len(said) == (2 if len(text) > 10_000 else 1)
         assert not set("".join(said)) & set(whole)
     for text in (f"{whole}{line}", f"{'-' * REACH}{coloured}{line}", f"{'é' * REACH}{whole}{line}"):

@@ -292,7 +292,8 @@ async def test_a_canary_in_what_cannot_be_loaded_or_proposed(tmp_path: Path) -> 
         await trial.report(loss=1.0)
 
     key = at.Secret(CANARY)
-    for number, plugins in enumerate(({"oracle": Asks()}, {"scheduler": Judges()})):
+    plugged: list[dict[str, Any]] = [{"oracle": Asks()}, {"scheduler": Judges()}]
+    for number, plugins in enumerate(plugged):
         options: dict[str, Any] = {
             "storage": tmp_path / str(number),
             "executor": at.InlineExecutor(1),
