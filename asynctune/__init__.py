@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from asynctune.schedulers.base import Scheduler
     from asynctune.script import run
     from asynctune.search import Search, search
+    from asynctune.secret import Secret
     from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
 
     __version__: str
@@ -97,6 +98,7 @@ __all__ = [
     "Result",
     "Scheduler",
     "Search",
+    "Secret",
     "Space",
     "State",
     "Stop",
@@ -120,6 +122,7 @@ __all__ = [
 _ROOMS: Final = {
     "asynctune.script": ("run",),
     "asynctune.search": ("Search", "search"),
+    "asynctune.secret": ("Secret",),
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),

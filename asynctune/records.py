@@ -165,7 +165,8 @@ class FailureKind(Enum):
 
 @frozen(kw_only=True)
 class Failure:
-    """Why an attempt failed. As text (`str(failure)`) it is its kind and its message.
+    """Why an attempt failed. As text (`str(failure)`) it is its kind and its message. In its texts, `***` stands for what a
+    `Secret` holds, and for what was given to a key such as `password`.
 
     Args:
         kind: how it failed.
@@ -177,8 +178,8 @@ class Failure:
         signal: the number of the signal that ended the process.
         log: where the trial's output is, relative to the search's directory; None if its executor keeps none. A launch that was
             never started has written nothing there.
-        tail: the last lines of that log when the launch ended, at most 2,000 bytes: of what the trial wrote to stdout and to
-            stderr, which share the file.
+        tail: the last lines of that log when the launch ended, out of its last 2,000 bytes: of what the trial wrote to stdout
+            and to stderr, which share the file.
         retry: False when a retry was ruled out by the trial itself (`FailedTrialError`).
         fatal: True when the trial asked for the end of the search (`FatalError`).
     """

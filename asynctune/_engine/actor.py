@@ -24,6 +24,7 @@ from asynctune.errors import PluginError, SpaceError
 from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, SuggestionStatus
+from asynctune.secret import redacted
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
@@ -167,7 +168,7 @@ class Caller:
         except PluginError:
             raise
         except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
-            raise PluginError(f"{self.name}.{hook} raised {type(error).__name__}: {error}") from error
+            raise PluginError(redacted(f"{self.name}.{hook} raised {type(error).__name__}: {error}")) from error
         finally:
             self.calling = None
 

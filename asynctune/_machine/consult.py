@@ -17,6 +17,7 @@ from asynctune.errors import PluginError, WireError
 from asynctune.objective import Objective
 from asynctune.records import Choice, Continue, LaunchNumber, Report, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
+from asynctune.secret import redacted
 from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
 from asynctune.wire import closed_union, decode, encode
@@ -275,7 +276,7 @@ class Consult:
         try:
             return call()
         except BaseException as error:  # a SystemExit of a plugin's is its failure too
-            raise PluginError(f"{asking} raised {type(error).__name__}: {error}") from error
+            raise PluginError(redacted(f"{asking} raised {type(error).__name__}: {error}")) from error
         finally:
             self.asking = None
             took = self.stopwatch() - began

@@ -7,7 +7,7 @@ from attrs import evolve
 from asynctune.messages import Died, Ending, TrialRaised
 from asynctune.records import Failure, FailureKind
 
-__all__ = ["death", "with_end"]
+__all__ = ["death", "told", "with_end"]
 
 # Those that people meet. The numbers are Linux's, wherever the journal is read.
 _SIGNALS = {
@@ -42,6 +42,11 @@ def death(ending: Died) -> Failure:
     else:
         kind, text = FailureKind.EXITED, f"its process exited with code {ending.exit_code} before it returned a result"
     return with_end(Failure(kind=kind, message=text), ending)
+
+
+def told(failure: Failure) -> str:
+    """What happened, as it is said of "it", the trial."""
+    return f"it raised {failure.message}" if failure.kind is FailureKind.RAISED else failure.message
 
 
 def with_end(failure: Failure, ending: Ending | None) -> Failure:

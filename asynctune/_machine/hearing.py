@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from asynctune._machine import retry
-from asynctune._machine.death import death, with_end
+from asynctune._machine.death import death, told, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
@@ -236,8 +236,8 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
 
 def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) -> None:
     known = [_FATAL[name] for name in (failure.error_type, *failure.bases) if name in _FATAL] if failure.fatal else []
-    why = f", by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
-    text = f"trial {trial.id} ended the search{why}, {failure}\n{failure.details()}".rstrip()
+    why = f" by FailurePolicy(rules={{{rule!r}: 'end'}})" if rule is not None else ""
+    text = f"trial {trial.id} ended the search{why}: {told(failure)}\n{failure.details()}".rstrip()
     search.end_early(text, error=known[0] if known else "FatalError")
 
 

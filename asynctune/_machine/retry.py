@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import define, field
 
+from asynctune._machine.death import told
 from asynctune.policies import FailurePolicy, Rule
 from asynctune.records import Failure, TrialId
 from asynctune.seeds import derive
@@ -99,7 +100,6 @@ class FailureRun:
         trial, failure = self._last
         text = (
             f"{self._count} trials in a row failed (max_consecutive_failed_trials={policy.max_consecutive_failed_trials}): "
-            f"{kinds}. Mend the trainable and start the search again to go on. The last one was trial "
-            f"{trial}, {failure}"
+            f"{kinds}. Mend the trainable and start the search again to go on. The last one was trial {trial}: {told(failure)}"
         )
         return f"{text}\n{failure.details()}".rstrip()

@@ -1,5 +1,5 @@
-"""Exceptions as text. A trial's exception may raise when it is looked at, be ten megabytes long, or hold what cannot travel;
-what leaves the process is a `Failure`: strings of bounded length, made without trusting it.
+"""Exceptions as text. A trial's exception may raise when it is looked at, be ten megabytes long, hold what cannot travel, or a
+secret; what leaves the process is a `Failure`: strings of bounded length, redacted, made without trusting it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from functools import partial
 from asynctune.errors import FailedTrialError, FatalError
 from asynctune.policies import type_name
 from asynctune.records import Failure, FailureKind
+from asynctune.secret import REACH, redacted
 
-__all__ = ["bounded", "failure_of", "message_of", "traceback_of"]
+__all__ = ["bounded", "failure_of", "message_of", "no_result", "traceback_of"]
 
 _MESSAGE_CAP = 10_000
 _TRACEBACK_CAP = 65_536
@@ -41,6 +42,11 @@ def failure_of(error: BaseException, log: str | None) -> Failure:
         retry=not fatal and not isinstance(spoken, FailedTrialError),
         fatal=fatal,
     )
+
+
+def no_result(said: str, log: str | None) -> Failure:
+    """What was returned is no result, and why."""
+    return Failure(kind=FailureKind.INVALID_RESULT, message=bounded(lambda: said), log=log)
 
 
 def _speaker(error: BaseException) -> BaseException:
@@ -98,12 +104,16 @@ def _names(error: BaseException) -> list[str]:
 
 
 def bounded(make: Callable[[], str], cap: int = _MESSAGE_CAP) -> str:
-    """The text that `make` returns, as it can be sent: at most about `cap` characters, whatever `make` does."""
+    """The text that `make` returns, as it can be sent: redacted, and at most about `cap` characters, whatever `make` does."""
     try:
         text = str.__str__(make())  # one of its own kind of text could still do anything
     except BaseException as broken:  # noqa: BLE001 -- the trial's own code runs here, and may do anything
         return f"(no text: asking for it raised {type(broken).__name__})"
     if len(text) > cap:
-        text = f"{text[: cap // 2]}\n... {len(text) - cap} characters left out ...\n{text[-(cap // 2) :]}"
+        half, last = cap // 2, text[-(cap // 2 + REACH) :]
+        first, last = redacted(text[: half + REACH], end=half), redacted(last, start=len(last) - half)
+        text = f"{first}\n... {len(text) - cap} characters left out ...\n{last}"
+    else:
+        text = redacted(text)
     # Lone surrogates (undecodable file names) have no UTF-8 form, and so could not be sent.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from asynctune._runner.account import Account, only_stops
-from asynctune._runner.failures import failure_of, message_of, traceback_of
+from asynctune._runner.failures import failure_of, message_of, no_result, traceback_of
 from asynctune._runner.framing import Line, sendable
 from asynctune._runner.linux import flush_c_stdio
 from asynctune._runner.loading import Loaded, load_data, load_trainable
@@ -28,7 +28,7 @@ from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.surroundings import seed_generators, set_threads
 from asynctune.errors import WireError
 from asynctune.messages import FromRunner, RunTrial, TrialRaised, TrialReturned
-from asynctune.records import Failure, FailureKind, log_name
+from asynctune.records import log_name
 from asynctune.wire import encode
 
 __all__ = ["Runner"]
@@ -122,7 +122,7 @@ class Runner:
         try:
             return [sendable(pack(message)) for message in (*account.declared(), last)]
         except WireError as error:
-            failure = Failure(kind=FailureKind.INVALID_RESULT, message=f"its result cannot be sent: {error}", log=log)
+            failure = no_result(f"its result cannot be sent: {error}", log)
             return [encode(TrialRaised(trial=order.trial, launch=order.launch, failure=failure), FromRunner)]
 
     def _returned(self, account: Account, result: object, log: str) -> FromRunner:
@@ -132,8 +132,7 @@ class Runner:
         try:
             outcome = outcome_of(result, self._work.objective, reported=account.has_reported)
         except InvalidResult as error:
-            failure = Failure(kind=FailureKind.INVALID_RESULT, message=str(error), log=log)
-            return TrialRaised(trial=trial, launch=launch, failure=failure)
+            return TrialRaised(trial=trial, launch=launch, failure=no_result(str(error), log))
         return TrialReturned(
             trial=trial,
             launch=launch,

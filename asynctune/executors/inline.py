@@ -15,7 +15,7 @@ from typing import Any
 from asynctune._engine.pool import Pool
 from asynctune._runner.account import Account, only_stops
 from asynctune._runner.async_trial import AsyncTrial
-from asynctune._runner.failures import failure_of
+from asynctune._runner.failures import failure_of, no_result
 from asynctune._runner.framing import Line
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.trainable import Argument, argument_of, find, is_async, name_of
@@ -165,7 +165,7 @@ class _Launch:
                 return account.left
             return self._raised(failure_of(error, None))  # what it awaited was cancelled, by somebody else
         except InvalidResult as error:
-            return self._raised(Failure(kind=FailureKind.INVALID_RESULT, message=str(error)))
+            return self._raised(no_result(str(error), None))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
             self._say_declared(account)
             return account.left if only_stops(error) else self._raised(failure_of(error, None))

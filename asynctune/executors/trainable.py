@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import sys
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 from attrs import frozen
 
 from asynctune._runner.trainable import name_of
 from asynctune.errors import TrainableError
+from asynctune.secret import Secret, packed
 
 __all__ = ["Packed", "pack_data", "pack_trainable"]
 
@@ -64,10 +67,16 @@ def pack_data(data: Mapping[str, Any]) -> Packed:
         raise TrainableError(_why("data=", dict(data), error)) from error
 
 
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    # The one pickle that a secret gets into: it is in the memory of this process and of its children, and nowhere else.
+    dispatch_table: ClassVar[Any] = ChainMap({Secret: packed}, cloudpickle.Pickler.dispatch_table)
+
+
 def _pickled(value: Any) -> tuple[Any, ...]:
     buffers: list[Any] = []
-    pickled = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return (pickled, *(buffer.raw() for buffer in buffers))
+    with io.BytesIO() as pickled:
+        _Pickler(pickled, protocol=5, buffer_callback=buffers.append).dump(value)
+        return (pickled.getvalue(), *(buffer.raw() for buffer in buffers))
 
 
 def _module_of(trainable: Any) -> ModuleType | None:

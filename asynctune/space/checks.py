@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value
+from asynctune.secret import Secret
 
 __all__ = [
     "as_float",
@@ -34,7 +35,8 @@ _INTEGERS = range(-(2**63), 2**63)  # what every journal and every frame can hol
 
 def wrong(argument: str, takes: str, got: object) -> SpaceError:
     """The error for an argument such as "Int(step=...)"."""
-    return SpaceError(f"{argument} takes {takes}, not {got!r}")
+    hint = ": values are recorded, and a Secret is not. Hand it over in data=" if isinstance(got, Secret) else ""
+    return SpaceError(f"{argument} takes {takes}, not {got!r}{hint}")
 
 
 def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ NAMES = {module.name for module in MODULES}
 
 # Each room may import from the rooms of its own line and of those above it.
 LAYERS = [
-    {"errors", "frozen", "lazy", "seeds", "validators"},
+    {"errors", "frozen", "lazy", "secret", "seeds", "validators"},
     {"policies", "records"},
     {"space", "objective", "wire"},
     {"messages", "checkpoints", "views", "events"},
@@ -35,6 +35,7 @@ RUNNER_MAY_IMPORT = {
     *(
         "_runner",
         "errors",
+        "secret",
         "seeds",
         "validators",
         "space",

@@ -326,7 +326,7 @@ def test_a_rule_can_end_the_search() -> None:
     driven.start()
     driven.start()
     do = driven.raised(0, "KeyError: 'x'", error_type="KeyError", bases=("LookupError", "Exception"), traceback="Traceback ...")
-    reason = "trial 0 ended the search, by FailurePolicy(rules={'LookupError': 'end'}), raised: KeyError: 'x'\nTraceback ..."
+    reason = "trial 0 ended the search by FailurePolicy(rules={'LookupError': 'end'}): it raised KeyError: 'x'\nTraceback ..."
     assert do == [TellEnd(driven.view(0)), StopLaunch(1, 1, reason, 5.0)]
     assert driven.left(1) == [EndSearch(reason, "FatalError")]
     assert [driven.view(trial).state for trial in (0, 1)] == [State.FAILED, State.PENDING]

@@ -78,7 +78,7 @@ def test_a_fatal_error_ends_the_search_in_its_own_name(kind: type[Exception]) ->
     said = f"{kind.__name__}: no data"
     name = f"{kind.__module__}.{kind.__qualname__}"
     do = driven.raised(0, said, error_type=name, retry=False, fatal=True, traceback="Traceback ...")
-    reason = f"trial 0 ended the search, raised: {said}\nTraceback ..."
+    reason = f"trial 0 ended the search: it raised {said}\nTraceback ..."
 
     # What else runs is set aside, to go on when the search is started again.
     assert do == [TellEnd(driven.view(0)), StopLaunch(1, 1, reason, 5.0)]
@@ -90,7 +90,7 @@ def test_a_fatal_error_of_the_users_own_class_is_a_fatal_error() -> None:
     driven = Driven()
     driven.start()
     *_, end = driven.raised(0, "NoData: none", error_type="job.NoData", retry=False, fatal=True)
-    assert end == EndSearch("trial 0 ended the search, raised: NoData: none", "FatalError")
+    assert end == EndSearch("trial 0 ended the search: it raised NoData: none", "FatalError")
 
 
 def test_a_subclass_of_a_fatal_error_ends_the_search_as_its_base_does() -> None:
@@ -158,7 +158,7 @@ def test_too_many_failures_say_what_failed_and_how_the_last_one_did() -> None:
     assert "3 trials in a row failed" in end.reason
     assert "ValueError in trial 0; killed by a signal in trial 1; KeyError in trial 2" in end.reason
     assert end.reason.endswith(
-        "The last one was trial 2, raised: KeyError: 'x'\n"
+        "The last one was trial 2: it raised KeyError: 'x'\n"
         "Traceback: line 3\n"
         "log: logs/2-1.log in the search's directory\n"
         "  | epoch 1\n"

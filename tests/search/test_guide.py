@@ -105,7 +105,7 @@ async def test_one_that_says_that_it_would_fail_again_is_run_once() -> None:
 @pytest.mark.parametrize("error", [at.FatalError, at.FatalValueError, at.FatalTypeError, at.FatalRuntimeError])
 async def test_a_fatal_error_ends_the_search_at_the_eighth_trial(error: type[Exception]) -> None:
     before, watching = snapshot(), Watching()
-    with pytest.raises(error, match=r"trial 7 ended the search, raised: .*Model too large! It contains 1271 params"):
+    with pytest.raises(error, match=r"trial 7 ended the search: it raised .*Model too large! It contains 1271 params"):
         await search(error, watching)
     assert watching.trials_of(Started) == list(range(8))
     assert watching.trials_of(Finished) == list(range(7))

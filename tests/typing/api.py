@@ -92,7 +92,7 @@ async def main() -> None:
         checkpoints=at.CheckpointPolicy(keep=3),
         resources=at.Resources(cpu=1),
         executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
-        data={"x": [1, 2, 3]},
+        data={"x": [1, 2, 3], "api_key": at.Secret("from your vault")},
         storage="runs/typed",
         resume="auto",
         seed=0,
@@ -135,6 +135,11 @@ def script() -> None:
         raise failed from None
     except (at.FatalValueError, at.FatalTypeError, at.FatalRuntimeError):
         raise
+
+
+def secret(trial: at.Trial) -> None:
+    key: at.Secret = trial.data["api_key"]
+    assert_type(key.reveal(), str)
 
 
 def misspelled() -> None:
