@@ -58,6 +58,7 @@ _LATE = (
     "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
     "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
 )
+_MOMENT = 0.5  # seconds that a plugin has to come back when the search is closed, and its grace is over
 PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 
 
@@ -210,12 +211,28 @@ class OracleCoroutine:
         self._closing += 1
         if self._closing == 1 and not self._is_over:
             self.hear(Closed(at=self._clock.now(), reason=reason))
-            self._giving_up = self._loop.call_later(self._grace, self._decider.give_up)
+            self._giving_up = self._loop.call_later(self._grace, self._give_up)
         if now:
-            self._decider.give_up()
+            self._give_up()
         if now and self.attachment is not None:
             for trial, launch in list(self._running):
                 self.attachment.halt(trial, launch, reason=reason, grace=0.0)
+
+    def _give_up(self) -> None:
+        """Wait no longer for what cannot be committed, nor for a plugin that does not come back."""
+        self._decider.give_up()
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        self._giving_up = self._loop.call_later(_MOMENT, self._leave_plugin)
+
+    def _leave_plugin(self) -> None:
+        if self._is_over:
+            return
+        asking, since = self._decider.asking(), self._deciding
+        if asking is not None and since is not None and (spent := self._loop.time() - since) >= _MOMENT:
+            self._fail(PluginError(f"{asking} has not returned for {spent:.1f} s, and the search was closed without it"))
+        else:
+            self._giving_up = self._loop.call_later(_MOMENT, self._leave_plugin)
 
     # ------------------------------------------------------------------------------------------------- the coroutine
 

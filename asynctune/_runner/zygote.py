@@ -15,6 +15,7 @@ import time
 import warnings
 from typing import NoReturn
 
+from asynctune._runner.families import is_stopped
 from asynctune._runner.kin import Ended, Kin
 from asynctune._runner.libraries import import_all
 from asynctune._runner.linux import adopt_orphans, hear_of_nothing, outlive_parent
@@ -46,6 +47,9 @@ def root(guard: int, control: socket.socket) -> NoReturn:
     _Root(guard, mailbox).run()
 
 
+_LOOK = 1.0  # seconds between two looks whether a search's zygote was stopped
+
+
 class _Root:
     _kin: Kin
     _weights: Weights
@@ -67,7 +71,8 @@ class _Root:
         for descriptor in (self._mailbox.fileno(), self._kin.fileno(), self._watched):
             poll.register(descriptor, select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in poll.poll(SETTLE_AFTER * 1000 if self._weights else None)}
+            wait = SETTLE_AFTER if self._weights else _LOOK if self._kin else None
+            ready = {descriptor for descriptor, _ in poll.poll(wait * 1000 if wait is not None else None)}
             if self._watched in ready or os.getppid() != self._guard:
                 last_rites()
                 os._exit(0)
@@ -76,6 +81,10 @@ class _Root:
             if self._mailbox.fileno() in ready:
                 self._obey()
             self._weights.settle([self._guard, *self._kin.pids])
+            for pid in self._kin.pids:
+                # It keeps the limits of all its trials, one of which has stopped it, perhaps.
+                if is_stopped(pid):
+                    os.kill(pid, signal.SIGCONT)
 
     def _obey(self) -> None:
         try:

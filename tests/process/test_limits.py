@@ -338,6 +338,28 @@ async def reports_and_blocks(trial: Any) -> float:
     return 1.0
 
 
+@pytest.mark.fault(5)
+@pytest.mark.fault(9)
+@pytest.mark.parametrize("options", [{}, WORKER, SPAWNED], ids=["trial", "worker", "spawn"])
+async def test_who_stops_the_process_that_keeps_the_limits_is_ended_all_the_same(
+    attach: Attach, options: dict[str, Any]
+) -> None:
+    limits = Limits(trial_time=1.0, grace=0.2)
+    async with LocalExecutor(2, **options) as executor, attach(executor, stops_its_zygote, limits=limits) as search:
+        ending = await search.run(0, {"stops": True})
+        assert isinstance(await search.run(1), TrialReturned)
+
+    assert isinstance(ending, Died)
+    assert [breach.trial for breach in search.breaches] == [0]
+
+
+def stops_its_zygote(trial: Any) -> float:
+    if "stops" in trial.values:
+        os.kill(os.getppid(), signal.SIGSTOP)
+        time.sleep(600)
+    return 1.0
+
+
 @pytest.mark.fault(3)
 @pytest.mark.fault(7)
 @pytest.mark.parametrize("deed", ["memory", "processes"])

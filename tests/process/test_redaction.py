@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from asynctune._engine.tail import tail_of
 
+from asynctune._engine.tail import tail_of
 from asynctune._runner.failures import bounded, failure_of
 from asynctune.secret import REACH, Secret, redacted
 

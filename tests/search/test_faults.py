@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -368,3 +369,33 @@ async def test_resuming_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ResumeError):
         await search(descend, storage=tmp_path / "typo", resume="must")
     assert os.listdir(tmp_path) == []
+
+
+class Stuck(at.schedulers.Scheduler):
+    """Does not come back from its first report."""
+
+    entered, let_go = threading.Event(), threading.Event()  # the search has a copy of the scheduler
+
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> None:
+        self.entered.set()
+        self.let_go.wait()
+
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+
+@pytest.mark.fault(10)
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_scheduler_that_hangs_keeps_nobody_from_leaving(times: int) -> None:
+    Stuck.entered.clear()
+    Stuck.let_go.clear()
+    limits = at.Limits(grace=0.1 if times == 1 else 3600.0)
+    task = asyncio.create_task(search(descend, scheduler=Stuck(), limits=limits))
+    assert await asyncio.to_thread(Stuck.entered.wait, 60)
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    Stuck.let_go.set()
