@@ -32,34 +32,34 @@ from asynctune.testing.leftovers import marked
 from bench.common import PEERS, headline, peers_environment, peers_parser, table
 from bench.peers import faulty
 
+# (row in docs/reliability.md, what is done) of each.
 FAULTS = {
-    "sigkill": "a trial is killed (SIGKILL)",
-    "segfault": "a trial crashes (SIGSEGV)",
-    "os_exit": "a trial calls `os._exit(7)`",
-    "sys_exit": "a trial calls `sys.exit(3)`",
-    "two_arguments": "a trial raises an exception that cannot be unpickled",
-    "unpicklable_exception": "a trial raises an exception that cannot be pickled",
-    "unpicklable_result": "a trial returns what cannot be pickled",
-    "nan": "a trial returns NaN",
-    "none": "a trial returns None",
-    "loop": "a trial never ends; a limit of 2 s, where there is any",
-    "stdout": "a trial's C code writes to descriptor 1",
-    "descriptors": "a trial closes every descriptor from 3 on",
-    "helper": "a trial leaves a process behind",
-    "session": "a trial leaves one in a session of its own behind",
-    "callback": "a callback of the user's raises",
-    "orphans": "the program is killed: what is left",
-    "killed": "the program is killed, and started again",
-    "torn": "killed during a write, and started again",
-    "cut": "killed, the newest file loses its last 10 bytes, started again",
-    "flip": "a digit of a stored score changes, started again",
+    "sigkill": (1, "a trial is killed (SIGKILL)"),
+    "segfault": (2, "a trial crashes (SIGSEGV)"),
+    "os_exit": (4, "a trial calls `os._exit(7)`"),
+    "sys_exit": (4, "a trial calls `sys.exit(3)`"),
+    "two_arguments": (21, "a trial raises an exception that cannot be unpickled"),
+    "unpicklable_exception": (21, "a trial raises an exception that cannot be pickled"),
+    "unpicklable_result": (21, "a trial returns what cannot be pickled"),
+    "nan": (17, "a trial returns NaN"),
+    "none": (17, "a trial returns None"),
+    "loop": (5, "a trial never ends; a limit of 2 s, where there is any"),
+    "stdout": (22, "a trial's C code writes to descriptor 1"),
+    "descriptors": (22, "a trial closes every descriptor from 3 on"),
+    "helper": (7, "a trial leaves a process behind"),
+    "session": (7, "a trial leaves one in a session of its own behind"),
+    "callback": (23, "a callback of the user's raises"),
+    "orphans": (8, "the program is killed: what is left"),
+    "killed": (8, "the program is killed, and started again"),
+    "torn": (15, "killed during a write, and started again"),
+    "cut": (15, "killed, the newest file loses its last 10 bytes, started again"),
+    "flip": (15, "a digit of a stored score changes, started again"),
 }
 CONTROL = "nothing"  # goes wrong: a program that cannot even do that proves nothing
 KEPT_IN_FILES = {"killed", "torn", "cut", "flip"}
-QUIET = 20.0  # seconds without a trial that begins or ends, after which a search hangs
+QUIET = 30.0  # seconds without a trial that begins or ends, after which a search hangs
 START_UP = 120.0  # seconds until the first trial begins
-GRACE = 5.0  # seconds for what is on its way out
-ORPHANED = 10.0  # seconds after which a process whose program was killed will not go by itself
+GRACE = 10.0  # seconds for what is on its way out; what is there later is an orphan
 INNOCENTS = faulty.TRIALS - 1
 
 
@@ -210,11 +210,11 @@ def orphaned(cell: Cell) -> Outcome:
     """A search whose program is killed while two trials run, or one."""
     cell.run(cell.fault, lambda: len(cell.notes("done")) > 0)
     killed = time.monotonic()
-    left = cell.left(ORPHANED)
+    left = cell.left(GRACE)
     if left:
-        return Outcome(f"left {len(left)} orphan{'s' * (len(left) > 1)} (> {ORPHANED:g} s)", True)
+        return Outcome(f"left {len(left)} orphan{'s' * (len(left) > 1)} (> {GRACE:g} s)", True)
     took = time.monotonic() - killed
-    return Outcome(f"all gone within {next(bound for bound in (1, 2, 5, ORPHANED + 1) if took < bound):g} s", took > 1)
+    return Outcome(f"all gone within {next(bound for bound in (1, 2, 5, GRACE + 1) if took < bound):g} s", took > 1)
 
 
 def interrupted(cell: Cell) -> Outcome:
@@ -387,8 +387,11 @@ def main() -> int:
     measured = systems(given)
     found = measure(measured, given.only)
     headline()
-    rows = [[FAULTS[fault], *(found[system.name, fault].words for system in measured)] for fault in given.only]
-    table(["fault", *(system.name for system in measured)], rows)
+    rows = [
+        [str(FAULTS[fault][0]), FAULTS[fault][1], *(found[system.name, fault].words for system in measured)]
+        for fault in given.only
+    ]
+    table(["row", "fault", *(system.name for system in measured)], rows)
     return int(any(found["asynctune", fault].harmed for fault in given.only))
 
 

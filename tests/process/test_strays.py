@@ -228,6 +228,7 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     assert len(family) >= (3 if service == "idle" else 7)
 
 
+@pytest.mark.fault(30)
 async def test_a_hundred_launches_leave_nothing(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> float:
         if trial.id % 3 == 0:
