@@ -1,4 +1,4 @@
-"""What one fault costs: the same search of eight trials, one of which misbehaves, or whose program is killed, or whose files
+"""What one fault costs: the same search of six trials, one of which misbehaves, or whose program is killed, or whose files
 are damaged, in asynctune and in its peers.
 
     python -m bench.faults [--keras-tuner PYTHON] [--ray PYTHON] [--optuna PYTHON] [--only FAULT ...] [--loky PYTHON]
@@ -219,7 +219,7 @@ def orphaned(cell: Cell) -> Outcome:
 
 def interrupted(cell: Cell) -> Outcome:
     """A search whose program is killed, whose files may be damaged then, and which is started again."""
-    cell.run(cell.fault, lambda: len(cell.notes("done")) >= 5)
+    cell.run(cell.fault, lambda: len(cell.notes("done")) >= faulty.TRIALS - 2)
     cell.left(GRACE)
     cell.clean()
     if cell.fault != "killed":
