@@ -192,18 +192,17 @@ def struck(cell: Cell) -> Outcome:
         words.append("left an orphan" if len(left) == 1 else f"left {len(left)} orphans")
     if faulty.SPILLED in (cell.place / "out").read_text(errors="replace"):
         words.append("it stands in the program's output")
-    return Outcome("; ".join([*words, _of_the_bad(cell.fault, states)]).strip("; "), bool(words))
+    last = _of_the_bad(states)
+    return Outcome("; ".join([*words, *filter(None, [last])]) or "costs nothing", bool(words))
 
 
-def _of_the_bad(fault: str, states: Mapping[int, tuple[str, float | None]]) -> str:
+def _of_the_bad(states: Mapping[int, tuple[str, float | None]]) -> str:
     state, value = states.get(faulty.BAD, ("", None))
     if state == "running":
         return "that trial stays running for ever"
     if state == "failed":
-        return "that trial fails" if fault != "callback" else ""
-    if state == "completed" and value != faulty.score(faulty.BAD):
-        return f"that trial is completed with {value}"
-    return "costs nothing" if state == "completed" else ""
+        return "that trial fails"
+    return f"that trial is completed with {value}" if state == "completed" and value != faulty.score(faulty.BAD) else ""
 
 
 def orphaned(cell: Cell) -> Outcome:
@@ -233,14 +232,17 @@ def interrupted(cell: Cell) -> Outcome:
     twice = known & set(cell.notes("done")[so_far:])
     running = sum(state == "running" for state, _ in ended.states.values())
     missing = faulty.TRIALS - sum(state == "completed" for state, _ in ended.states.values())
+    costs = []
+    if running:
+        costs.append(f"{running} trial{'s stay' if running > 1 else ' stays'} running for ever")
+    if ended.told is not None and not ended.trouble and missing > 0:
+        costs.append(f"{missing} trials are missing")
+    # What the disk has lost after it was written can only be told, and run again.
+    told = bool(words) and words[0].endswith(_REPAIRED)
+    harmed = bool(costs) or (not told and bool(words or twice))
     if twice:
         words.append(f"{len(twice)} of {len(known)} completed trials ran again")
-    if running:
-        words.append(f"{running} trial{'s stay' if running > 1 else ' stays'} running for ever")
-    if ended.told is not None and not ended.trouble and missing > 0:
-        words.append(f"{missing} trials are missing")
-    asked = cell.system.repair is not None and len(words) == 1 and words[0].endswith(_REPAIRED)
-    return Outcome("; ".join(words) or "goes on, nothing runs twice", bool(words) and not asked)
+    return Outcome("; ".join([*words, *costs]) or "goes on, nothing runs twice", harmed)
 
 
 def flipped(cell: Cell) -> Outcome:
@@ -298,19 +300,15 @@ def _cut(cell: Cell) -> None:
 
 def _flip(cell: Cell, score: float) -> int:
     """Change one digit, or bit, of a score wherever it is stored; in how many places."""
+    text, packed = str(score).encode(), struct.pack(">d", score)
+    other = bytes([*packed[:3], packed[3] ^ 1, *packed[4:]])
+    changes = {text: text[:2] + b"9" + text[3:], packed: other, packed[::-1]: other[::-1]}
     count = 0
     for path in cell.files():
         data = path.read_bytes()
-        text = str(score).encode()
-        for stored, other in (
-            (text, text[:2] + b"9" + text[3:]),
-            *(
-                (packed := struct.pack(order, score), bytes([*packed[:3], packed[3] ^ 1, *packed[4:]]))
-                for order in (">d", "<d")
-            ),
-        ):
+        for stored, changed in changes.items():
             count += data.count(stored)
-            data = data.replace(stored, other)
+            data = data.replace(stored, changed)
         path.write_bytes(data)
     return count
 

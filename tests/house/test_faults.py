@@ -44,9 +44,9 @@ def marks(tree: ast.Module) -> Iterator[tuple[str, set[int]]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
             of_all |= numbers(node.value)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield node.name, of_all.union(*map(numbers, node.decorator_list))
+    for each in ast.walk(tree):
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name.startswith("test_"):
+            yield each.name, of_all.union(*map(numbers, each.decorator_list))
 
 
 def numbers(node: ast.AST) -> set[int]:
