@@ -25,6 +25,7 @@ BENCHES = {
     "slots": ["--trials", "10000"],
     "display": [],
     "service": [],
+    "faults": [],
 }
 PEERLESS = {"slots", "display", "service"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.

@@ -15,7 +15,7 @@ from attrs import field, fields, frozen
 
 from asynctune.errors import ConfigurationError, FailedTrialError, FatalError
 from asynctune.frozen import FrozenDict
-from asynctune.validators import as_bytes, number, one_of, size
+from asynctune.validators import LARGEST_INTEGER, as_bytes, number, one_of, size
 
 __all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Resources", "Rule", "type_name"]
 
@@ -76,13 +76,13 @@ class Limits:
         ConfigurationError: for a value that cannot be, or a limit that another one would always forestall.
     """
 
-    trial_time: float | None = field(default=None, validator=number(0, above=True, optional=True))
-    start_up: float | None = field(default=None, validator=number(0, above=True, optional=True))
-    silence: float | None = field(default=None, validator=number(0, above=True, optional=True))
+    trial_time: float | None = field(default=None, validator=number(0, above=True, optional=True, finite=True))
+    start_up: float | None = field(default=None, validator=number(0, above=True, optional=True, finite=True))
+    silence: float | None = field(default=None, validator=number(0, above=True, optional=True, finite=True))
     memory: int | None = field(default=None, converter=as_bytes, validator=size(1024**2))
-    processes: int | None = field(default=None, validator=number(1, integer=True, optional=True))
+    processes: int | None = field(default=None, validator=number(1, integer=True, optional=True, most=LARGEST_INTEGER))
     log: int | None = field(default=16 * 1024**2, converter=as_bytes, validator=size(4096))
-    grace: float = field(default=5.0, validator=number(0))
+    grace: float = field(default=5.0, validator=number(0, finite=True))
 
     def __attrs_post_init__(self) -> None:
         for name in ("start_up", "silence"):
@@ -198,7 +198,7 @@ class FailurePolicy:
         ConfigurationError: for a value that is out of range, or two that contradict each other.
     """
 
-    max_retries_per_trial: int = field(default=0, validator=number(0, integer=True))
+    max_retries_per_trial: int = field(default=0, validator=number(0, integer=True, most=LARGEST_INTEGER))
     max_consecutive_failed_trials: int | float | None = field(default=3, validator=_check_limit)
     delay: float = field(default=0.0, validator=number(0, finite=True))
     factor: float = field(default=2.0, validator=number(1, finite=True))
@@ -235,4 +235,4 @@ class CheckpointPolicy:
         keep: how many of the newest checkpoints of each trial; None keeps all of them.
     """
 
-    keep: int | None = field(default=1, validator=number(1, integer=True, optional=True))
+    keep: int | None = field(default=1, validator=number(1, integer=True, optional=True, most=LARGEST_INTEGER))

@@ -11,12 +11,12 @@ from attrs import Attribute
 
 from asynctune.errors import ConfigurationError
 
-__all__ = ["as_bytes", "number", "one_of", "size"]
+__all__ = ["LARGEST_INTEGER", "as_bytes", "number", "one_of", "size"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", re.ASCII)
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
-_LARGEST_INTEGER = 2**63 - 1
+LARGEST_INTEGER = 2**63 - 1  # that can be written down
 _LARGEST = sys.float_info.max  # of an integer beyond it, `math.isfinite` raises
 
 
@@ -29,13 +29,10 @@ def number(
     finite: bool = False,
     most: float = math.inf,
 ) -> Any:
-    """A real number (an integer of 64 bits, if `integer`) of at least `low`, or above it, and at most `most`; never a bool or
-    NaN; None too, if `optional`."""
+    """A real number (an integer, if `integer`) of at least `low`, or above it, and at most `most`; never a bool or NaN; None
+    too, if `optional`."""
     kinds: tuple[type, ...] = (int,) if integer else (int, float)
     wanted = ("an integer " if integer else "a number ") + (f"above {low:g}" if above else f"of at least {low:g}")
-    wanted += f" and at most {most:,}" if most < math.inf else ""
-    wanted += " or None" if optional else ""
-    most = min(most, _LARGEST_INTEGER) if integer else most  # a larger one cannot be written down
 
     def check(instance: object, attribute: Attribute[Any], value: Any) -> None:
         if value is None and optional:
@@ -43,7 +40,10 @@ def number(
         fits = isinstance(value, int | float) and isinstance(value, kinds) and not isinstance(value, bool)
         fits = fits and (value <= most and (abs(value) <= _LARGEST or not finite))
         if not (fits and (value > low if above else value >= low)):
-            raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
+            # Nobody needs to be told of a bound that is far beyond what anybody means, but who was.
+            told = most < LARGEST_INTEGER or (isinstance(value, int | float) and value > most)
+            bound = (f" and at most {most:,}" if told else "") + (" or None" if optional else "")
+            raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}{bound}, not {value!r}")
 
     return check
 

@@ -28,6 +28,7 @@ __all__ = [
     "in_rounds",
     "in_turns",
     "machine",
+    "peers_environment",
     "peers_parser",
     "percentile",
     "show",
@@ -129,6 +130,11 @@ def peers_parser(text: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def peers_environment() -> dict[str, str]:
+    """The environment that every system is measured in."""
+    return {**os.environ, **_ENVIRONMENT}
+
+
 def ask(python: str, peer: str, program: str, **given: Any) -> Any:
     """What a program of `bench/peers` answers, run by the peer's interpreter.
 
@@ -136,8 +142,7 @@ def ask(python: str, peer: str, program: str, **given: Any) -> Any:
         RuntimeError: it failed; with the end of what it said.
     """
     command = [python, "-m", f"bench.peers.with_{peer}", program, json.dumps(given)]
-    environment = {**os.environ, **_ENVIRONMENT}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=peers_environment())
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])

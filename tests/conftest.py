@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -47,3 +50,21 @@ def _every_history_holds() -> Iterator[None]:
         yield
     for records in histories:
         check_history(records)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 4 MiB, all to itself; skips where none can be mounted."""
+    # Not below pytest's own directory: what cannot be removed there is in the way of everybody's next run.
+    where = tempfile.mkdtemp(prefix="asynctune-small-disk-")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", where], check=False, capture_output=True, text=True
+    )
+    try:
+        if mounted.returncode != 0:
+            pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+        yield Path(where)
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "--lazy", where], check=True)
+        os.rmdir(where)

@@ -210,7 +210,8 @@ def _resume(said: Retold, there: set[CheckpointKey], held: str | None) -> Iterat
         for trial in trials[:_NAMED]:
             yield f"trial {trial.id} {what}, and {_from(said.checkpoints.get(trial.id, ()), there)}"
         if len(trials) > _NAMED:
-            yield f"and so do {len(trials) - _NAMED} more"
+            more = len(trials) - _NAMED
+            yield f"and so do{'es' if more == 1 else ''} {more} more"
 
 
 def _from(recorded: Sequence[CheckpointKey], there: set[CheckpointKey]) -> str:

@@ -346,7 +346,7 @@ def _at_rest(path: Path) -> object:
     A writer holds the lock, has a file for what it has not moved into the database yet, and takes that away when it ends: all
     it wrote is in the database then, which has changed, and so has the head mark.
     """
-    if holder(path.parent) is not None or any(it.exists() for it in beside(path, "wal", "journal")):
+    if holder(path.parent) is not None or any(_is_filled(it) for it in beside(path, "wal", "journal")):
         return None
     return fingerprint(path.parent)
 
@@ -356,6 +356,11 @@ def _stat(path: Path) -> os.stat_result | None:
         return path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _is_filled(path: Path) -> bool:
+    found = _stat(path)
+    return found is not None and found.st_size > 0
 
 
 def _is_sealed(path: Path) -> bool:

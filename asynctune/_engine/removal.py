@@ -18,7 +18,7 @@ from asynctune.errors import JournalError, StorageError
 
 __all__ = ["check_ours", "check_removable", "remove_search"]
 
-_TABLES = {"records", "trials"}
+_TABLES = {"records", "trials", "reports", "failures"}
 _LOG = re.compile(r"zygote\.log|\d+-\d+\.log")
 _TRIAL = re.compile(r"0|[1-9]\d*")
 
@@ -26,8 +26,8 @@ _TRIAL = re.compile(r"0|[1-9]\d*")
 def check_ours(directory: Path) -> None:
     """Whether a file named as a journal is, where there is one, a journal. Nothing is written.
 
-    It is if it has our tables, or is a database with none; if it is past reading, it is ours when it begins as SQLite's files
-    do, or when there is a head mark beside it.
+    It is if it has some of our tables, or is a database with none; if it is past reading, it is ours when it begins as SQLite's
+    files do, or when there is a head mark beside it and it is no text.
 
     Raises:
         StorageError: it is somebody else's.
@@ -40,15 +40,23 @@ def check_ours(directory: Path) -> None:
     try:
         with still(path) as database:
             tables = table_names(database)
-        if not tables or tables >= _TABLES:
+        # Not all of them: one may have lost its name to a flipped bit. Not one: others have tables of trials, too.
+        if not tables or len(tables & _TABLES) > 1:
             return
-        what = "database"
+        is_ours, what = False, "database"
     except JournalError as error:
         if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_CORRUPT:
             return
-    if read_head(directory) is None:
+        is_ours = read_head(directory) is not None and not _is_text(path)
+    if not is_ours:
         kept = "it is neither written to nor removed. Use another directory, or move it away"
         raise StorageError(f"{path} is somebody else's {what}, and no journal of a search: {kept}")
+
+
+def _is_text(path: Path) -> bool:
+    """Whether it has no zero byte at its beginning, where a database has many."""
+    with path.open("rb") as file:
+        return b"\0" not in (file.read(4096) or b"\0")
 
 
 def check_removable(directory: Path) -> None:

@@ -98,8 +98,9 @@ class FailureRun:
             return None
         kinds = "; ".join(f"{name} {kind}" for name, kind in self._kinds.items())
         trial, failure = self._last
+        many = f"{self._count} trials in a row" if self._count > 1 else "1 trial"
         text = (
-            f"{self._count} trials in a row failed (max_consecutive_failed_trials={policy.max_consecutive_failed_trials}): "
+            f"{many} failed (max_consecutive_failed_trials={policy.max_consecutive_failed_trials}): "
             f"{kinds}. Mend the trainable and start the search again to go on. The last one was trial {trial}: {told(failure)}"
         )
         return f"{text}\n{failure.details()}".rstrip()

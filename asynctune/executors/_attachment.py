@@ -311,7 +311,7 @@ class LocalAttachment(Attachment):
         self._fleet.lost(reason)
         self._losses += 1
         if self._losses > _MOST_LOSSES and self._state is _State.LOADING:
-            self.fail(f"{reason}, {self._losses} times with no trial ended in between")
+            self.fail(f"{reason}, {self._losses} times with no trial ended in between{self._fleet.suspected}")
 
     def fail(self, reason: str) -> None:
         """Nothing more can be started."""

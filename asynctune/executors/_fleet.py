@@ -27,7 +27,7 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
-from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
+from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import encode
 
@@ -77,6 +77,8 @@ class Fleet:
         self._idle: list[Runner] = []
         self._next = 0
         self._priced = False
+        #: Those that ran each time when all runners were lost, since a launch ended otherwise.
+        self._suspects: set[TrialId] | None = None
 
     def __repr__(self) -> str:
         return f"<Fleet of {len(self._runners)} runners, {len(self._launches)} launches>"
@@ -172,8 +174,18 @@ class Fleet:
 
     def lost(self, reason: str) -> None:
         """Every runner is gone, with the process that held them."""
+        running = {trial for trial, _ in self._launches}
+        self._suspects = running if self._suspects is None else self._suspects & running
         for number in list(self._runners):
             self._forget(number).lost(reason)
+
+    @property
+    def suspected(self) -> str:
+        """Whom that may be the doing of, as the end of a sentence."""
+        if not self._suspects:
+            return ""
+        listed = ", ".join(map(str, sorted(self._suspects)))
+        return f"; trial{'s' if len(self._suspects) > 1 else ''} {listed} ran each time, and may have killed it"
 
     def abandon(self) -> list[RunTrial]:
         """Hear nothing of any runner any more; what they ran."""
@@ -226,6 +238,8 @@ class Fleet:
     def finished(self, runner: Runner, ending: Ending) -> None:
         """See `Owner`."""
         del self._launches[ending.trial, ending.launch]
+        if not isinstance(ending, Lost):
+            self._suspects = None
         if runner.idle:
             self._idle.append(runner)
         self._keeper.over(ending)

@@ -233,7 +233,7 @@ class LocalExecutor(Executor):
             self._replacing = False
             self._start_again(reason)
         elif self._rooted is not None and not self._rooted.done():
-            self._rooted.set_exception(ExecutorError(f"no process for runners can be started. {reason}"))
+            self._rooted.set_exception(ExecutorError(f"no process for runners can be started: {reason}"))
         else:
             self._losses += 1
             self._start_again(reason)

@@ -109,6 +109,7 @@ def kill_repeatedly(
         if survived:
             break
         killed += 1
+    assert recorded, f"it has come to its end, and there is no search in {storage}"
     return killed
 
 

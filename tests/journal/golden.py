@@ -40,7 +40,7 @@ from asynctune._machine.stimuli import (
 )
 from asynctune.messages import FillRule, TrialRaised
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import FailureKind, Report, State, TrialView
+from asynctune.records import CheckpointKey, FailureKind, Report, State, TrialView
 from asynctune.schedulers import ASHA, FIFO
 from asynctune.space import Boolean, Choice, Fixed, Float, Int
 from asynctune.stoppers import TimeBudget
@@ -144,11 +144,13 @@ def _refused(trial: int, launch: int) -> TrialRaised:
 
 def broken() -> Sequence[Record]:
     """Ended by a failing oracle, then by a failing executor, then by a stopper."""
-    driven = Driven(FIFO, lambda: [TimeBudget(60.0)], slots=2)
+    driven = Driven(FIFO, lambda: [TimeBudget(60.0)], slots=2, logs=True)
+    driven.machine.consult.log = lambda trial, launch: f"the end of {trial}-{launch}"
     driven.start(x=1)
+    driven.report(0, 1, loss=1.0, checkpoint=True)
     driven.close()
     driven.lost(0, "the search was closed")
-    driven.open()
+    driven.open(gone=[CheckpointKey(0, 1, 1)])
     driven.grant()
     driven.tell(OracleFailed(at=0.0, message="KeyError: 'x'"))
     driven.returned(0, loss=1.0)

@@ -10,8 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -81,6 +80,7 @@ def test_a_journal_in_memory_does_the_same() -> None:
     journal.close()
 
 
+@pytest.mark.fault(38)
 def test_it_is_nobody_elses_business(directory: Path) -> None:
     journal = DiskJournal(directory)
     try:
@@ -167,7 +167,7 @@ def test_two_records_that_changed_places_are_seen(directory: Path) -> None:
 def test_a_database_that_is_none_is_said_to_be_none(directory: Path) -> None:
     for name in ("journal.sqlite-wal", "journal.sqlite-shm"):
         (directory / name).unlink(missing_ok=True)
-    (directory / JOURNAL).write_bytes(b"no database at all" * 1000)
+    (directory / JOURNAL).write_bytes(b"no database at all\0" * 1000)
     before = descriptors()
     with pytest.raises(JournalCorruptError, match=r"journal\.sqlite is not a journal that can be read"):
         DiskJournal(directory)
@@ -325,6 +325,7 @@ def test_there_is_nothing_to_read_where_there_is_no_search(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("table", ["records", "trials", "reports"])
+@pytest.mark.fault(13)
 def test_a_commit_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_path: Path, table: str) -> None:
     groups = batches(RECORDS, 20)
     journal = DiskJournal(tmp_path)
@@ -342,23 +343,6 @@ def test_a_commit_that_fails_leaves_nothing_behind_and_can_be_tried_again(tmp_pa
         journal.append(*group)
     journal.close()
     assert read(tmp_path) == MARKS
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    # Not below pytest's own directory: what cannot be removed there is in the way of everybody's next run.
-    where = tempfile.mkdtemp(prefix="asynctune-small-disk-")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", where], check=False, capture_output=True, text=True
-    )
-    try:
-        if mounted.returncode != 0:
-            pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-        yield Path(where)
-    finally:
-        if mounted.returncode == 0:
-            subprocess.run(["umount", "--lazy", where], check=True)
-        os.rmdir(where)
 
 
 @pytest.mark.fault(13)
@@ -393,6 +377,7 @@ def fill(path: Path) -> None:
                     file.write(b"x" * size)
 
 
+@pytest.mark.fault(13)
 def test_a_disk_that_turned_read_only_is_an_error_that_says_so(small_disk: Path) -> None:
     directory = small_disk / "search"
     write(directory, RECORDS[:10])

@@ -118,6 +118,7 @@ def test_the_checkpoints_that_are_kept_are_those_that_the_journal_knows(keep: in
     assert referenced(driven.machine) == {CheckpointKey(0, step, 1) for step in kept}
 
 
+@pytest.mark.fault(28)
 def test_records_of_another_law_are_refused_naming_the_first() -> None:
     driven = run_a_little()
     text = r"record 2 \(SlotGranted\) does not follow by the law of this version: open the search with the version"

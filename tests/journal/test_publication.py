@@ -138,6 +138,7 @@ async def test_one_that_is_far_behind_reads_from_the_journal_and_misses_nothing(
     assert reads
 
 
+@pytest.mark.fault(26)
 async def test_the_nearest_past_is_in_memory_and_no_more_of_it_than_is_said() -> None:
     most = publication._RECENT
     records = ticks(most * 2 + 10)

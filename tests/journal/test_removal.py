@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_search_that_is_being_written_is_not_removed(directory: Path) -> None:
 
 
 def test_a_damaged_journal_of_ours_can_be_removed(directory: Path) -> None:
-    (directory / JOURNAL).write_bytes(b"no database at all" * 1000)
+    (directory / JOURNAL).write_bytes(b"no database at all\0" * 1000)
     remove_search(directory)
     assert there(directory) == {LOCK}
 
@@ -97,9 +98,14 @@ def test_a_journal_that_is_cut_can_be_removed_without_its_head_mark(directory: P
     assert there(directory) == {LOCK}
 
 
+@pytest.mark.parametrize("marked", [False, True], ids=["alone", "beside a head mark"])
 @pytest.mark.parametrize("kind", ["text", "database", "database with a table called records", "database with a log"])
-def test_somebody_elses_file_is_neither_written_nor_removed(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / JOURNAL
+def test_somebody_elses_file_is_neither_written_nor_removed(tmp_path: Path, directory: Path, kind: str, marked: bool) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    path = theirs / JOURNAL
+    if marked:
+        shutil.copy(directory / HEAD_NAME, theirs / HEAD_NAME)
     if kind == "text":
         path.write_text("precious\n" * 1000)
     else:
@@ -111,6 +117,6 @@ def test_somebody_elses_file_is_neither_written_nor_removed(tmp_path: Path, kind
     before = path.read_bytes()
     for refused in (check_ours, check_removable, remove_search, DiskJournal):
         with pytest.raises(StorageError, match=r"somebody else's .*Use another directory"):
-            refused(tmp_path)
-    assert there(tmp_path) == {JOURNAL}
+            refused(theirs)
+    assert there(theirs) == {JOURNAL, *([HEAD_NAME] if marked else [])}
     assert path.read_bytes() == before

@@ -222,6 +222,7 @@ def test_a_process_that_ends_without_a_word_is_a_failed_attempt(how: dict[str, A
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("over", ["last", "best"])
+@pytest.mark.fault(17)
 def test_a_final_score_that_is_not_finite_fails_the_attempt_and_a_retry_can_mend_it(value: float, over: Any) -> None:
     driven = Driven(failure=retries(1), objective=Objective("loss", "min", over=over))
     driven.start()
@@ -270,6 +271,7 @@ def test_a_score_is_the_last_value_or_the_best(over: Any, reports: list[float], 
     assert (driven.view(0).state, driven.view(0).score) == (State.COMPLETED, score)
 
 
+@pytest.mark.fault(17)
 def test_the_objective_missing_from_the_first_report_ends_the_search_naming_what_was_there() -> None:
     driven = Driven()
     driven.start()
@@ -301,6 +303,7 @@ def test_the_objective_missing_later_is_no_end() -> None:
     assert driven.view(0).score == 0.5
 
 
+@pytest.mark.fault(17)
 def test_a_trial_that_ends_without_the_objective_that_others_have_fails() -> None:
     driven = Driven(failure=NO_LIMIT)
     driven.start()

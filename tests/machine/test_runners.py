@@ -73,6 +73,7 @@ def test_a_report_is_answered_after_it_was_judged() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.fault(17)
 def test_a_metric_that_is_not_finite_is_recorded_as_it_is(value: float) -> None:
     driven = Driven()
     driven.start()

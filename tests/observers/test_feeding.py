@@ -91,6 +91,7 @@ class Failing(Keeping):
         super().on_events(events, search)
 
 
+@pytest.mark.fault(23)
 async def test_what_it_raised_at_is_given_again(caplog: pytest.LogCaptureFixture) -> None:
     watching, other = Failing(0, 2), Keeping()
     await search(observers=[watching, other])
@@ -119,6 +120,7 @@ async def test_one_that_goes_on_raising_is_cut_off(caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("where", ["on_start", "on_end"])
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt])
+@pytest.mark.fault(23)
 async def test_whatever_it_raises_wherever(
     where: str, error: type[BaseException], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -205,6 +205,7 @@ def test_a_trial_that_skips_rungs_is_compared_at_the_highest() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("direction", ["min", "max"])
+@pytest.mark.fault(17)
 def test_what_is_not_finite_never_passes_a_rung(value: float, direction: Literal["min", "max"]) -> None:
     rehearsal = rehearse(ASHA(max_steps=9), direction)
     assert verdicts(rehearsal, 1, [value, value]) == [S, S]

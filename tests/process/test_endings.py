@@ -97,6 +97,7 @@ RAISING: dict[str, tuple[Callable[[], object], FailureKind, str, int | None]] = 
     "a text of its own kind": (raised(Texted()), FailureKind.RAISED, "Texted: slips away", None),
     "a long name": (raised(type("E" * 10_000_000, (Exception,), {})()), FailureKind.RAISED, "characters left out", None),
     "explosive": (raised(Explosive("boo")), FailureKind.RAISED, "Explosive: boo", None),
+    "no memory": (lambda: bytes(2**62), FailureKind.RAISED, "MemoryError", None),
     "recursion": (deep, FailureKind.RAISED, "RecursionError", None),
     "ten megabytes": (raised(ValueError("x" * 10_000_000)), FailureKind.RAISED, "characters left out", None),
     "surrogates": (raised(ValueError("a\udcffb")), FailureKind.RAISED, r"ValueError: a\udcffb", None),
@@ -138,6 +139,8 @@ def act(trial: Any) -> Any:
 
 @pytest.mark.fault(4)
 @pytest.mark.fault(21)
+@pytest.mark.fault(3)
+@pytest.mark.fault(17)
 async def test_what_raises_fails_alone(local: LocalExecutor, attach: Attach) -> None:
     async with attach(local, act) as search:
         for number, name in enumerate(RAISING):

@@ -51,6 +51,7 @@ class Matrix(Tensor):
         (Tensor(), 2.5),
     ],
 )
+@pytest.mark.fault(17)
 def test_numbers(value: Any, number: float) -> None:
     assert as_number("m", value) == number
     assert type(as_number("m", value)) is float
@@ -64,18 +65,21 @@ def test_numbers(value: Any, number: float) -> None:
         *(Matrix(), np.array(None)),
     ],
 )
+@pytest.mark.fault(17)
 def test_no_numbers(value: Any) -> None:
     assert not is_number(value)
     with pytest.raises(TypeError, match="metric 'm' must be a number"):
         as_number("m", value)
 
 
+@pytest.mark.fault(17)
 def test_too_large_for_a_float() -> None:
     with pytest.raises(ValueError, match="'m' is too large"):
         as_number("m", 10**400)
 
 
 @pytest.mark.parametrize("metrics", [{1: 1.0}, {"": 1.0}, {None: 1.0}, [("a", 1.0)], "a", 1.0])
+@pytest.mark.fault(17)
 def test_no_metrics(metrics: Any) -> None:
     with pytest.raises(TypeError):
         as_metrics(metrics)
@@ -162,6 +166,7 @@ def test_a_mean_with_nan() -> None:
         (float, "type"),
     ],
 )
+@pytest.mark.fault(17)
 def test_no_results(result: Any, named: str) -> None:
     with pytest.raises(InvalidResult, match="return a number, a dict of metrics, a Keras History") as error:
         outcome_of(result, LOSS, reported=True)

@@ -181,6 +181,7 @@ async def test_a_zygote_that_is_killed_again_and_again_is_given_up(
     assert len(search.failures) == 1
     assert isinstance(search.failures[0], ExecutorError)
     assert "SIGKILL" in str(search.failures[0])
+    assert "; trial 0 ran each time" in str(search.failures[0])
 
 
 SERVICE = """
@@ -286,6 +287,7 @@ async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
     assert len(family) >= (3 if service == "idle" else 7)
 
 
+@pytest.mark.fault(30)
 async def test_a_hundred_launches_leave_nothing(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> float:
         if trial.id % 3 == 0:

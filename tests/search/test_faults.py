@@ -39,6 +39,7 @@ def refuse_writing(directory: Path) -> None:
     database.close()
 
 
+@pytest.mark.fault(13)
 async def test_a_disk_that_is_full_when_the_search_is_opened_can_be_left(tmp_path: Path) -> None:
     before = snapshot()
     await search(descend, storage=tmp_path)
@@ -52,6 +53,7 @@ async def test_a_disk_that_is_full_when_the_search_is_opened_can_be_left(tmp_pat
     nothing_left(before)
 
 
+@pytest.mark.fault(13)
 async def test_a_disk_that_is_full_in_the_middle_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     full = asyncio.Event()
 
@@ -200,6 +202,7 @@ class Broken(at.Oracle):
 
 
 @pytest.mark.parametrize("how", ["exits", "raises", "answers nonsense", "state of a number", "state of a set"])
+@pytest.mark.fault(25)
 async def test_an_oracle_that_fails_ends_the_search_by_its_name(how: str, tmp_path: Path) -> None:
     before = snapshot()
     with pytest.raises(PluginError, match=r"Broken\."):
@@ -293,6 +296,7 @@ class Judge(at.Scheduler):
 
 
 @pytest.mark.parametrize("how", ["raises", "answers nonsense"])
+@pytest.mark.fault(24)
 async def test_a_scheduler_that_fails_ends_the_search_by_its_name_and_it_can_go_on(how: str, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"Judge\.on_trial_result"):
         await search(descend, scheduler=Judge(how), storage=tmp_path)
@@ -315,6 +319,7 @@ class Meddler(at.schedulers.Scheduler):
 
 
 @pytest.mark.parametrize("what", ["values", "metrics"])
+@pytest.mark.fault(24)
 async def test_a_plugin_cannot_change_what_it_is_shown(what: str) -> None:
     with pytest.raises(PluginError, match=r"Meddler\.on_trial_result raised TypeError: this is shown to others too"):
         await search(descend, scheduler=Meddler(what))

@@ -158,3 +158,8 @@ def test_the_quickstart_killed_ten_times_finishes(tmp_path: Path) -> None:
     kill_repeatedly([sys.executable, str(QUICKSTART)], storage, kills=10, after=(2.0, 14.0), seed=seed, cwd=tmp_path)
     trials = retold(read_records(storage)).trials
     assert [(trial.state, trial.attempt) for trial in trials] == [(State.COMPLETED, 1)] * 40
+
+
+def test_a_search_that_is_not_where_it_should_be_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="there is no search in"):
+        kill_repeatedly([sys.executable, "-c", ""], tmp_path / "elsewhere", kills=1, after=(5.0, 5.0))

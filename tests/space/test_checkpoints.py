@@ -78,6 +78,7 @@ def test_an_empty_checkpoint_is_one(store: CheckpointStore) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
+@pytest.mark.fault(14)
 def test_a_block_that_raises_leaves_nothing(store: CheckpointStore, root: Path, error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
         fail(store, KEY, error)
@@ -97,6 +98,7 @@ def test_a_key_that_is_written_again_is_replaced(store: CheckpointStore, root: P
     assert everything(root) == {"3", "3/10-2", "3/10-2/state"}
 
 
+@pytest.mark.fault(14)
 def test_a_key_that_fails_to_be_written_again_stays(store: CheckpointStore) -> None:
     write(store, KEY, "old")
     with pytest.raises(ZeroDivisionError):

@@ -11,7 +11,7 @@ from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors import InlineExecutor
 from asynctune.executors.local import LocalExecutor
 from asynctune.objective import Objective
-from asynctune.policies import Limit, Limits
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
 from asynctune.request import Request
 from asynctune.wire import decode, encode
 
@@ -66,7 +66,7 @@ def test_what_is_no_size_is_refused_by_name(name: str, given: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["trial_time", "silence", "start_up"])
-@pytest.mark.parametrize("given", [0, -1, math.nan, True, "60", "60 s"])
+@pytest.mark.parametrize("given", [0, -1, math.nan, math.inf, True, "60", "60 s"])
 def test_what_is_no_time_is_refused_by_name(name: str, given: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"Limits\({name}=\.\.\.\) takes a number above 0 or None"):
         Limits(**{name: given})
@@ -76,6 +76,14 @@ def test_what_is_no_time_is_refused_by_name(name: str, given: Any) -> None:
 def test_what_is_no_number_of_processes_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Limits\(processes=\.\.\.\) takes an integer of at least 1 or None"):
         Limits(processes=given)
+
+
+def test_what_cannot_be_written_down_is_refused() -> None:
+    most = r"at least \d and at most 9,223,372,036,854,775,807"
+    kinds: list[tuple[Any, str]] = [(Limits, "processes"), (FailurePolicy, "max_retries_per_trial"), (CheckpointPolicy, "keep")]
+    for kind, name in kinds:
+        with pytest.raises(ConfigurationError, match=rf"{name}=\.\.\.\) takes an integer of {most}"):
+            kind(**{name: 2**63})
 
 
 @pytest.mark.parametrize("name", ["silence", "start_up"])
