@@ -120,7 +120,8 @@ class TrialFace:
 
     @property
     def should_stop(self) -> bool:
-        """Whether the trial was told to stop. Look at it where reports are far apart; return when it is true."""
+        """Whether the trial was told to stop. Look at it where reports are far apart; return when it is true. What is returned
+        then is no result: the trial has left, with what it reported."""
         self._listen()
         return self._account.stop is not None
 
