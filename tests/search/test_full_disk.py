@@ -29,9 +29,10 @@ async def test_a_checkpoint_that_finds_no_room_costs_one_attempt(small_disk: Pat
         return 0.1
 
     storage = small_disk / "search"
+    # One at a time: whoever ran beside it would find no room either.
     result = await at.search(
         train, {"x": at.Float(0, 1)}, objective=at.Objective("loss", "min"), max_trials=4, seed=0, storage=storage,
-        executor=at.LocalExecutor(2), failure=at.FailurePolicy(max_retries_per_trial=1),
+        executor=at.LocalExecutor(1), failure=at.FailurePolicy(max_retries_per_trial=1),
     )  # fmt: skip
 
     def came_to(trial: TrialView) -> tuple[at.State, int, int, list[int]]:
