@@ -59,11 +59,11 @@ async def cancelled(task: asyncio.Task[Any], after: float, again: tuple[float | 
         task.result().close()
 
 
-CHUNKS = 10
+CHUNKS, FEW = 10, 4
 MOMENTS = 200
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("chunk", [*range(FEW), *(pytest.param(chunk, marks=pytest.mark.slow) for chunk in range(FEW, CHUNKS))])
 async def test_at_random_moments(chunk: int, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
