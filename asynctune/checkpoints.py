@@ -19,6 +19,7 @@ from typing import Protocol
 
 from attrs import astuple
 
+from asynctune.disk import flush
 from asynctune.errors import StorageError
 from asynctune.records import CheckpointKey
 
@@ -92,7 +93,7 @@ class DirectoryStore:
                     if replaced is not None:
                         replaced.rename(final)
                     raise
-                _sync(final.parent)
+                flush(final.parent)
         except BaseException:
             _remove(unfinished)
             raise
@@ -205,7 +206,7 @@ def _make(directory: Path) -> None:
     if not directory.is_dir():
         _make(directory.parent)
         directory.mkdir(exist_ok=True)
-        _sync(directory.parent)
+        flush(directory.parent)
 
 
 def _aside(directory: Path) -> Path | None:
@@ -218,7 +219,7 @@ def _aside(directory: Path) -> Path | None:
         if isinstance(error, FileNotFoundError):
             return None
         raise
-    _sync(directory.parent)
+    flush(directory.parent)
     return aside
 
 
@@ -238,13 +239,5 @@ def _flush(directory: Path) -> None:
     for folder, _, names in os.walk(directory, topdown=False, onerror=refuse):
         for path in (Path(folder, name) for name in names):
             if stat.S_ISREG(path.lstat().st_mode):  # to open a pipe would wait, and a link leads elsewhere
-                _sync(path)
-        _sync(folder)
-
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+                flush(path)
+        flush(folder)

@@ -25,6 +25,7 @@ from asynctune._engine.looking import REPAIR_NAME, UNFINISHED_NAME, fingerprint,
 from asynctune._engine.own_files import check_regular
 from asynctune._engine.record import Record
 from asynctune._engine.retelling import retold
+from asynctune.disk import flush
 from asynctune.errors import JournalCorruptError, StorageError
 
 __all__ = ["Repaired", "repair"]
@@ -98,13 +99,13 @@ def _stage(database: sqlite3.Connection, directory: Path) -> None:
         number = next(n for n in count(1) if not _second(directory / JOURNAL_NAME, n).exists())
         (staging / _NUMBER).write_text(f"{number}\n{_last(database, directory)}\n")
         for each in (JOURNAL_NAME, HEAD_NAME, _NUMBER, ""):
-            _sync(staging / each)
+            flush(staging / each)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     shutil.rmtree(directory / REPAIR_NAME, ignore_errors=True)
     staging.rename(directory / REPAIR_NAME)
-    _sync(directory)
+    flush(directory)
 
 
 def _is_of(staged: Path, path: Path) -> bool:
@@ -145,15 +146,15 @@ def _swapped(directory: Path, reason: str) -> Repaired:
         second = _second(old, number)
         if old.exists() and not second.exists():
             os.link(old, second)
-    _sync(directory)
+    flush(directory)
     for log in (*logs, *beside(path, "shm")):  # a log of the old database would be taken for one of the new
         log.unlink(missing_ok=True)
-    _sync(directory)
+    flush(directory)
     # The mark before the database: with the old one it accuses, and with the new one nothing is left to do.
     for new, old in ((staged / HEAD_NAME, directory / HEAD_NAME), (staged / JOURNAL_NAME, path)):
         if new.exists():
             new.replace(old)
-            _sync(directory)
+            flush(directory)
     shutil.rmtree(staged, ignore_errors=True)
     return Repaired(reason, mark[0] if mark is not None else 0, known, _second(path, number))
 
@@ -162,11 +163,3 @@ def _second(old: Path, number: int) -> Path:
     """The name that an old file is kept under: SQLite finds the log of the old database by it."""
     name, dash, ending = old.name.partition("-")
     return old.with_name(f"{name}.damaged-{number}{dash}{ending}")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

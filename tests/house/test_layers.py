@@ -16,7 +16,7 @@ NAMES = {module.name for module in MODULES}
 
 # Each room may import from the rooms of its own line and of those above it.
 LAYERS = [
-    {"errors", "frozen", "lazy", "secret", "seeds", "validators"},
+    {"disk", "errors", "frozen", "lazy", "secret", "seeds", "validators"},
     {"policies", "records"},
     {"space", "objective", "wire"},
     {"messages", "checkpoints", "views", "events"},
@@ -34,6 +34,7 @@ LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 RUNNER_MAY_IMPORT = {
     *(
         "_runner",
+        "disk",
         "errors",
         "secret",
         "seeds",
