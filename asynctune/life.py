@@ -11,9 +11,9 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
 from asynctune._engine.opening import check_settings, fold, fresh, missing, referenced
+from asynctune._engine.patience import persist, until_ended, until_opened
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
 from asynctune._engine.removal import check_removable, remove_search
@@ -36,7 +37,7 @@ from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
 from asynctune._machine.stimuli import Settings, Stimulus
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import ConfigurationError, PluginError, ResumeError, SearchError
+from asynctune.errors import ConfigurationError, ResumeError, SearchError
 from asynctune.executors.base import Attachment, Executor, Recipe
 from asynctune.listening import Audience
 from asynctune.observers.base import Trials, Watched
@@ -165,7 +166,7 @@ class Life:
             await self._gather(None)
             await self._attach()
         self._decider = Decider(self._opening)
-        opened = await asyncio.shield(self._decider.opened)
+        opened = await until_opened(self._decider)
         recorded = opened.machine.settings if opened.folded.seq else None
         settings = self._settings(recorded)
         if recorded is not None and recorded.scheduler == settings.scheduler:
@@ -257,16 +258,18 @@ class Life:
 
     # ------------------------------------------------------------------------------------------- in the engine thread
 
-    def _opening(self) -> Opened:
+    def _opening(self, decider: Decider) -> Opened:
         request = self._request
         store = DirectoryStore(self.directory / "checkpoints")
         if request.overwrite and request.storage is not None:
             remove_search(request.storage)
-        decider = self._decider
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage, self._check_found)
         try:
             machine = fresh(request.scheduler, request.stoppers, self.directory)
-            folded = fold(machine, _while_wanted(journal.records(), decider))
+            decider.takes(machine)
+            # A cursor that nobody has closed would hold the files, for as long as the error is known that has left it open.
+            with closing(_while_wanted(journal.records(), decider)) as records:
+                folded = fold(machine, records)
             self._check_found(machine.settings if folded.seq else None)  # what was looked at may have been replaced since
             journal.settle([machine.book.view(t) for t in machine.book.trials.values()])
             store.sweep(referenced(machine))
@@ -319,14 +322,14 @@ class Life:
             self.error = self.error or error
         self.publication.end()
         if self._audience is not None:
-            await _persist(self._audience.finish)
+            await persist(self._audience.finish)
         self._conclude()
         settled(self._ready)(None)
 
     async def _close_attachment(self) -> None:
         if self._attachment is not None:
             self._attachment.close()
-            await _persist(self._attachment.wait_closed)
+            await persist(self._attachment.wait_closed)
         if self._ear.coroutine is not None:
             self._ear.coroutine.release_all()
 
@@ -334,16 +337,11 @@ class Life:
         if self._owns_executor:
             _OWNED.discard(self._executor)
             self._executor.close()
-            await _persist(self._executor.wait_closed)
+            await persist(self._executor.wait_closed)
 
     async def _stop_decider(self) -> None:
-        if self._decider is None:
-            return
-        ended = self._decider.stop()
-        failed = self._ear.coroutine is not None and isinstance(self._ear.coroutine.error, PluginError)
-        if not (failed and self._decider.asking() is not None):
-            await _persist(lambda: asyncio.shield(ended))
-            self._decider.join()
+        if self._decider is not None:
+            await until_ended(self._decider)
 
     async def _stop_actor(self) -> None:
         if self._actor is None:
@@ -353,7 +351,7 @@ class Life:
         async def patiently() -> None:
             await asyncio.wait([ended], timeout=_ACTOR_PATIENCE)
 
-        await _persist(patiently)
+        await persist(patiently)
         if ended.done():
             self._actor.join()
         else:
@@ -380,19 +378,10 @@ class Life:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def _while_wanted(records: Iterable[Record], decider: Decider | None) -> Iterator[Record]:
+def _while_wanted(found: Generator[Record, None, None], decider: Decider) -> Generator[Record, None, None]:
     """The records, until whoever opens the search has gone."""
-    for record in records:
-        if decider is not None and decider.is_giving_up:
-            raise SearchError("the search was left while it was opened")
-        yield record
-
-
-async def _persist(wait: Callable[[], Awaitable[object]]) -> None:
-    """Wait to the end, whoever cancels."""
-    while True:
-        try:
-            await wait()
-        except asyncio.CancelledError:
-            continue
-        return
+    with closing(found) as records:
+        for record in records:
+            if decider.is_giving_up:
+                raise SearchError("the search was left while it was opened")
+            yield record

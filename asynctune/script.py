@@ -57,12 +57,11 @@ def run(trainable: Any, space: Any = None, **options: Unpack[SearchOptions]) -> 
     received: list[signal.Signals] = []
     try:
         result = asyncio.run(_awaited(search, _free(), received, words))
-        if not received:  # a signal that came as it ended is a signal all the same
-            return result
+        if not received:
+            return result  # a signal that came as it ended is a signal all the same, though nothing was interrupted
     except (KeyboardInterrupt, asyncio.CancelledError):
-        pass
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(words)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(words)
     # Raised out here, it comes without the traceback of a loop that was only waiting.
     ended_by = next((signum for signum in received if signum is not signal.SIGINT), None)
     if ended_by is not None:

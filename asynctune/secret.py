@@ -23,7 +23,9 @@ REACH = 8192
 _HIDDEN = "***"
 _LEAST = 4
 _LEAST_OF_A_LINE = 8
-_CLOSERS = ")]}>"
+_CLOSERS, _OPENERS, _MARKS = ")]}>", "[{", "\\\"' "
+_SAFE, _HEX = ("", "/", "/+", "=", "/=", "!#$%&'()*+,/:;=?@[]~"), re.compile(r"%[0-9A-F]{2}")
+_SHOWN = re.compile(r"\*\*\*(?!\w)|Secret\(\*\*\*")
 # Said of a key, these tell what went wrong, and nothing else.
 _TELLING = frozenset({"none", "null", "true", "false"})
 
@@ -32,15 +34,20 @@ _TELLING = frozenset({"none", "null", "true", "false"})
 _PAIR = re.compile(
     r"""
     (?: token(?![\w-]) | (?: passw(?:or)?d | secret | api[ _-]?key | authorization ) [\w.-]{0,40}+ )
-    (?<!error) (?<!exception) (?<!warning)
-    \\{0,4} ["']? \]? [ \t]{0,20} (?: [!:=]?=>? | : ) [ \t]{0,20}
+    (?<!error) (?<!exception) (?<!warning) (?<!\.py)
+    \\{0,4} ["']? \]? [ \t]{0,20}
+    (?: : [ ]? (?: str | bytes | SecretStr | Any ) (?: [ ]\|[ ]None )? [ ] = (?!=) | [!:=]?=>? | : ) [ \t]{0,20}
     (?P<value>
-        [bruf]{0,2} (?P<open> \\{0,4} ["'] ) [^\n]{0,1000}? (?<!\\) (?P=open)
-      | (?: (?:basic|bearer|digest|token) [ \t]{1,20} )? [^\s,;&"'\[{] [^\s,;&"']*
+        [bruf]{0,2} (?P<open> \"\"\" | \'\'\' | \\{0,4} ["'] ) (?: (?!(?P=open)) (?: \\[^\n] | [^\n\\] ) ){0,8192}+ (?P=open)?
+      | [\w.]{1,60} \( [^\n)]{0,2000} \)?
+      | \[ [^\n\]]{0,2000} \]? | \{ [^\n}]{0,2000} \}?
+      | (?: (?:basic|bearer|digest|token) [ \t]{1,20} )? [^\s,;&"'] [^\s,;&"']*
     )
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# Of a header, all that stands on its line: schemes have parameters, and names of their own.
+_HEADER = re.compile(r"authorization[ \t]{0,20}[:=][ \t]{0,20}(?P<value>[^\s\"'][^\n]{0,8192})", re.IGNORECASE)
 
 
 @final
@@ -141,14 +148,25 @@ def _forms(value: str) -> Iterator[str]:
     whole = value.strip()
     lines = [line.strip() for line in whole.splitlines()]
     for text in {whole, *(line for line in lines if len(line) >= _LEAST_OF_A_LINE)}:
-        yield from (text, repr(text)[1:-1], encode_basestring_ascii(text)[1:-1], quote(text, safe=""), quote_plus(text))
+        yield from (text, repr(text)[1:-1], ascii(text)[1:-1], repr(text.encode("utf-8", "surrogatepass"))[2:-1])
+        yield from (text.replace("'", r"\'"), text.replace('"', r"\""))
+        encoded = encode_basestring_ascii(text)[1:-1]
+        yield from (encoded, encoded.replace("/", r"\/"))
+        # What is left as it is differs from one client to another.
+        for quoted in (
+            *(quote(text, safe=safe, errors="surrogatepass") for safe in _SAFE),
+            quote_plus(text, errors="surrogatepass"),
+        ):
+            yield from (quoted, _HEX.sub(lambda found: found[0].lower(), quoted))
 
 
 def _values_in(text: str) -> Iterator[tuple[int, int]]:
+    for header in _HEADER.finditer(text):
+        yield header.span("value")
     for pair in _PAIR.finditer(text):
         first, last = pair.span("value")
-        while last > first and text[last - 1] in _CLOSERS and pair["open"] is None:
+        while last > first and text[last - 1] in _CLOSERS and pair["open"] is None and text[first] not in _OPENERS:
             last -= 1
         said = text[first:last]
-        if said and said.lower() not in _TELLING and not said.startswith((_HIDDEN, f"Secret({_HIDDEN}")):
+        if said.strip(_MARKS) and said.lower() not in _TELLING and not _SHOWN.match(said):
             yield first, last

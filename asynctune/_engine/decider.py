@@ -74,11 +74,12 @@ class Decider:
     """Runs `machine.handle` and commits, in a thread of its own.
 
     Args:
-        opening: makes the machine and the journal; called in the thread, which is the only one that ever touches them.
+        opening: makes the machine and the journal; called in the thread, which is the only one that ever touches them, and with
+            this object, that `takes` the machine before it is told anything.
         threads: where the thread comes from.
     """
 
-    def __init__(self, opening: Callable[[], Opened], threads: Threads = SYSTEM) -> None:
+    def __init__(self, opening: Callable[[Decider], Opened], threads: Threads = SYSTEM) -> None:
         self._opening = opening
         self._seq = 0
         self.machine: Machine | None = None
@@ -98,9 +99,15 @@ class Decider:
         """Handle these stimuli and commit what follows; then call `committed` on the loop, with the error if it failed."""
         self._batches.put((batch, committed))
 
-    def asking(self) -> str | None:
-        """The plugin hook that is being asked at this moment, if one is."""
-        return self.machine.consult.asking if self.machine is not None else None
+    def takes(self, machine: Machine) -> None:
+        """Whom this machine asks, and for how long, is known from now on."""
+        machine.consult.stopwatch = self.now
+        self.machine = machine
+
+    def asking(self) -> tuple[str, float] | None:
+        """The plugin hook that is being asked at this moment, if one is, and for how many seconds so far."""
+        asked = self.machine.consult.asking if self.machine is not None else None
+        return None if asked is None else (asked[0], self.now() - asked[1])
 
     def give_up(self) -> None:
         """Do not try again what cannot be committed: the search is being closed."""
@@ -125,7 +132,7 @@ class Decider:
 
     def _run(self) -> None:
         try:
-            opened = self._opening()
+            opened = self._opening(self)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, whoever opens the search must hear of it
             self._say(failed(self.opened), error)
         else:
@@ -146,8 +153,7 @@ class Decider:
             _logger.exception("the journal could not be closed properly")
 
     def _work(self, opened: Opened) -> None:
-        self.machine, self._seq = opened.machine, opened.folded.seq
-        self.machine.consult.stopwatch = self.now
+        self._seq = opened.folded.seq
         while (item := self._batches.get()) is not None:
             batch, committed = item
             try:

@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -56,7 +56,7 @@ _Mark: TypeAlias = tuple[int, bytes] | None
 class Journal(Protocol):
     """A sequence of records that only grows."""
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Generator[Record, None, None]:
         """All of them, in order, verified."""
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
@@ -79,9 +79,9 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._records: list[Record] = []
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Generator[Record, None, None]:
         """All of them."""
-        return iter(list(self._records))
+        yield from list(self._records)
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         """Keep these."""
@@ -150,7 +150,7 @@ class DiskJournal:
             opened.pop_all()
         return database
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Generator[Record, None, None]:
         """All records, in order. When the last was read, the journal stands behind it, and can be appended to.
 
         Raises:

@@ -18,6 +18,7 @@ from asynctune._engine.actor import Answered, OracleActor, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
 from asynctune._engine.futures import failed, settled
+from asynctune._engine.patience import MOMENT, PLUGIN_DEADLINE
 from asynctune._engine.points import Point, reach
 from asynctune._engine.pool import Pool, SlotId
 from asynctune._machine.instructions import (
@@ -58,8 +59,6 @@ _LATE = (
     "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
     "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
 )
-_MOMENT = 0.5  # seconds that a plugin has to come back when the search is closed, and its grace is over
-PLUGIN_DEADLINE = 60.0  # seconds that one batch may take to decide before the search is given up, naming the plugin
 
 
 class _Running:
@@ -223,16 +222,16 @@ class OracleCoroutine:
         self._decider.give_up()
         if self._giving_up is not None:
             self._giving_up.cancel()
-        self._giving_up = self._loop.call_later(_MOMENT, self._leave_plugin)
+        self._giving_up = self._loop.call_later(MOMENT, self._leave_plugin)
 
     def _leave_plugin(self) -> None:
         if self._is_over:
             return
-        asking, since = self._decider.asking(), self._deciding
-        if asking is not None and since is not None and (spent := self._loop.time() - since) >= _MOMENT:
-            self._fail(PluginError(f"{asking} has not returned for {spent:.1f} s, and the search was closed without it"))
+        asked = self._decider.asking()
+        if asked is not None and asked[1] >= MOMENT:
+            self._fail(PluginError(f"{asked[0]} has not returned for {asked[1]:.1f} s, and the search was closed without it"))
         else:
-            self._giving_up = self._loop.call_later(_MOMENT, self._leave_plugin)
+            self._giving_up = self._loop.call_later(MOMENT, self._leave_plugin)
 
     # ------------------------------------------------------------------------------------------------- the coroutine
 
@@ -309,13 +308,13 @@ class OracleCoroutine:
         self._watch = None
         if self._deciding is None or self._is_over:
             return
-        left = self._deciding + PLUGIN_DEADLINE - self._loop.time()
-        asking = self._decider.asking()
         # With no plugin in sight it waits for the disk, which is said elsewhere, and may come back.
-        if left > 0 or asking is None:
+        asked = self._decider.asking()
+        left = PLUGIN_DEADLINE - (asked[1] if asked is not None else 0.0)
+        if asked is None or left > 0:
             self._watch = self._loop.call_later(max(left, 1.0), self._watched)
         else:
-            self._fail(PluginError(f"{asking} has not returned for {PLUGIN_DEADLINE:g} s"))
+            self._fail(PluginError(f"{asked[0]} has not returned for {PLUGIN_DEADLINE:g} s"))
 
     def _fail(self, error: BaseException) -> None:
         self.error = error

@@ -110,9 +110,12 @@ def _stage(database: sqlite3.Connection, directory: Path) -> None:
 
 def _is_of(staged: Path, path: Path) -> bool:
     """Whether the repair that was cut off is of the journal that is there, and not of one that was there before."""
-    number, _ = (staged / _NUMBER).read_text().split()
-    second = _second(path, int(number))
-    return not second.exists() or second.samefile(path)
+    try:
+        number, _ = (staged / _NUMBER).read_text().split()
+        second = _second(path, int(number))
+        return not second.exists() or second.samefile(path)
+    except (OSError, ValueError):  # all that it had to do was done but to remove what it had left
+        return False
 
 
 def _copied(records: Iterator[Record], journal: DiskJournal) -> Iterator[Record]:

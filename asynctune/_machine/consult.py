@@ -86,11 +86,11 @@ class Divergence:
 class Consult:
     """Asks the scheduler and the stoppers.
 
-    `asking` names the plugin that is being asked, for whoever watches how long that takes. Whoever sets `stopwatch` (it tells
-    seconds, and nothing here depends on them) finds in `took` how long they all took since `begin`, and in `slowest` the one
-    that took the longest, and how long. `answers` is what was answered since `begin`; with `recorded` answers given to it,
-    those are returned instead, and every difference is kept in `divergences`. Whoever sets `log` has it read the end of a
-    launch's log, if there are logs.
+    `asking` names the plugin that is being asked, and since when, for whoever watches how long that takes. Whoever sets
+    `stopwatch` (it tells seconds, and nothing here depends on them) finds in `took` how long they all took since `begin`, and
+    in `slowest` the one that took the longest, and how long. `answers` is what was answered since `begin`; with `recorded`
+    answers given to it, those are returned instead, and every difference is kept in `divergences`. Whoever sets `log` has it
+    read the end of a launch's log, if there are logs.
     """
 
     def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper]) -> None:
@@ -98,7 +98,7 @@ class Consult:
         self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
         self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
-        self.asking: str | None = None
+        self.asking: tuple[str, float] | None = None
         self.stopwatch: Callable[[], float] = float
         self.log: Callable[[TrialId, LaunchNumber], str] = _no_log
         self.took = 0.0
@@ -271,8 +271,9 @@ class Consult:
         raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
 
     def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
-        self.asking = asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
+        asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
         began = self.stopwatch()
+        self.asking = asking, began
         try:
             return call()
         except BaseException as error:  # a SystemExit of a plugin's is its failure too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from asynctune._runner.account import Account
@@ -23,15 +23,19 @@ class AsyncTrial(TrialFace):
         self._ready: asyncio.Future[None] | None = None
         self._waits = False
 
-    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
-        """What a coroutine returns, in an event loop of its own."""
+    def run(self, function: Callable[[Any], Awaitable[Any]]) -> Any:
+        """What a function of this trial returns, called and awaited in an event loop of its own."""
+
+        async def main() -> Any:
+            return await function(self)
+
         if self._account.pulse is None:
-            return asyncio.run(main)
+            return asyncio.run(main())
         # Time that passes while a report is not answered is excused, but only when nothing else has it: a task that blocks the
         # loop would never be found out, if another one waited meanwhile.
         selector = _Showing(self._account.pulse, lambda: self._waits)
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-            return runner.run(main)
+            return runner.run(main())
 
     async def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and await the answer. Takes, raises and does what `Trial.report` does."""

@@ -71,4 +71,4 @@ def load_trainable(parcel: Parcel, data: Mapping[str, Any]) -> Loaded:
         raise TrainableError("an async trainable is handed the trial: rename its parameter `hp` or `config` to `trial`")
     # Only who needs an event loop pays for importing one.
     side = importlib.import_module("asynctune._runner.async_trial")
-    return Loaded(lambda trial: trial.run(trainable(trial)), side.AsyncTrial, data, module)
+    return Loaded(lambda trial: trial.run(trainable), side.AsyncTrial, data, module)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -232,7 +232,8 @@ class SimulatedSearch:
             limits=self.limits,
         )
 
-    def _opening(self) -> Opening:
+    def _opening(self, decider: Decider) -> Opening:
+        decider.takes(self.machine)
         # Through bytes and back, as a journal on a disk would have it.
         self.records = [unpack(pack(record)) for record in self.records]
         folded = fold(self.machine, self.records)
@@ -321,8 +322,8 @@ class _Disk(MemoryJournal):
         self._search = search
         self._failures = 0
 
-    def records(self) -> Iterator[Record]:
-        return iter(list(self._search.records))
+    def records(self) -> Generator[Record, None, None]:
+        yield from list(self._search.records)
 
     def append(self, records: Sequence[Record], trials: Iterable[TrialView]) -> None:
         faults = self._search.faults

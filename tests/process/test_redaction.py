@@ -118,3 +118,39 @@ def test_every_text_of_a_failure_is_redacted() -> None:
     assert VALUE not in repr(failure)
     failure = failure_of(SystemExit(f"no {VALUE}"), None)
     assert failure.message.endswith(": no ***")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f'token="{"a" * 5000}" and more', "token=*** and more"),
+        ("password='no end", "password=***"),
+        ("password='it\\'s hunter2' next", "password=*** next"),
+        ("Authorization: ApiKey hunter2", "Authorization: ***"),
+        ('Authorization: Digest username="Mufasa", response="hunter2"\nnext', "Authorization: ***\nnext"),
+        ('password="""hunter2"""', "password=***"),
+        ('password: str = "hunter2"', "password: str = ***"),
+        ("passwords=['hunter2', 'hunter3']", "passwords=***"),
+        ('"password": {"value": "hunter2"}', '"password": ***'),
+        ("password=***real", "password=***"),
+        # What tells nothing stays.
+        ("src/password.py:12: DeprecationWarning", "src/password.py:12: DeprecationWarning"),
+        ("password=''", "password=''"),
+        ("password=*** and password=Secret(***)", "password=*** and password=Secret(***)"),
+    ],
+)
+def test_however_it_is_given_to_a_key(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+@pytest.mark.parametrize("call", ["SecretStr('hunter2')", "b'hunter2'", "Token(value='hunter2')"])
+def test_what_is_made_where_it_is_given_to_a_key(call: str) -> None:
+    assert "hunter2" not in redacted(f"api_key={call}, and more")
+
+
+def test_a_secret_is_known_in_the_spellings_of_others() -> None:
+    secret, quoted = Secret("ab/cd+ef=="), Secret("don't-tell")
+    for text in ("?k=ab/cd%2Bef==", "?k=ab%2fcd%2bef%3d%3d", r"ab\/cd+ef=="):
+        assert "cd" not in redacted(text), text
+    assert "tell" not in redacted(repr("x\"don't-tell"))
+    assert repr(secret) == repr(quoted) == "Secret(***)"

@@ -404,3 +404,30 @@ async def test_a_scheduler_that_hangs_keeps_nobody_from_leaving(times: int) -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     Stuck.let_go.set()
+
+
+class StuckAgain(at.schedulers.Scheduler):
+    """Does not come back when it is told what is recorded."""
+
+    entered, let_go, again = threading.Event(), threading.Event(), False
+
+    def on_trial_result(self, trial: at.TrialView, report: at.Report) -> None:
+        if type(self).again:
+            self.entered.set()
+            self.let_go.wait()
+
+    def settings(self) -> Mapping[str, Any]:
+        return {}
+
+
+@pytest.mark.fault(24)
+async def test_a_scheduler_that_hangs_when_a_search_is_resumed_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+    StuckAgain.again = False
+    await search(descend, scheduler=StuckAgain(), storage=tmp_path)
+    StuckAgain.again = True
+    task = asyncio.create_task(search(descend, scheduler=StuckAgain(), storage=tmp_path, max_trials=9))
+    assert await asyncio.to_thread(StuckAgain.entered.wait, 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    StuckAgain.let_go.set()
