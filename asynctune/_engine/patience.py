@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from asynctune._engine.decider import Decider, Opened
@@ -10,6 +11,7 @@ from asynctune.errors import PluginError
 
 __all__ = ["MOMENT", "PLUGIN_DEADLINE", "persist", "until_ended", "until_opened"]
 
+_logger = logging.getLogger("asynctune.search")
 PLUGIN_DEADLINE = 60.0  # seconds that a plugin may take for one answer before the search is given up, naming it
 MOMENT = 0.5  # seconds that it has to come back when nobody waits for its answer any more
 _LOOK = 1.0
@@ -45,6 +47,7 @@ async def until_ended(decider: Decider) -> None:
     while not ended.done():
         await persist(lambda: asyncio.wait([ended], timeout=MOMENT))
         asked = decider.asking()
-        if asked is not None and asked[1] >= MOMENT:
+        if asked is not None and asked[1] >= MOMENT and not ended.done():
+            _logger.warning("%s has not returned; its thread is left behind until it does, and holds the journal", asked[0])
             return
     decider.join()

@@ -123,6 +123,7 @@ def test_a_bit_flipped_anywhere(base: Base, luck: random.Random, name: str) -> N
 def test_thousands_of_bits_flipped(base: Base, luck: random.Random, name: str, count: int) -> None:
     found = list(flips(base, name, luck, count))
     print({number: found.count(number) for number in set(found)})
+    assert None in found
 
 
 def test_a_bit_of_every_byte_of_the_database_header(base: Base, luck: random.Random) -> None:

@@ -421,7 +421,9 @@ class StuckAgain(at.schedulers.Scheduler):
 
 
 @pytest.mark.fault(24)
-async def test_a_scheduler_that_hangs_when_a_search_is_resumed_keeps_nobody_from_leaving(tmp_path: Path) -> None:
+async def test_a_scheduler_that_hangs_when_a_search_is_resumed_keeps_nobody_from_leaving(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     StuckAgain.again = False
     await search(descend, scheduler=StuckAgain(), storage=tmp_path)
     StuckAgain.again = True
@@ -430,4 +432,5 @@ async def test_a_scheduler_that_hangs_when_a_search_is_resumed_keeps_nobody_from
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert "StuckAgain.on_trial_result has not returned" in caplog.text
     StuckAgain.let_go.set()
