@@ -78,4 +78,4 @@ class RandomSearch(Oracle):
             start = luck % domain.size
             return domain.values[start:] + domain.values[:start]
         # Among so many there are values that no trial has had, and one of them stands for all: nothing tried tells them apart.
-        return (self._tried.fresh(name, (draw(domain, derive(luck, again)) for again in range(_LISTED))),)
+        return (self._tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED))),)
