@@ -13,7 +13,8 @@ from types import MappingProxyType
 from attrs import define, evolve, field
 
 from asynctune.objective import Objective
-from asynctune.oracles.tried import Tried, left
+from asynctune.oracles.odometer import left
+from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
 from asynctune.seeds import derive
 from asynctune.space import FillRule, Space
