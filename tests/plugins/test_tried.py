@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctune.oracles.tried import Odometer, Tried
+from asynctune.oracles.odometer import Odometer
+from asynctune.oracles.tried import Tried
 from asynctune.records import Report, State, TrialView, Value
 from asynctune.seeds import fill_seed
 from asynctune.space import Choice, Fill, FillRule, Float, Int, Space
@@ -32,7 +33,7 @@ def test_the_walk_finds_exactly_what_is_not_covered_in_order(cubes: list[dict[st
     tried.see(SPACE)
     for trial, values in enumerate(cubes[:late]):
         tried.end(ended(1000 + trial, values))
-    walk = Odometer(WHEELS)
+    walk = Odometer(SPACE, lambda name, _: WHEELS[name])
     everything = [dict(zip(WHEELS, values, strict=True)) for values in product(*WHEELS.values())]
     waiting = list(cubes[late:])
     covered = list(cubes[:late])
@@ -56,7 +57,7 @@ def test_wheels_that_do_not_matter_cost_nothing() -> None:
     for last in (1, 2, 3):
         tried.end(ended(last, {"kind": "x", "last": last}))
     tried.end(ended(4, {"kind": "y", "last": 1}))
-    walk = Odometer({name: domain.values for name, domain in space.items()})
+    walk = Odometer(space, lambda _, domain: domain.values)
     assert walk.next(tried) == {"kind": "y", **{f"unused_{i}": 1 for i in range(6)}, "last": 2}
     for last in (2, 3):
         tried.end(ended(4 + last, {"kind": "y", "last": last}))
