@@ -8,7 +8,7 @@ from asynctune.oracles.grid import GridSearch
 from asynctune.oracles.limiter import ConcurrencyLimiter
 from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.oracles.random import RandomSearch
-from asynctune.oracles.repeater import Group, Repeater, groups
+from asynctune.oracles.repeater import Group, Repeater, grouped
 
 __all__ = [
     "ConcurrencyLimiter",
@@ -19,5 +19,5 @@ __all__ = [
     "RandomSearch",
     "RegularizedEvolution",
     "Repeater",
-    "groups",
+    "grouped",
 ]

@@ -71,6 +71,10 @@ class Known:
         """Those of `trials` that are COMPLETED with a finite score, in their order. A new list, yours to sort."""
         return list(self._scored)
 
+    def newest(self, most: int) -> list[TrialView]:
+        """The last of `scored()`, at most so many, the newest first. Costs no more than it returns."""
+        return self._scored[: -most - 1 : -1]
+
     def is_new(self, values: Values) -> bool:
         """Whether a trial with these values would be a new one: no trial that has ended stands for them, and none that waits or
         runs.

@@ -8,7 +8,8 @@ from typing import Any
 from attrs import define, field
 
 from asynctune.objective import Objective
-from asynctune.oracles.base import Oracle, wrapping
+from asynctune.oracles.base import Oracle
+from asynctune.oracles.wrapped import settings_of, take_over
 from asynctune.records import Report, Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.space import Space
 from asynctune.validators import flag, number
@@ -40,7 +41,7 @@ class ConcurrencyLimiter(Oracle):
     _full: bool = field(init=False, repr=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        wrapping(self, self.oracle)
+        take_over(self, self.oracle, "repeats")
 
     def set_search(self, *, objective: Objective, seed: int) -> None:
         """Called once, before everything else."""
@@ -50,6 +51,9 @@ class ConcurrencyLimiter(Oracle):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion | Awaitable[Suggestion]:
         """What the other oracle proposes, if one more may run."""
+        # Not by what was answered alone: what nothing was left for, and what the record says otherwise of, never ran.
+        self._live &= self.known.pending.keys()
+        self._full = self._full and bool(self._live)
         if self._full or len(self._live) >= self.max_concurrent:
             return Suggestion.idle()
         answer = self.oracle.populate_space(trial_id, space)
@@ -69,9 +73,7 @@ class ConcurrencyLimiter(Oracle):
         return self.oracle.on_trial_result(trial, report)
 
     def on_trial_end(self, trial: TrialView) -> Awaitable[None] | None:
-        """A trial ended, so another one may run."""
-        self._live.discard(trial.id)
-        self._full = self._full and bool(self._live)
+        """A trial ended."""
         return self.oracle.on_trial_end(trial)
 
     def get_state(self) -> Mapping[str, Any] | None:
@@ -86,5 +88,4 @@ class ConcurrencyLimiter(Oracle):
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""
-        inner = {"class": type(self.oracle).__qualname__, **self.oracle.settings()}
-        return {"oracle": inner, "max_concurrent": self.max_concurrent, "batch": self.batch}
+        return {"oracle": settings_of(self.oracle), "max_concurrent": self.max_concurrent, "batch": self.batch}
