@@ -22,12 +22,12 @@ class ConcurrencyLimiter(Oracle):
     """At most so many of another oracle's trials wait or run at a time (Ray Tune's wrapper of that name).
 
     An oracle that learns proposes better the more it knows, so fewer at a time cost time and save trials. The limit counts what
-    this oracle has proposed: what was enqueued runs beside it. A trial that is tried again after a failure is still the same one.
+    this oracle has proposed: what was enqueued runs beside it. A trial that is tried again after a failure is still the same.
 
     Args:
         oracle: proposes.
         max_concurrent: how many at a time; at least 1.
-        batch: whether the next ones are only proposed when all of so many have ended, for an algorithm that goes by generations.
+        batch: whether the next ones are only proposed when all of so many have ended, for an algorithm of generations.
 
     Raises:
         ConfigurationError: for another argument.

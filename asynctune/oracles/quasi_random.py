@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Literal
 
@@ -86,8 +87,7 @@ class QuasiRandom(Oracle):
 
     def _block(self, start: int, dimensions: int) -> list[list[float]]:
         # Made anew for each block: an engine of SciPy's has a memory, and a function of the number has none.
-        from scipy.stats import qmc
-
+        qmc: Any = import_module("scipy.stats.qmc")
         luck = derive(self.seed, "quasi", self.sequence)
         engine: Any
         if self.sequence == "halton":

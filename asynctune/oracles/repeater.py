@@ -74,13 +74,13 @@ class _Open:
 
 @define(eq=False, slots=False)
 class Repeater(Oracle):
-    """Each proposal of another oracle is run several times, and the other oracle is told the mean. For objectives that depend on
-    luck: initial weights, folds, the order of the data (Ray Tune's wrapper of that name).
+    """Each proposal of another oracle is run several times, and the other oracle is told the mean. For objectives that depend
+    on luck: initial weights, folds, the order of the data (Ray Tune's wrapper of that name).
 
-    Each repeat is a trial of its own, with a `trial.seed` of its own; repeats run at the same time, where there are workers. When
-    all of a proposal have ended, the other oracle hears of one trial: its score and its metrics are the means over the repeats
-    that have one, and `<objective>_std` among the metrics is the sample standard deviation of the score. Repeats that failed
-    are left out; if all of them failed, so did the proposal. What a repeat reports on its way is not passed on.
+    Each repeat is a trial of its own, with a `trial.seed` of its own; repeats run at the same time, where there are workers.
+    When all of a proposal have ended, the other oracle hears of one trial: its score and its metrics are the means over the
+    repeats that have one, and `<objective>_std` among the metrics is the sample standard deviation of the score. Repeats that
+    failed are left out; if all of them failed, so did the proposal. What a repeat reports on its way is not passed on.
 
     The search's own trials stay as they are: `max_trials` counts repeats, and the best trial is the best single one. Use
     `grouped(result.trials.values())` for the mean and the spread of each proposal.
