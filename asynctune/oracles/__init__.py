@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
+from asynctune.oracles.limiter import ConcurrencyLimiter
+from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.oracles.random import RandomSearch
+from asynctune.oracles.repeater import Group, Repeater, grouped
 
-__all__ = ["GridSearch", "Oracle", "RandomSearch"]
+__all__ = [
+    "ConcurrencyLimiter",
+    "GridSearch",
+    "Group",
+    "Oracle",
+    "QuasiRandom",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Repeater",
+    "grouped",
+]

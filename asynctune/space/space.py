@@ -12,7 +12,6 @@ from attrs import field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.seeds import derive
 from asynctune.space.checks import sound_name, wrong
 from asynctune.space.conditions import Cases, Parameter, domain_under, joined
 from asynctune.space.counting import count
@@ -139,7 +138,7 @@ class Space(Mapping[str, Parameter]):
     def sample(self, seed: int) -> dict[str, Value]:
         """A value for each parameter, drawn from hash(`seed`, name): so the other parameters and the order change nothing, but
         for whether it is there."""
-        return self.complete({}, lambda name, domain: draw(domain, derive(seed, name)))
+        return self.complete({}, lambda name, domain: draw(domain, seed, name))
 
     def validate(self, values: Values) -> dict[str, Value]:
         """`values` as they are to be: one for each parameter that is there, in its order, of its type.
