@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from asynctune.errors import ConfigurationError
 from asynctune.records import Metrics, Value, Values
-from asynctune.space.domains import Domain, Float, Int
+from asynctune.space.domains import Domain, Float, Int, Normal
 
 __all__ = ["Metric", "Records", "Run"]
 
@@ -156,6 +156,8 @@ class Records:
         if isinstance(domain, Int | Float):
             info.type = self._api.DATA_TYPE_FLOAT64
             info.domain_interval.min_value, info.domain_interval.max_value = domain.min_value, domain.max_value
+        elif isinstance(domain, Normal):  # it has no bounds to show
+            info.type = self._api.DATA_TYPE_FLOAT64
         else:
             values = _all_values(domain)
             kind = _kind(values)
@@ -182,7 +184,7 @@ class Records:
 
 
 def _all_values(domain: Domain) -> list[Value]:
-    return [domain.default] if isinstance(domain, Int | Float) else list(domain.values)
+    return [domain.default] if isinstance(domain, Int | Float | Normal) else list(domain.values)
 
 
 def _kind(values: Iterable[Value]) -> type[bool | float | str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Sampling
+from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Sampling
 from asynctune.space.encoding import Fill, FillRule, draw, from_units, to_units
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.space import Space
@@ -17,6 +17,7 @@ __all__ = [
     "Float",
     "HyperParameters",
     "Int",
+    "Normal",
     "Sampling",
     "Space",
     "draw",
