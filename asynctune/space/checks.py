@@ -19,6 +19,7 @@ __all__ = [
     "number",
     "plain",
     "scalar",
+    "scalars",
     "sound_name",
     "sound_points",
     "sound_unit",
@@ -100,6 +101,13 @@ def scalar(argument: str, value: Any) -> Value:
     if type(value) is float:
         return number(argument, value, takes)
     return text(argument, value, takes)
+
+
+def scalars(argument: str, values: Any) -> tuple[Value, ...]:
+    """A list, or another sequence, of at least one scalar."""
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence) or not values:
+        raise wrong(argument, "a list of at least one value", values)
+    return tuple(scalar(argument, value) for value in values)
 
 
 def sound_name(name: Any, argument: str = "the name of a parameter") -> str:
