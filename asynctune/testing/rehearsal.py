@@ -277,7 +277,7 @@ class OracleRehearsal:
             for name, value in suggestion.values.items():
                 domain = self.space.domain(name, suggestion.values)
                 if domain is None or not domain.contains(value):
-                    raise ValueError(f"populate_space proposed {name}={value!r}, which is not in {self.space}")
+                    raise ValueError(f"populate_space proposed {name}={value!r}, which is not in {self.space!r}")
             self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(suggestion.values), launches=1)
             self._used[trial] = {}
             self._live[trial] = None
