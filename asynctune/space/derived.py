@@ -17,7 +17,7 @@ from asynctune.errors import SpaceError
 from asynctune.records import Value
 from asynctune.space.checks import scalar, wrong
 
-__all__ = ["Derived", "Pending", "called", "resolved"]
+__all__ = ["Derived", "Listed", "Pending", "called", "resolved", "takes"]
 
 _TAKES = "a function of one argument, the other values, or of none"
 
@@ -147,10 +147,10 @@ class _Resolution:
             return self.value(inner.name)
         if type(inner) is dict:
             return _Group(self, inner)
-        return _Items(self, inner) if type(inner) is _List else inner
+        return _Items(self, inner) if type(inner) is Listed else inner
 
 
-class _List(list[Any]):
+class Listed(list[Any]):
     """A list that is structure; one that is the object of a choice is of the plain class."""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from asynctune.errors import SpaceError
 from asynctune.space.checks import sound_name
 from asynctune.space.conditions import Cases
 from asynctune.space.derived import Derived
 from asynctune.space.domains import Domain
+from asynctune.space.when import When
 
 __all__ = ["Unfolded"]
 
@@ -63,24 +64,11 @@ class Unfolded:
             leaf = {str(place): item for place, item in enumerate(leaf)}
         if type(leaf) is dict:
             return self._group(leaf, f"{flat}/", under=under)
-        if (branches := _branches(leaf)) is not None:
-            opened = tuple((condition, self._body(body, flat)) for condition, body in branches)
-            return evolve_branches(leaf, opened)
+        if isinstance(leaf, When):
+            return leaf.with_bodies(lambda body: self._group({flat: body}, "", under=True)[flat])
+        # A space that stands in another has its own lists.
+        self.lists |= {f"{flat}/{path}" for path in getattr(leaf, "lists", ())}
         return leaf
-
-    def _body(self, body: Any, flat: str) -> Any:
-        return self._group({flat: body}, "", under=True)[flat]
-
-
-def _branches(leaf: Any) -> tuple[tuple[Any, Any], ...] | None:
-    found = getattr(leaf, "branches", None)
-    return found if type(found) is tuple else None
-
-
-def evolve_branches(leaf: Any, branches: tuple[tuple[Any, Any], ...]) -> Any:
-    copy = object.__new__(type(leaf))
-    copy.__attrs_init__(branches)
-    return copy
 
 
 def _is_list(leaf: Any) -> bool:
@@ -92,4 +80,4 @@ def _holds_domain(leaf: Any) -> bool:
         return any(map(_holds_domain, leaf.values()))
     if isinstance(leaf, list | tuple):
         return any(map(_holds_domain, leaf))
-    return isinstance(leaf, Domain | Cases | Derived) or _branches(leaf) is not None
+    return isinstance(leaf, Domain | Cases | Derived | When)

@@ -42,17 +42,17 @@ class Shape:
         return {name: self.value(name, value) for name, value in values.items()}
 
     def nest(self, values: Mapping[str, Any], listed: Callable[[list[Any]], list[Any]] = list) -> dict[str, Any]:
-        """The values as a trial gets them, by groups: `{"layer/units": 3}` becomes `{"layer": {"units": 3}}`, and a group that
-        was declared as a list becomes one, without what is not there. A name that has a value of its own cannot be a group too:
-        `{"layer": True, "layer/units": 3}` stays as it is.
+        """Values by groups: `{"layer/units": 3}` becomes `{"layer": {"units": 3}}`, and a group that was declared as a list
+        becomes one, without what is not there. A name that has a value of its own cannot be a group too: `{"layer": True,
+        "layer/units": 3}` stays as it is.
 
         Args:
-            values: by flat name.
+            values: by flat name, as a trial gets them.
             listed: makes the lists.
         """
         nested: dict[str, Any] = {}
         groups_made: dict[str, dict[str, Any]] = {"": nested}
-        for name, value in self.values(values).items():
+        for name, value in values.items():
             *groups, last = name.split("/")
             paths = ["/".join(groups[:depth]) for depth in range(1, len(groups) + 1)]
             if any(path in values for path in paths):
