@@ -6,7 +6,7 @@ nothing was spent on yet, and only their names are recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -93,8 +93,9 @@ class Rules:
         lines = [f"forbidden: {_told(clause)}" for clause in self.forbidden]
         return [*lines, *(f"feasible: {predicate.name}" for predicate in self.feasible)]
 
-    def objection(self, values: Values, nested: Callable[[], Mapping[str, Any]]) -> str | None:
-        """Why these values are left out; None if they are not.
+    def broken(self, values: Values, nested: Callable[[], Mapping[str, Any]]) -> tuple[Collection[str], str] | None:
+        """Why these values are left out, and the names on whose values that depends: those of a clause, but all of them for a
+        predicate, which could have read any. None if they are not left out.
 
         Args:
             values: those that are active, by flat name.
@@ -105,12 +106,12 @@ class Rules:
         """
         for clause, exact in zip(self.forbidden, self._exact, strict=True):
             if all(name in values and (type(values[name]), values[name]) in among for name, among in exact):
-                return f"{_told(clause)} is forbidden"
+                return tuple(clause), f"{_told(clause)} is forbidden"
         if self.feasible:
             shown = nested()
             for predicate in self.feasible:
                 if not predicate.holds(shown):
-                    return f"{predicate.name} finds them infeasible"
+                    return tuple(values), f"{predicate.name} finds them infeasible"
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from types import MappingProxyType
@@ -203,7 +203,17 @@ class Space(Mapping[str, Parameter]):
         Raises:
             SpaceError: a function of `feasible=` raised, or answered neither True nor False.
         """
-        return self.rules.objection(values, lambda: self.nest(self.derive(values)))
+        broken = self._broken(values)
+        return None if broken is None else broken[1]
+
+    def blamed(self, values: Values) -> Collection[str] | None:
+        """If the rules do not let these values be tried, names such that whatever agrees with them there may not be either; see
+        `objection`."""
+        broken = self._broken(values) if self.rules else None
+        return None if broken is None else broken[0]
+
+    def _broken(self, values: Values) -> tuple[Collection[str], str] | None:
+        return self.rules.broken(values, lambda: self.nest(self.derive(values)))
 
     def derive(self, values: Values) -> dict[str, Value]:
         """`values` and those that are computed from them.

@@ -16,7 +16,12 @@ from tests.plugins.spaces import BRANCHES, TWINS, everything
 
 RUN = SuggestionStatus.RUNNING
 PLANE = {"x": Float(0, 1), "y": Float(0, 1)}
-KINDS = [QuasiRandom(), QuasiRandom(scramble=False), QuasiRandom(sequence="halton"), QuasiRandom(sequence="halton", scramble=False)]
+KINDS = [
+    QuasiRandom(),
+    QuasiRandom(scramble=False),
+    QuasiRandom(sequence="halton"),
+    QuasiRandom(sequence="halton", scramble=False),
+]
 
 
 def points(oracle: Oracle, count: int, *, space: Any = None, seed: int = 0) -> list[list[float]]:
