@@ -76,17 +76,21 @@ class Known:
         return self._scored[: -most - 1 : -1]
 
     def is_new(self, values: Values) -> bool:
-        """Whether a trial with these values would be a new one: no trial that has ended stands for them, and none that waits or
-        runs.
+        """Whether a trial with these values would be a new one, and may be tried: no trial that has ended stands for them, and
+        none that waits or runs; and the rules of the space allow them.
 
         Args:
             values: one for each parameter that is known, of the parameter's own type.
         """
-        return not self.space or self.tried.covering(values) is None
+        return not self.space or (self.tried.covering(values) is None and self.space.is_allowed(values))
 
     def left(self, trial_id: TrialId) -> Values | None:
         """Some combination that is new, or None when nothing is left. Depends on the search's seed, on `trial_id`, and on what
-        has been tried, and on nothing else."""
+        has been tried, and on nothing else.
+
+        Raises:
+            SpaceError: the rules of the space allow next to nothing, and what they do allow was not found.
+        """
         return left(self.tried, self.space, derive(self.seed, "left", trial_id))
 
     # ------------------------------------------------------------------------------------------- told by the proposer

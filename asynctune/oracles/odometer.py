@@ -7,14 +7,19 @@ from typing import Final, Protocol
 
 from attrs import define, field
 
+from asynctune.errors import SpaceError
 from asynctune.oracles.tried import Tried
 from asynctune.records import Value
 from asynctune.seeds import derive
 from asynctune.space import Cases, Domain, Space, draw
+from asynctune.space.conditions import cases_of
 
 __all__ = ["Odometer", "Wheel", "left"]
 
 _LISTED: Final = 100_000  # values, at most, that a parameter can have for each of them to be looked at
+_DRAWN: Final = 1_000  # combinations that are drawn first, where a predicate can refuse them
+_DRAWN_OF_MANY: Final = 50_000  # the same, where not all can be looked at
+_REFUSED: Final = 200_000  # combinations, at most, that are refused by rules one after the other
 
 
 class Wheel(Protocol):
@@ -48,20 +53,33 @@ class Odometer:
     # The wheels that the walk has come by, by parameter and case.
     _wheels: dict[tuple[int, int], Wheel] = field(init=False, factory=dict)
     _done: bool = field(init=False, default=False)
+    # How many combinations the rules have refused since one was allowed.
+    _refused: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self._turned = [0] * len(self.space)
         self._blamed = [set() for _ in self.space]
 
     def next(self, tried: Tried) -> dict[str, Value] | None:
-        """The first combination from here on that is not covered, where the walk then stands; None when there is none.
+        """The first combination from here on that is not covered, and that the space's rules allow, where the walk then stands;
+        None when there is none.
 
-        What was covered must stay so, from one call to the next."""
+        What was covered must stay so, from one call to the next.
+
+        Raises:
+            SpaceError: so many combinations that nobody would wait for more were refused by the rules, and none was allowed.
+        """
         while not self._done:
             values, cases = self._standing()
             names = tried.covering(values)
             if names is None:
-                return values
+                names = self.space.blamed(values)
+                if names is None:
+                    self._refused = 0
+                    return values
+                self._refused += 1
+                if self._refused > _REFUSED:
+                    raise _too_rare(self.space)
             self._done = not self._turn(names, cases)
         return None
 
@@ -109,13 +127,37 @@ class Odometer:
 
 def left(tried: Tried, space: Space, seed: int) -> dict[str, Value] | None:
     """Some combination of `space` that has not been tried; None when there is none. Drawn by hash(`seed`, name): each
-    parameter's values are looked at from a place of its own on, so that what comes first is no corner of the space."""
-    return Odometer(space, lambda name, domain: _from_somewhere(tried, name, domain, derive(seed, name))).next(tried)
+    parameter's values are looked at from a place of its own on, so that what comes first is no corner of the space.
+
+    Raises:
+        SpaceError: the rules of the space allow next to nothing, and what they do allow was not found.
+    """
+    endless = any(_is_endless(case.domain) for parameter in space.values() for case in cases_of(parameter))
+    if space.rules.feasible:
+        for again in range(_DRAWN_OF_MANY if endless else _DRAWN):
+            values = space.sample(derive(seed, again))
+            if tried.covering(values) is None and space.is_allowed(values):
+                return values
+        if endless:  # nobody can say that nothing is left, and none of the numbers stands for the others
+            raise _too_rare(space)
+    return Odometer(space, lambda name, domain: _from_somewhere(tried, space, name, domain, derive(seed, name))).next(tried)
 
 
-def _from_somewhere(tried: Tried, name: str, domain: Domain, luck: int) -> Sequence[Value]:
-    if domain.size is not None and domain.size <= _LISTED:
-        start = luck % domain.size
+def _from_somewhere(tried: Tried, space: Space, name: str, domain: Domain, luck: int) -> Sequence[Value]:
+    if not _is_endless(domain):
+        start = luck % len(domain.values)
         return domain.values[start:] + domain.values[:start]
-    # Among so many there are values that no trial has had, and one of them stands for all: nothing tried tells them apart.
-    return (tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED))),)
+    # Among so many there are values that no trial has had and no clause speaks of. One of them stands for all: nothing tells
+    # them apart.
+    most = 1 + sum(len(clause.get(name, ())) for clause in space.rules.forbidden)
+    return tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED)), most)
+
+
+def _is_endless(domain: Domain) -> bool:
+    return domain.size is None or domain.size > _LISTED
+
+
+def _too_rare(space: Space) -> SpaceError:
+    rules = "; ".join(space.rules.describe())
+    message = f"hardly any combination is allowed by the rules of the space ({rules}): none was, of those that were looked at"
+    return SpaceError(f"{message}. Declare narrower ranges, or conditions, so that most of what is drawn is allowed")

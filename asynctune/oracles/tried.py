@@ -111,14 +111,17 @@ class Tried:
     def end(self, trial: TrialView) -> None:
         """This trial, proposed here or not, has ended."""
         proposed = self._open.pop(trial.id, None)
-        if trial.values and trial.state is State.COMPLETED and (trial.stop_reason is None or trial.reports):
-            if self._settle(trial.values) or proposed is None:
+        values = trial.values
+        if self._space.derived:
+            values = {name: value for name, value in values.items() if name not in self._space.derived}
+        if values and trial.state is State.COMPLETED and (trial.stop_reason is None or trial.reports):
+            if self._settle(values) or proposed is None:
                 return
             combination = self._combination(trial.id, proposed)
             if self._partial.covering(combination) is not None:
                 self._whole.discard(combination)  # there may be as many as there are trials, and once is enough
         else:
-            self.propose(trial.id, {**(proposed or {}), **trial.values})
+            self.propose(trial.id, {**(proposed or {}), **values})
 
     def covering(self, values: Values) -> Collection[str] | None:
         """If the whole combination `values` need not be tried: names such that whatever agrees with it there need not be
@@ -126,14 +129,18 @@ class Tried:
         names = self._partial.covering(values)
         return tuple(values) if names is None and self._whole.has(values) else names
 
-    def fresh(self, name: str, candidates: Iterable[Value]) -> Value:
-        """The first of the values that no combination gives to `name`; the last one, if there is none. Looks at everything."""
+    def fresh(self, name: str, candidates: Iterable[Value], most: int) -> list[Value]:
+        """The first of the values that no combination gives to `name`, at most so many; the last one, if there is none. Looks
+        at everything."""
         used = self._partial.values_of(name) | self._whole.values_of(name)
+        found = dict[tuple[Value, type], Value]()
         value: Value = None
         for value in candidates:
             if (value, type(value)) not in used:
+                found[value, type(value)] = value
+            if len(found) == most:
                 break
-        return value
+        return list(found.values()) or [value]
 
     def _settle(self, values: Values) -> bool:
         """File what stands for everything that agrees with it. Returns whether that is one combination, so far."""

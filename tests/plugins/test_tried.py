@@ -174,6 +174,7 @@ def test_a_value_that_nothing_has() -> None:
     tried.see(Space.of({"x": Float(0, 1), "y": Int(1, 2)}))
     tried.propose(0, {"x": 0.5, "y": 1})
     tried.end(ended(1, {"x": 0.25}))
-    assert tried.fresh("x", iter([0.5, 0.25, 0.125, 1.0])) == 0.125
-    assert tried.fresh("x", iter([0.5, 0.25])) == 0.25
-    assert tried.fresh("y", iter([1.0, 2])) == 1.0
+    assert tried.fresh("x", iter([0.5, 0.25, 0.125, 1.0]), 1) == [0.125]
+    assert tried.fresh("x", iter([0.5, 0.125, 0.25, 0.125, 1.0, 0.75]), 2) == [0.125, 1.0]
+    assert tried.fresh("x", iter([0.5, 0.25]), 2) == [0.25]
+    assert tried.fresh("y", iter([1.0, 2]), 1) == [1.0]
