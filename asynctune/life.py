@@ -186,6 +186,7 @@ class Life:
             adopt=recorded is not None and recorded.oracle != settings.oracle,
             objective=settings.objective,
             seed=settings.seed,
+            space=self._request.space,
         )
         assert self._audience is not None  # noqa: S101
         self._audience.start()
@@ -247,6 +248,7 @@ class Life:
             resources=request.resources,
             limits=request.limits,
             temporary=self.temporary,
+            shape=request.space.shape,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 

@@ -22,7 +22,7 @@ from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import FailureKind
+from asynctune.records import FailureKind, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
@@ -127,6 +127,21 @@ class Request:
             message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
             raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
 
+    def enqueued(self, values: Values) -> Values:
+        """Values that the user wants tried, with what is computed from them.
+
+        Raises:
+            ConfigurationError: the rules of the space do not allow them, or a function failed on them.
+        """
+        space = self.space
+        if not (space.rules or space.derived):
+            return values
+        whole = space.validate(values)
+        objection = space.objection(whole)
+        if objection is not None:
+            raise ConfigurationError(f"enqueue(): {objection}; the values were {dict(values)}")
+        return space.derive(whole)
+
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
         return Settings(
@@ -145,6 +160,9 @@ class Request:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
+            derived={name: derived.name for name, derived in self.space.derived.items()},
+            forbidden=self.space.rules.forbidden,
+            feasible=tuple(predicate.name for predicate in self.space.rules.feasible),
         )
 
 

@@ -249,12 +249,13 @@ class Search:
         name with a range in which its value is not is FAILED, and says so.
 
         Raises:
-            ConfigurationError: they are not in the space.
+            ConfigurationError: they are not in the space, or its rules forbid them.
         """
         named = isinstance(values, Mapping) and all(isinstance(name, str) for name in values)
         if not named or not all(value is None or isinstance(value, bool | int | float | str) for value in values.values()):
             raise ConfigurationError(f'enqueue() takes a dict from names to values, such as {{"units": 64}}, not {values!r}')
-        await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(values)))
+        whole = self._request.enqueued(values)
+        await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(whole)))
 
     async def set_max_workers(self, count: int) -> None:
         """Change how many trials run at once, for every search on this executor. Running ones are not ended.

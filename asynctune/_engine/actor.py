@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from asynctune._engine.futures import settled
 from asynctune._engine.threads import SYSTEM, Threads
@@ -25,6 +25,7 @@ from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, SuggestionStatus
 from asynctune.secret import redacted
+from asynctune.space import Space
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
@@ -57,6 +58,7 @@ class History:
     search is about.
 
     `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
+    `space` is the declared one, with its rules and what is derived.
     """
 
     calls: Sequence[OracleCall]
@@ -64,6 +66,7 @@ class History:
     objective: Objective
     seed: int
     adopt: bool = False
+    space: Space = Factory(Space)
 
 
 class Caller:
@@ -79,6 +82,7 @@ class Caller:
         self.name = type(oracle).__name__
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
         self._runner: asyncio.Runner | None = None
+        self._declared = Space()
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
         self._cancelled = False
 
@@ -91,11 +95,13 @@ class Caller:
 
     def ask(self, call: Ask) -> Answered:
         """Ask it for values."""
-        answer = self._call("populate_space", lambda: self._wait(self.oracle.populate_space(call.trial, call.space)))
-        suggestion = self._checked(call, answer)
+        declared = self._declared
+        space = declared.grow(call.space) if declared.rules or declared.derived else call.space
+        answer = self._call("populate_space", lambda: self._wait(self.oracle.populate_space(call.trial, space)))
+        suggestion = self._checked(call, space, answer)
         return Answered(call.number, suggestion, self._call("get_state", self._state) if self.keeps_state else None)
 
-    def _checked(self, call: Ask, answer: Any) -> Suggestion:
+    def _checked(self, call: Ask, space: Space, answer: Any) -> Suggestion:
         """The suggestion, with values of the space's own types (NumPy's come from most algorithms)."""
         if isinstance(answer, Suggestion) and answer.status in (SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED):
             return Suggestion(answer.status)
@@ -104,7 +110,8 @@ class Caller:
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
         try:
-            return Suggestion.run(call.space.coerce(answer.values))
+            values = space.coerce({name: value for name, value in answer.values.items() if name not in space.derived})
+            return Suggestion.run(space.derive(values))
         except SpaceError as error:
             who = f"{self.name} proposed values for trial {call.trial}"
             raise PluginError(f"{who} that are not in the space: {error}") from error
@@ -119,6 +126,7 @@ class Caller:
 
     def begin(self, history: History) -> None:
         """Tell it what the search is about."""
+        self._declared = history.space
         self._call("set_search", lambda: self.oracle.set_search(objective=history.objective, seed=history.seed))
 
     def restore(self, state: Mapping[str, Any]) -> None:

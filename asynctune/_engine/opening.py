@@ -127,6 +127,14 @@ def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
         raise ResumeError(f"{message}: scores under different objectives cannot be mixed. Use another directory.")
     if dict(recorded.space) != dict(asked.space):
         raise ResumeError(f"the recorded space is another one: {_difference(recorded, asked)}. Use another directory.")
+    for what, before, now in (
+        ("what is derived", dict(recorded.derived), dict(asked.derived)),
+        ("what is forbidden", list(recorded.forbidden), list(asked.forbidden)),
+        ("what must be feasible", list(recorded.feasible), list(asked.feasible)),
+    ):
+        if before != now:
+            message = f"the recorded space is another one: {what} was {before or 'nothing'} and is {now or 'nothing'}"
+            raise ResumeError(f"{message}. Use another directory.")
     for what, old, new in (
         ("oracle", recorded.oracle, asked.oracle),
         ("scheduler", recorded.scheduler, asked.scheduler),

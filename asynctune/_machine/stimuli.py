@@ -13,9 +13,9 @@ from attrs import field, frozen
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import CheckpointKey, Suggestion, TrialId, Values
+from asynctune.records import CheckpointKey, Suggestion, TrialId, Value, Values
 from asynctune.space.conditions import Parameter
-from asynctune.wire import closed_union
+from asynctune.wire import closed_union, unsaid
 
 __all__ = [
     "Closed",
@@ -50,6 +50,9 @@ class Settings:
         hears_reports: whether the oracle is told of reports.
         oracle, scheduler: their fingerprints.
         logs: whether launches have logs.
+        derived: the values that are computed from the declared ones, by flat name, each with the name of its function.
+        forbidden: the clauses of the space.
+        feasible: the names of its predicates.
     """
 
     objective: Objective
@@ -67,6 +70,14 @@ class Settings:
     oracle: str
     scheduler: str
     logs: bool = False
+    derived: Mapping[str, str] = field(factory=dict)
+    forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
+    feasible: tuple[str, ...] = ()
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names that every trial of the search has values for, unless a condition says that they are not there."""
+        return frozenset(self.space) | frozenset(self.derived)
 
 
 @frozen(kw_only=True)
@@ -222,5 +233,6 @@ Stimulus: TypeAlias = (
     | WorkersSet
     | Closed
 )
+unsaid(Settings, "derived", "forbidden", "feasible")
 closed_union(ParametersDeclared | MetricsReported)
 closed_union(Stimulus)
