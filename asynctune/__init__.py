@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from asynctune.script import run
     from asynctune.search import Search, search
     from asynctune.secret import Secret
-    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
+    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space, When
 
     __version__: str
 
@@ -105,6 +105,7 @@ __all__ = [
     "Suggestion",
     "Trial",
     "TrialView",
+    "When",
     "__version__",
     "errors",
     "executors",
@@ -125,7 +126,7 @@ _ROOMS: Final = {
     "asynctune.secret": ("Secret",),
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
-    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),
+    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space", "When"),
     "asynctune.objective": ("Objective",),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (

@@ -1,5 +1,7 @@
-"""What KerasTuner 1.4.8 tests of its `HyperParameters`, by meaning (hyperparameters_test.py, Apache-2.0). The outcome is the same
-there, where nothing else is said."""
+"""What KerasTuner 1.4.8 tests of its `HyperParameters`, by meaning (hyperparameters_test.py, Apache-2.0).
+
+The outcome is the same there, where nothing else is said.
+"""
 
 from __future__ import annotations
 
