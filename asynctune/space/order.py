@@ -151,9 +151,8 @@ def check_each_can_be(parameters: _Parameters) -> None:
 
 def _can_be(parameters: _Parameters, conditions: Sequence[Condition]) -> bool:
     """Whether all of these conditions can be met at once. `parameters` are in order."""
-    places = {name: place for place, name in enumerate(parameters)}
     wanted: dict[str, list[Value]] = {}
-    return _add(wanted, conditions) and _search(parameters, places, wanted)
+    return _add(wanted, conditions) and _search(parameters, wanted)
 
 
 def _add(wanted: dict[str, list[Value]], conditions: Sequence[Condition]) -> bool:
@@ -164,16 +163,20 @@ def _add(wanted: dict[str, list[Value]], conditions: Sequence[Condition]) -> boo
     return all(wanted.values())
 
 
-def _search(parameters: _Parameters, places: Mapping[str, int], wanted: dict[str, list[Value]]) -> bool:
-    # The last parent first: what its cases ask for in their turn stands before it, so none is looked at twice on one path.
-    conditional = [name for name in wanted if isinstance(parameters[name], Cases)]
-    if not conditional:
-        return True
-    last = max(conditional, key=places.__getitem__)
-    rest = {name: values for name, values in wanted.items() if name != last}
-    for case in cases_of(parameters[last]):
-        if any(case.domain.contains(value) for value in wanted[last]):
-            further = dict(rest)
-            if _add(further, case.conditions) and _search(parameters, places, further):
-                return True
+def _search(parameters: _Parameters, wanted: dict[str, list[Value]]) -> bool:
+    places: Mapping[str, int] = {}
+    left = [wanted]
+    while left:
+        wanted = left.pop()
+        conditional = [name for name in wanted if isinstance(parameters[name], Cases)]
+        if not conditional:
+            return True
+        # The last parent first: what its cases ask for in their turn stands before it, so none is looked at twice on one way.
+        places = places or {name: place for place, name in enumerate(parameters)}
+        last = max(conditional, key=places.__getitem__)
+        for case in reversed(cases_of(parameters[last])):
+            if any(case.domain.contains(value) for value in wanted[last]):
+                further = {name: values for name, values in wanted.items() if name != last}
+                if _add(further, case.conditions):
+                    left.append(further)
     return False
