@@ -318,7 +318,7 @@ class HyperParameters:
             known = ", ".join(map(repr, self._space)) or "none"
             raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
         try:
-            return coerced_to("...", Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+            return coerced_to(Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
         except SpaceError as error:
             raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
 
@@ -340,6 +340,8 @@ class HyperParameters:
             raise SpaceError(f"parameter {flat!r}: {error}") from None
         if isinstance(domain, domains.Choice) and domain.objects:
             self._objects[flat] = domain.objects
+        if any(flat == condition.parent for condition in self._conditions):
+            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         is_met = self._are_met(self._conditions)
         now = self._domain(flat) if is_met and flat in self._space else None
         if now is None:
@@ -356,8 +358,6 @@ class HyperParameters:
 
     def _declared(self, flat: str, domain: Domain) -> Parameter:
         """The parameter with what has been asked for now: a domain under the open conditions."""
-        if any(flat == condition.parent for condition in self._conditions):
-            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         new: Parameter = Cases([Case(self._conditions, domain)]) if self._conditions else domain
         known = self._space.get(flat)
         parameter = new if known is None else joined(flat, known, new)
