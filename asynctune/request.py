@@ -160,9 +160,7 @@ class Request:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
-            derived={name: derived.name for name, derived in self.space.derived.items()},
-            forbidden=self.space.rules.forbidden,
-            feasible=tuple(predicate.name for predicate in self.space.rules.feasible),
+            **self.space.terms,
         )
 
 

@@ -162,10 +162,11 @@ class SimulatedSearch:
 
     def settings(self) -> Settings:
         """What the search is opened with."""
+        space = Space.of(self.space)
         return Settings(
             objective=self.objective,
             seed=self.seed,
-            space=dict(Space.of(self.space)),
+            space=dict(space),
             max_trials=self.max_trials,
             failure=self.failure,
             limits=self.limits,
@@ -177,6 +178,7 @@ class SimulatedSearch:
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
+            **space.terms,
         )
 
     async def _live(self, killed_at: float | None) -> None:
@@ -195,7 +197,8 @@ class SimulatedSearch:
         await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings, gone=gone))
         stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
-            history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
+            about = {"objective": self.objective, "seed": self.seed, "space": Space.of(self.space)}
+            history = History(folded.calls, folded.answers, **about)
             actor = OracleActor(
                 self.oracle,
                 history,

@@ -181,7 +181,7 @@ async def test_an_oracle_is_given_the_rules(tmp_path: Path) -> None:
 async def test_what_is_forbidden_is_not_enqueued() -> None:
     ruled = at.Space({"a": at.Int(1, 4)}, forbidden=[{"a": [2, 4]}], feasible=[not_three])
     async with at.Search(scores_a, ruled, objective=LOSS, oracle=InOrder()) as search:
-        with pytest.raises(ConfigurationError, match=r"enqueue\(\): it is forbidden that 'a' is 2 or 4; the values were \{'a': 4\}"):
+        with pytest.raises(ConfigurationError, match=r"enqueue\(\): it is forbidden that 'a' is 2 or 4; the values were "):
             await search.enqueue({"a": 4})
         with pytest.raises(ConfigurationError, match=r"enqueue\(\): .*not_three finds them infeasible"):
             await search.enqueue({"a": 3})
