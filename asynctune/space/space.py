@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space.checks import sound_name, wrong
-from asynctune.space.conditions import Case, Cases, Condition, Parameter, domain_under, joined
+from asynctune.space.conditions import Case, Cases, Condition, Parameter, joined
 from asynctune.space.counting import count
 from asynctune.space.derived import Derived, Listed, Pending, resolved
 from asynctune.space.domains import Domain, Fixed
@@ -174,7 +174,8 @@ class Space(Mapping[str, Parameter]):
 
     def domain(self, name: str, values: Values) -> Domain | None:
         """The domain that the parameter `name` has under `values`; None where it is inactive, or not a parameter."""
-        return domain_under(self._parameters, name, values)
+        parameter = self._parameters.get(name)
+        return self.active(values).get(name) if isinstance(parameter, Cases) else parameter
 
     def complete(self, values: Values, fill: Callable[[str, Domain], Value]) -> dict[str, Value]:
         """A value for every parameter that is there: that of `values`, or what `fill` gives for its name and its domain. What
@@ -189,6 +190,13 @@ class Space(Mapping[str, Parameter]):
             if domain is not None:
                 done[name] = _coerced(name, domain, values[name]) if name in values else fill(name, domain)
         return done
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What is recorded beside the parameters: `derived`, `forbidden` and `feasible`, with names for functions."""
+        derived = {name: each.name for name, each in self.derived.items()}
+        feasible = tuple(predicate.name for predicate in self.rules.feasible)
+        return {"derived": derived, "forbidden": self.rules.forbidden, "feasible": feasible}
 
     def is_allowed(self, values: Values) -> bool:
         """Whether the rules let these values be tried; see `objection`."""

@@ -67,4 +67,4 @@ def _further(space: Space, name: str, values: dict[str, Value]) -> Iterator[dict
     if domain is None:
         yield values
     else:
-        yield from ({**values, name: value} for value in domain.grid(2))
+        yield from ({**values, name: value} for value in domain.grid())
