@@ -240,6 +240,7 @@ Stimulus: TypeAlias = (
     | WorkersSet
     | Closed
 )
-unsaid(Settings, "derived", "forbidden", "feasible")
+unsaid(Settings, "derived", "forbidden", "feasible", "new_entries")
+unsaid(Opened, "observed", "first")
 closed_union(ParametersDeclared | MetricsReported)
 closed_union(Stimulus)

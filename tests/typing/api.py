@@ -124,7 +124,7 @@ async def main() -> None:
         await search.stop_trial(7)
         await search.pause()
         await search.set_max_workers(2)
-        await search.enqueue({"units": 64})
+        await search.enqueue({"layer": {"units": 64}})
         assert_type(await search.result(), at.Result)
 
 
