@@ -39,7 +39,7 @@ def test_arguments(arguments: dict[str, Any], wanted: str) -> None:
 
 
 def test_defaults() -> None:
-    assert RegularizedEvolution().settings() == {"population_size": 25, "sample_size": 6, "spread": 0.1}
+    assert RegularizedEvolution().settings() == {"population_size": 20, "sample_size": 10, "spread": 0.1}
     assert RegularizedEvolution(population_size=2).sample_size == 1
 
 
@@ -60,7 +60,7 @@ def differences(one: Mapping[str, Value], other: Mapping[str, Value]) -> list[st
 
 def test_at_first_it_draws_as_random_search_does() -> None:
     random, evolution = OracleRehearsal(RandomSearch(), space=SPACE), OracleRehearsal(RegularizedEvolution(), space=SPACE)
-    for trial in range(25):
+    for trial in range(20):
         assert evolution.ask().values == random.ask().values
         evolution.finish(trial)
     assert evolution.ask().values != random.ask().values
