@@ -31,14 +31,15 @@ import contextlib, sys
 import asynctune as at
 from asynctune.testing.killing import killed_at
 
-storage, oracle, times = sys.argv[1:]
+storage, name, times = sys.argv[1:]
+oracles = {"grid": at.oracles.GridSearch(), "evolution": at.oracles.RegularizedEvolution(population_size=4)}
 
 async def train(trial):
     return {"loss": float(sum(trial.hp.Int(f"units_{i}", 1, 3) for i in range(trial.hp.Int("layers", 0, 2))))}
 
 with killed_at("written", int(times)) if int(times) else contextlib.nullcontext():
     at.run(
-        train, objective=at.Objective("loss", "min"), oracle=eval(oracle, vars(at.oracles)), storage=storage, display=False,
+        train, objective=at.Objective("loss", "min"), oracle=oracles[name], storage=storage, display=False,
         seed=1, executor=at.InlineExecutor(1), max_trials=40,
     )
 """
@@ -48,26 +49,26 @@ def trials_of(storage: Path) -> list[str]:
     return [repr(sorted(trial.values.items())) for trial in retold(read_records(storage)).trials]
 
 
-def run(storage: Path, oracle: str, times: int) -> int:
-    command = [sys.executable, "-c", SCRIPT, str(storage), oracle, str(times)]
+def run(storage: Path, name: str, times: int) -> int:
+    command = [sys.executable, "-c", SCRIPT, str(storage), name, str(times)]
     return subprocess.run(command, check=False, timeout=120).returncode
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("oracle", ["GridSearch()", "RegularizedEvolution(population_size=4)"])
-def test_case_5_killed_over_and_over_it_goes_on_where_it_was(tmp_path: Path, oracle: str) -> None:
+@pytest.mark.parametrize(("name", "oracle"), [("grid", GridSearch()), ("evolution", RegularizedEvolution(population_size=4))])
+def test_case_5_killed_over_and_over_it_goes_on_where_it_was(tmp_path: Path, name: str, oracle: Oracle) -> None:
     """Case 5: killed in the middle of a commit, again and again, a search comes to the same end as one that never was.
     KerasTuner's grid raises KeyError '0002' when it is resumed."""
     storage, whole, kills = tmp_path / "killed", tmp_path / "whole", 0
-    while run(storage, oracle, 12) == -signal.SIGKILL:
+    while run(storage, name, 12) == -signal.SIGKILL:
         kills += 1
         assert kills < 30, "it does not come to its end"
     assert kills > 2
-    assert run(whole, oracle, 0) == 0
+    assert run(whole, name, 0) == 0
     assert trials_of(storage) == trials_of(whole)
-    if oracle == "GridSearch()":
+    if name == "grid":
         assert len(trials_of(storage)) == len(set(trials_of(storage))) == 13
-    check_history(storage, oracle=eval(oracle, vars(at.oracles)))
+    check_history(storage, oracle=oracle)
 
 
 async def train(trial: at.AsyncTrial) -> dict[str, float]:
