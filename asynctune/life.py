@@ -22,14 +22,13 @@ from weakref import WeakSet
 from anyio import CancelScope
 
 from asynctune._engine.actor import OracleActor
-from asynctune._engine.caller import History
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, fresh, missing, referenced
+from asynctune._engine.opening import check_settings, fold, fresh, history, missing, referenced
 from asynctune._engine.patience import persist, until_ended, until_opened
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
@@ -181,14 +180,8 @@ class Life:
         if recorded is None:
             # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
             await self._attach()
-        history = History(
-            calls=opened.folded.calls,
-            answers=opened.folded.answers,
-            adopt=recorded is not None and recorded.oracle != settings.oracle,
-            objective=settings.objective,
-            seed=settings.seed,
-            tuned=None if settings.new_entries == "tune" else frozenset({**settings.space, **opened.machine.space}),
-        )
+        adopts = recorded is not None and recorded.oracle != settings.oracle
+        past = history(opened.folded, settings, opened.machine.space, adopt=adopts)
         assert self._audience is not None  # noqa: S101
         self._audience.start()
         now, wall, first = clock.now(), time.time(), self._request.try_first if recorded is None else ()
@@ -203,7 +196,7 @@ class Life:
             await self._attach()
             self._actor = OracleActor(
                 self._request.oracle,
-                history,
+                past,
                 answered=coroutine.answered,
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,

@@ -96,9 +96,9 @@ class Search:
             "adopt" goes on with another oracle or scheduler than the recorded one.
         overwrite: remove the search that is there, and none of your own files beside it, and start a new one.
         seed: of everything that is drawn; None draws one, once.
-        warm_start: what earlier searches have found, for the oracle to know: a search's directory (also of one that runs), or
-            a `Result`, or a table. That is a list of dicts, or a data frame, with a column for each parameter and one for the
-            score, which is named as the objective, or "score"; `Result.to_dicts()` is one. A score that is missing, or no finite
+        warm_start: what earlier searches have found, for the oracle to know: a search's directory (it may still run), or a
+            `Result`, or a table. That is a list of dicts, or a data frame, with a column for each parameter and one for the
+            score, named as the objective, or "score"; `Result.to_dicts()` is one. A score that is missing, or no finite
             number, is none. The oracle is told of them as trials -1, -2, ...; they are no trials of this search, and may be
             tried again. It is read and recorded when the search is first opened; when it is resumed, what was recorded counts.
         try_first: dicts of values, nested or flat, to be tried before the first proposal. What they leave out is drawn. They

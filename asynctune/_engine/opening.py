@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from asynctune._engine.caller import Answered, OracleCall
+from asynctune._engine.caller import Answered, History, OracleCall
 from asynctune._engine.record import Record, pack
 from asynctune._engine.tail import end_of_log
 from asynctune._machine.instructions import Instruction
@@ -25,7 +25,7 @@ from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
 
-__all__ = ["Folded", "check_settings", "fold", "fresh", "missing", "referenced"]
+__all__ = ["Folded", "check_settings", "fold", "fresh", "history", "missing", "referenced"]
 
 _logger = logging.getLogger("asynctune.search")
 
@@ -114,6 +114,12 @@ def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ..
             _logger.warning("trial %s was to go on from %s, which is gone: %s", trial.id, trial.checkpoint, how)
         found += gone
     return tuple(found)
+
+
+def history(folded: Folded, settings: Settings, space: Space, *, adopt: bool = False) -> History:
+    """What the oracle is told of its past, in a search that is opened with these settings, and of whose space this is known."""
+    tuned = None if settings.new_entries == "tune" else frozenset({**settings.space, **space})
+    return History(folded.calls, folded.answers, settings.objective, settings.seed, tuned, adopt)
 
 
 def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:

@@ -19,13 +19,13 @@ from typing import Any, Literal, TypeAlias
 from attrs import astuple, define, evolve, field
 
 from asynctune._engine.actor import OracleActor
-from asynctune._engine.caller import Answered, History
+from asynctune._engine.caller import Answered
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider
 from asynctune._engine.decider import Opened as Opening
 from asynctune._engine.journal import MemoryJournal
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, missing, referenced
+from asynctune._engine.opening import check_settings, fold, history, missing, referenced
 from asynctune._engine.pool import Pool
 from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.consult import Divergence, PluginAnswer
@@ -201,11 +201,9 @@ class SimulatedSearch:
         await coroutine.open(self._opened(opened, clock.now()))
         stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
-            tuned = None if self.new_entries == "tune" else frozenset({**settings.space, **opened.machine.space})
-            history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed, tuned=tuned)
             actor = OracleActor(
                 self.oracle,
-                history,
+                history(folded, settings, opened.machine.space),
                 answered=self._answered,
                 failed=self._oracle_failed,
                 diverged=self.divergences.extend,

@@ -16,6 +16,7 @@ from asynctune.testing.contracts import OracleContract
 
 class TestRandomSearch(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return RandomSearch()
