@@ -314,7 +314,7 @@ class HyperParameters:
             known = ", ".join(map(repr, self._space)) or "none"
             raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
         try:
-            return coerced_to(Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+            return coerced_to(Condition(flat, parent_values), self._space[flat])
         except SpaceError as error:
             raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
 
