@@ -365,7 +365,10 @@ class HyperParameters:
 
     def _domain(self, flat: str) -> Domain | None:
         """The domain that a parameter has with the values of this trial; its parents are asked for."""
-        return next((case.domain for case in cases_of(self._space[flat]) if self._are_met(case.conditions)), None)
+        parameter = self._space[flat]
+        if not isinstance(parameter, Cases):
+            return parameter
+        return next((case.domain for case in parameter.cases if self._are_met(case.conditions)), None)
 
     def _are_met(self, conditions: Sequence[Condition]) -> bool:
         for condition in conditions:
