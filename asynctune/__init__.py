@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from asynctune.script import run
     from asynctune.search import Search, search
     from asynctune.secret import Secret
-    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Normal, Space
+    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Normal, Space, When
 
     __version__: str
 
@@ -106,6 +106,7 @@ __all__ = [
     "Suggestion",
     "Trial",
     "TrialView",
+    "When",
     "__version__",
     "errors",
     "executors",
@@ -127,7 +128,7 @@ _ROOMS: Final = {
     "asynctune.secret": ("Secret",),
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
-    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space"),
+    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space", "When"),
     "asynctune.objective": ("Objective",),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (

@@ -9,7 +9,7 @@ This room is data, and what follows from it for given values. `space.order` chec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -19,10 +19,14 @@ from asynctune.space.checks import declared_twice, scalars, sound_name, wrong
 from asynctune.space.domains import Domain
 from asynctune.wire import closed_union
 
-__all__ = ["Case", "Cases", "Condition", "Parameter", "cases_of", "domain_under", "joined"]
+__all__ = ["Case", "Cases", "Condition", "Parameter", "cases_of", "joined"]
 
 # The type of a value, then the value: 1, 1.0 and True are equal in Python, and three values here.
 _Exact: TypeAlias = frozenset[tuple[type, Value]]
+
+
+def _named(parent: Any) -> str:
+    return sound_name(parent, "the parent of a condition")
 
 
 def _listed(values: Any) -> tuple[Value, ...]:
@@ -46,7 +50,7 @@ class Condition:
         SpaceError: for what is no name, or no value.
     """
 
-    parent: str = field(converter=lambda name: sound_name(name, "the parent of a condition"))
+    parent: str = field(converter=_named)
     values: tuple[Value, ...] = field(converter=_listed, eq=_by_type)
     _exact: _Exact = field(init=False, repr=False, eq=False)
 
@@ -147,30 +151,6 @@ closed_union(Parameter)
 def cases_of(parameter: Parameter) -> tuple[Case, ...]:
     """Its cases; what is always there has one, without conditions."""
     return parameter.cases if isinstance(parameter, Cases) else (Case((), parameter),)
-
-
-def domain_under(parameters: Mapping[str, Parameter], name: str, values: Values) -> Domain | None:
-    """The domain that the parameter `name` has under `values`; None where it is inactive, or unknown.
-
-    What `values` say of an inactive parent counts for nothing.
-    """
-    return _domain_under(parameters, name, values, {})
-
-
-def _domain_under(
-    parameters: Mapping[str, Parameter], name: str, values: Values, found: dict[str, Domain | None]
-) -> Domain | None:
-    parameter = parameters.get(name)
-    if not isinstance(parameter, Cases):
-        return parameter
-    if name not in found:  # many can have the same ancestors
-        found[name] = None
-        for case in parameter.cases:
-            parents = (condition.parent for condition in case.conditions)
-            if case.is_met(values) and all(_domain_under(parameters, each, values, found) is not None for each in parents):
-                found[name] = case.domain
-                break
-    return found[name]
 
 
 def joined(name: str, known: Parameter, new: Parameter) -> Parameter:

@@ -314,7 +314,7 @@ class HyperParameters:
             known = ", ".join(map(repr, self._space)) or "none"
             raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
         try:
-            return coerced_to("...", Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+            return coerced_to(Condition(flat, parent_values), self._space[flat])
         except SpaceError as error:
             raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
 
@@ -334,6 +334,8 @@ class HyperParameters:
             domain = declare()
         except SpaceError as error:
             raise SpaceError(f"parameter {flat!r}: {error}") from None
+        if any(flat == condition.parent for condition in self._conditions):
+            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         is_met = self._are_met(self._conditions)
         now = self._domain(flat) if is_met and flat in self._space else None
         if now is None:
@@ -347,8 +349,6 @@ class HyperParameters:
 
     def _declared(self, flat: str, domain: Domain) -> Parameter:
         """The parameter with what has been asked for now: a domain under the open conditions."""
-        if any(flat == condition.parent for condition in self._conditions):
-            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         new: Parameter = Cases([Case(self._conditions, domain)]) if self._conditions else domain
         known = self._space.get(flat)
         parameter = new if known is None else joined(flat, known, new)
@@ -365,7 +365,10 @@ class HyperParameters:
 
     def _domain(self, flat: str) -> Domain | None:
         """The domain that a parameter has with the values of this trial; its parents are asked for."""
-        return next((case.domain for case in cases_of(self._space[flat]) if self._are_met(case.conditions)), None)
+        parameter = self._space[flat]
+        if not isinstance(parameter, Cases):
+            return parameter
+        return next((case.domain for case in parameter.cases if self._are_met(case.conditions)), None)
 
     def _are_met(self, conditions: Sequence[Condition]) -> bool:
         for condition in conditions:

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space.checks import sound_name, wrong
-from asynctune.space.conditions import Case, Cases, Condition, Parameter, domain_under, joined
+from asynctune.space.conditions import Case, Cases, Condition, Parameter, joined
 from asynctune.space.counting import count
 from asynctune.space.derived import Derived, Listed, Pending, resolved
 from asynctune.space.domains import Domain, Fixed
@@ -174,7 +174,8 @@ class Space(Mapping[str, Parameter]):
 
     def domain(self, name: str, values: Values) -> Domain | None:
         """The domain that the parameter `name` has under `values`; None where it is inactive, or not a parameter."""
-        return domain_under(self._parameters, name, values)
+        parameter = self._parameters.get(name)
+        return self.active(values).get(name) if isinstance(parameter, Cases) else parameter
 
     def complete(self, values: Values, fill: Callable[[str, Domain], Value]) -> dict[str, Value]:
         """A value for every parameter that is there: that of `values`, or what `fill` gives for its name and its domain. What

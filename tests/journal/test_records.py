@@ -63,7 +63,7 @@ from asynctune.messages import (
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
-from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Parameter
 from tests.journal.written import records_of
 
 KEY = CheckpointKey(3, 10, 2)
@@ -80,12 +80,18 @@ FAILURE = Failure(
     retry=False,
     fatal=True,
 )
-SPACE: dict[str, Domain] = {
+SPACE: dict[str, Parameter] = {
     "n": Int(1, 9, step=2),
     "rate": Float(1e-8, 1, sampling="log", default=0.1),
     "kind": Choice(["a", 1, 1.0, True, None], default=True),
     "deep/on": Boolean(True),
     "always": Fixed(None),
+    "units": Cases(
+        [
+            Case((Condition("deep/on", [True]), Condition("kind", ["a", 1, None])), Int(1, 9)),
+            Case((Condition("deep/on", [False]),), Float(0, 1)),
+        ]
+    ),
 }
 SETTINGS = Settings(
     objective=Objective("val_loss", "min", over="best"),
