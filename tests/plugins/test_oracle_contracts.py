@@ -17,7 +17,6 @@ from asynctune.testing.contracts import OracleContract
 class TestRandomSearch(OracleContract):
     exhausts = True
     flat = True
-    flat = True
 
     def make(self) -> Oracle:
         return RandomSearch()
