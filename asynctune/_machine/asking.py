@@ -68,8 +68,8 @@ def _add_given(search: Situation, values: Values) -> None:
 def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
     """Whether a trial can be given these values; with `unknown`, also of parameters that no trial has named yet."""
     active = search.space.active(values)
-    for name in active:
-        if name in search.book.declared and name not in values:
+    for name in search.declared.active(values):
+        if name not in values:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:

@@ -59,7 +59,8 @@ class Situation:
         self.slots = Slots()
         self.waiting = Waiting()
         self.failures = FailureRun()
-        self.space = Space()
+        #: What was declared, and what is known by now.
+        self.declared = self.space = Space()
         self.at = 0.0
         self.opened = 0
         self.dropped = 0

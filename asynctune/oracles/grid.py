@@ -66,7 +66,7 @@ class GridSearch(Oracle):
     in this way. A trial that failed stands for its own combination only.
 
     A parameter that is there only under conditions has all its values tried before one that it depends on goes on, and is no
-    part of the combinations where it is not.
+    part of the combinations where it is not. What the space's rules forbid is left out.
 
     It is exhausted when each has been proposed. While no parameter is known, the first trial runs alone.
 

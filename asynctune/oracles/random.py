@@ -29,8 +29,8 @@ class RandomSearch(Oracle):
     parameter that takes any number never is.
 
     A `Choice(grid=True)` (Ray Tune's `grid_search`) is not drawn: trial n has the n-th combination of all such choices, the
-    last one changing fastest; when they are through, it begins anew. So a number of trials that is a multiple of theirs has each
-    of them as often as every other, with its own draws of the rest.
+    last one changing fastest; when they are through, it begins anew. So a number of trials that is a multiple of theirs has
+    each of them as often as every other, with its own draws of the rest.
 
     The proposal for trial n depends on the search's seed, on n, and on what has been tried, and on nothing else.
 

@@ -164,7 +164,7 @@ class Repeater(Oracle):
         first = group.members[0]
         values = self.known.trials[first].values if first in self.known.trials else self.known.pending[first]
         known = {name: value for name, value in values.items() if name in space}
-        return space.complete(known, Fill(self.fill, fill_seed(self.seed, first)).value)
+        return space.complete(known, Fill(self.known.fill, fill_seed(self.seed, first)).value)
 
     def on_trial_end(self, trial: TrialView) -> Awaitable[None] | None:
         """Tell the other oracle, if it was the last one of its group."""

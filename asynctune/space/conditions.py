@@ -25,6 +25,10 @@ __all__ = ["Case", "Cases", "Condition", "Parameter", "cases_of", "joined"]
 _Exact: TypeAlias = frozenset[tuple[type, Value]]
 
 
+def _named(parent: Any) -> str:
+    return sound_name(parent, "the parent of a condition")
+
+
 def _listed(values: Any) -> tuple[Value, ...]:
     is_list = isinstance(values, Sequence) and not isinstance(values, str | bytes)
     return tuple(dict.fromkeys(scalars("the values of a condition", values if is_list else [values])))
@@ -46,7 +50,7 @@ class Condition:
         SpaceError: for what is no name, or no value.
     """
 
-    parent: str = field(converter=lambda name: sound_name(name, "the parent of a condition"))
+    parent: str = field(converter=_named)
     values: tuple[Value, ...] = field(converter=_listed, eq=_by_type)
     _exact: _Exact = field(init=False, repr=False, eq=False)
 

@@ -54,7 +54,7 @@ def _children_first(parameters: Mapping[str, Parameter], asked: Mapping[str, _As
     ways must be told apart."""
     waiting = {name: len(each.parents) if isinstance(each, Cases) else 0 for name, each in parameters.items()}
     order: list[str] = []
-    ready = [name for name in reversed(parameters) if not waiting[name]]
+    ready = [name for name in reversed(list(parameters)) if not waiting[name]]
     while ready:
         name = ready.pop()
         order.append(name)

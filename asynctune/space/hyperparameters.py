@@ -318,7 +318,7 @@ class HyperParameters:
             known = ", ".join(map(repr, self._space)) or "none"
             raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
         try:
-            return coerced_to(Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+            return coerced_to(Condition(flat, parent_values), self._space[flat])
         except SpaceError as error:
             raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
 
@@ -374,7 +374,10 @@ class HyperParameters:
 
     def _domain(self, flat: str) -> Domain | None:
         """The domain that a parameter has with the values of this trial; its parents are asked for."""
-        return next((case.domain for case in cases_of(self._space[flat]) if self._are_met(case.conditions)), None)
+        parameter = self._space[flat]
+        if not isinstance(parameter, Cases):
+            return parameter
+        return next((case.domain for case in parameter.cases if self._are_met(case.conditions)), None)
 
     def _are_met(self, conditions: Sequence[Condition]) -> bool:
         for condition in conditions:

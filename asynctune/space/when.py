@@ -35,7 +35,7 @@ class When:
 
     def __init__(self, parent: str, values: Value | Sequence[Value], body: Any) -> None:
         try:
-            condition = Condition(parent, values)  # type: ignore[arg-type]
+            condition = Condition(parent, values)
         except SpaceError as error:
             raise SpaceError(f"When({parent!r}, ...): {error}") from None
         self.__attrs_init__(((condition, body),))

@@ -107,6 +107,18 @@ def test_what_a_trial_cannot_ask_for_fails_it(parameters: dict[str, Parameter], 
     assert driven.machine.space == Space(SPACE)
 
 
+def test_a_case_that_became_known_while_the_oracle_thought_may_be_missing() -> None:
+    declared = {"deep": SPACE["deep"], "units": when(True, Int(1, 9))}
+    driven = Driven(space=declared, slots=2)
+    driven.start(deep=False)
+    driven.grant()
+    driven.declare(0, {"units": when(False, Int(10, 99))}, deep=False, units=20)
+    driven.suggest(deep=False)
+
+    assert driven.view(1).values == {"deep": False}
+    assert driven.orders[1].space == {"deep": SPACE["deep"], "units": SPACE["units"]}
+
+
 def test_where_names_are_the_trials_own_a_parent_may_be_left_open() -> None:
     driven = Driven(space={}, slots=2)
     driven.start_empty()

@@ -52,7 +52,9 @@ def everything(space: Space) -> list[dict[str, Value]]:
     return found
 
 
-DOMAINS = st.sampled_from([Boolean(), Choice(["x", "y", "z"]), Int(1, 3, default=2), Fixed(7), Choice([1, 1.0])])
+DOMAINS: st.SearchStrategy[Domain] = st.sampled_from(
+    [Boolean(), Choice(["x", "y", "z"]), Int(1, 3, default=2), Fixed(7), Choice([1, 1.0])]
+)
 
 
 @st.composite

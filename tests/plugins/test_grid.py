@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from asynctune.errors import ConfigurationError
+from asynctune.errors import ConfigurationError, SpaceError
 from asynctune.oracles import GridSearch
-from asynctune.records import SuggestionStatus, Values
+from asynctune.records import SuggestionStatus, Value, Values
 from asynctune.seeds import generator
-from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int
+from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
 from asynctune.testing import OracleRehearsal
+from tests.plugins.spaces import BRANCHES, TWINS, everything
 from tests.plugins.trainables import SEARCHES, effective, same
 
 RUN, IDLE, EXHAUSTED = SuggestionStatus.RUNNING, SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED
@@ -255,3 +256,157 @@ def test_a_trial_that_failed_stands_for_itself_alone() -> None:
     rehearsal.ask()
     rehearsal.fail(0)
     assert [rehearsal.ask().status for _ in range(4)] == [RUN, RUN, RUN, EXHAUSTED]
+
+
+# ------------------------------------------------------------------------------------------------- conditions and rules
+
+
+@pytest.mark.parametrize("space", [BRANCHES, TWINS], ids=["branches", "twins"])
+def test_children_are_exhausted_before_their_parent_goes_on(space: Space) -> None:
+    """Default first, the last parameter fastest, and what is not there is left out: KerasTuner's order (2.10)."""
+
+    def ordered(known: dict[str, Value], names: list[str]) -> list[dict[str, Value]]:
+        if not names:
+            return [known]
+        domain = space.active(known).get(names[0])
+        if domain is None:
+            return ordered(known, names[1:])
+        default, exact = domain.default, [(type(value), value) for value in domain.values]
+        first = exact.index((type(default), default))
+        values = [default, *domain.values[:first], *domain.values[first + 1 :]]
+        return [each for value in values for each in ordered({**known, names[0]: value}, names[1:])]
+
+    rehearsal = OracleRehearsal(GridSearch(), space=space)
+    while rehearsal.ask().status is RUN:
+        rehearsal.finish(len(rehearsal.trials) - 1)
+    found = [same(view.values) for view in rehearsal.trials.values()]
+    assert found == [same(values) for values in ordered({}, list(space))]
+
+
+@pytest.mark.parametrize("space", [BRANCHES, TWINS], ids=["branches", "twins"])
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_case_2_one_name_in_two_branches(space: Space, workers: int) -> None:
+    """Case 2: each combination once, also with one name in two branches. KerasTuner fails a whole branch with a KeyError."""
+    found = [same(values) for values in search(OracleRehearsal(GridSearch(), space=space), workers)]
+    assert len(found) == len(set(found)) == space.size
+    assert set(found) == {same(values) for values in everything(space)}
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_case_13_two_hundred_of_two_hundred(workers: int) -> None:
+    """Case 13: a space of 200 is walked to the last, with no duplicate, also by many at a time."""
+    space = {"a": Int(1, 10), "b": Choice(list("abcdefghij")), "c": Boolean()}
+    found = [same(values) for values in search(OracleRehearsal(GridSearch(), space=space), workers)]
+    assert len(found) == len(set(found)) == 200
+
+
+def test_case_12_the_end_of_a_range_is_part_of_the_grid_and_without_noise() -> None:
+    """Case 12: Float(0, 1, step=0.2) ends at 1. KerasTuner's ends at 0.8, and has a 0.6000000000000001."""
+    assert walk({"x": Float(0, 1, step=0.2)}) == [(0.0,), (0.2,), (0.4,), (0.6,), (0.8,), (1.0,)]
+    assert walk({"x": Float(0, 0.6, step=0.1)}) == [(0.0,), (0.1,), (0.2,), (0.3,), (0.4,), (0.5,), (0.6,)]
+
+
+def test_clauses_are_walked_over_at_once() -> None:
+    """A clause blames only what it speaks of: 5e11 combinations behind the first values of `a` and `b` are not looked at."""
+    later = {f"unused_{place}": Int(1, 50) for place in range(7)}
+    space = Space({"a": Int(1, 3), "b": Int(1, 2), **later}, forbidden=[{"a": [1, 2]}, {"a": 3, "b": 1}])
+    rehearsal = OracleRehearsal(GridSearch(), space=space)
+    assert rehearsal.ask().values == {"a": 3, "b": 2, **dict.fromkeys(later, 1)}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_what_the_rules_forbid_is_left_out_and_the_order_stays(workers: int) -> None:
+    space = Space({"a": Int(1, 4), "b": Int(1, 4)}, forbidden=[{"a": 2}], feasible=[lambda values: values["a"] != values["b"]])
+    found = [tuple(values.values()) for values in search(OracleRehearsal(GridSearch(), space=space), workers)]
+    assert found == [(a, b) for a, b in product(range(1, 5), range(1, 5)) if a not in (2, b)]
+
+
+def test_a_predicate_that_never_holds_is_an_error_before_long() -> None:
+    space = Space({f"p{place}": Int(1, 10) for place in range(9)}, feasible=[never])
+    with pytest.raises(SpaceError, match=r"hardly any combination is allowed by the rules .*never.* Declare narrower ranges"):
+        OracleRehearsal(GridSearch(), space=space).ask()
+
+
+def never(values: dict[str, Any]) -> bool:
+    return False
+
+
+# ------------------------------------------------------------------- KerasTuner's gridsearch_test, by its meaning (Apache-2.0)
+
+
+def test_that_exhaustive_space_is_explored() -> None:
+    """24 combinations, each present (KerasTuner: 24)."""
+    space = {"units": Int(2, 10, step=4), "layers": Choice([1, 2]), "rate": Float(0.1, 0.3, step=0.1)}
+    # KerasTuner's range of three floats ends before its last one; ours has it.
+    found = walk({**space, "rate": Float(0.1, 0.4, step=0.1)})
+    assert sorted(found) == list(product((2, 6, 10), (1, 2), (0.1, 0.2, 0.3, 0.4)))
+
+
+def test_int_and_float() -> None:
+    """A range without a step has ten places and its default: 5 * (10 + 1) = 55 (KerasTuner: 55)."""
+    assert len(set(walk({"int": Int(1, 5), "float": Float(1, 2, default=1.23)}))) == 55
+
+
+def test_new_hp() -> None:
+    """Two parameters that turn up in one branch each. KerasTuner runs 3 + 3 * 3 = 12, each in the other's branch too; here what
+    a trial never asked for is not varied, so 3 + 3."""
+
+    def trainable(hp: HyperParameters) -> float:
+        return float(hp.Choice("choice_1", [0, 1, 2]) if hp.Boolean("bool") else hp.Choice("choice_2", [3, 4, 5]))
+
+    assert len(search(OracleRehearsal(GridSearch(), trainable), workers=1)) == 6
+
+
+def test_hp_in_fit() -> None:
+    """A parameter that is named only when the first trial runs: 3 (KerasTuner: 3)."""
+    found = search(OracleRehearsal(GridSearch(), lambda hp: float(hp.Choice("late", [1, 2, 3]))), workers=1)
+    assert [values["late"] for values in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_conditional_scope(workers: int) -> None:
+    """Two switches, each with three values behind it: 4 * 4 = 16 (KerasTuner: 16)."""
+
+    def trainable(hp: HyperParameters) -> float:
+        for name in ("one", "two"):
+            switch = hp.Boolean(name)
+            with hp.conditional_scope(name, [True]):
+                if switch:
+                    hp.Choice(f"{name}_choice", [1, 2, 3])
+        return 0.0
+
+    found = Counter(same(values) for values in search(OracleRehearsal(GridSearch(), trainable), workers))
+    assert len(found) == 16
+    assert found.total() == 16 or workers > 1  # what runs at a time may turn out to be the same
+
+
+def test_exhaust_trials_in_between_before_the_latter_finishes() -> None:
+    """What a trial finds late is walked before those that were proposed after it have ended. (KerasTuner hands out one
+    successor for each trial that has ended, and is IDLE between; here nobody waits who could run something.)"""
+
+    def late(hp: HyperParameters) -> float:
+        return float(hp.Int("b", 0, 1) if hp.Int("a", 0, 2) == 0 else 0)
+
+    rehearsal = OracleRehearsal(GridSearch(), late, space={"a": Int(0, 2)})
+    assert [rehearsal.ask().status for _ in range(4)] == [RUN, RUN, RUN, EXHAUSTED]
+    rehearsal.finish(0)
+    assert rehearsal.ask().values == {"a": 0, "b": 1}
+    for trial in (3, 1, 2):
+        rehearsal.finish(trial)
+    assert rehearsal.ask().status is EXHAUSTED
+    assert [view.values for view in rehearsal.trials.values()][3] == {"a": 0, "b": 1}
+
+
+def test_case_4_a_loop_over_what_was_chosen() -> None:
+    """Case 4: `for i in range(hp.Int("layers", 0, 2))`. KerasTuner ends with a KeyError; there are 1 + 3 + 9 = 13."""
+
+    def loop(hp: HyperParameters) -> float:
+        return float(sum(hp.Int(f"units_{i}", 1, 3) for i in range(hp.Int("layers", 0, 2))))
+
+    found = [same(values) for values in search(OracleRehearsal(GridSearch(), loop), workers=1)]
+    assert len(found) == len(set(found)) == 13
+    assert set(search_of(loop, workers=4)) == set(found)
+
+
+def search_of(trainable: Callable[[HyperParameters], float], workers: int) -> list[str]:
+    return [same(values) for values in search(OracleRehearsal(GridSearch(), trainable), workers)]

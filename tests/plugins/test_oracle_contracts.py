@@ -24,6 +24,7 @@ class TestRandomSearch(OracleContract):
 
 class TestGridSearch(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return GridSearch(points=3)
@@ -31,6 +32,7 @@ class TestGridSearch(OracleContract):
 
 class TestQuasiRandom(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return QuasiRandom()
@@ -38,6 +40,7 @@ class TestQuasiRandom(OracleContract):
 
 class TestHalton(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return QuasiRandom(sequence="halton", scramble=False)
@@ -45,23 +48,29 @@ class TestHalton(OracleContract):
 
 class TestRegularizedEvolution(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return RegularizedEvolution(population_size=8)
 
 
 class TestRepeater(OracleContract):
+    flat = True
+
     def make(self) -> Oracle:
         return Repeater(RegularizedEvolution(population_size=4), times=2)
 
 
 class TestRepeatedGrid(OracleContract):
+    flat = True
+
     def make(self) -> Oracle:
         return Repeater(GridSearch(points=3))
 
 
 class TestConcurrencyLimiter(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return ConcurrencyLimiter(RandomSearch(), 2)
@@ -69,6 +78,7 @@ class TestConcurrencyLimiter(OracleContract):
 
 class TestBatches(OracleContract):
     exhausts = True
+    flat = True
 
     def make(self) -> Oracle:
         return ConcurrencyLimiter(GridSearch(points=3), 3, batch=True)

@@ -238,7 +238,7 @@ def test_what_the_rules_forbid_is_never_proposed(workers: int) -> None:
 
 
 def sums_are_even(values: dict[str, Any]) -> bool:
-    return (values["a"] + values["b"]) % 2 == 0
+    return bool((values["a"] + values["b"]) % 2 == 0)
 
 
 def test_rules_that_tell_numbers_apart() -> None:

@@ -77,7 +77,7 @@ def test_the_walk_under_conditions_finds_exactly_what_is_not_covered_in_order(sp
 def test_some_combination_is_left_until_none_is(space: Space, seed: int) -> None:
     tried = Tried(FillRule.DRAW, seed=0)
     tried.see(space)
-    found = []
+    found = list[str]()
     while (values := left(tried, space, seed + len(found))) is not None:
         assert space.validate(values) == values
         tried.propose(len(found), values)
@@ -151,7 +151,8 @@ def test_equal_is_not_the_same() -> None:
 def test_when_the_space_grows(rule: FillRule) -> None:
     tried = Tried(rule, seed=7)
     small = Space.of({"a": Int(1, 3)})
-    grown = small.grow({"b": Int(1, 10**6, default=500)})
+    late = Int(1, 10**6, default=500)
+    grown = small.grow({"b": late})
     assert tried.see(small)
     assert not tried.see(small)
     tried.propose(0, {"a": 1})
@@ -159,7 +160,7 @@ def test_when_the_space_grows(rule: FillRule) -> None:
     tried.end(ended(1, {"a": 2}))
     assert tried.see(grown)
     # A trial that runs has what its runner gives it, when it asks.
-    filled = Fill(rule, fill_seed(7, 0)).value("b", grown["b"])
+    filled = Fill(rule, fill_seed(7, 0)).value("b", late)
     assert tried.covering({"a": 1, "b": filled}) is not None
     assert tried.covering({"a": 1, "b": 501}) is None
     # One that has ended never asked.

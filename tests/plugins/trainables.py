@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asynctune.records import Value, Values
-from asynctune.space import HyperParameters
+from asynctune.space import HyperParameters, Space
 
 __all__ = ["SEARCHES", "effective", "same"]
 
@@ -69,6 +69,8 @@ def effective(trainable: Callable[[HyperParameters], float]) -> set[str]:
         found.add(same(hp.values))
         for place in range(len(fixed), len(asked)):
             name, chosen = asked[place]
-            others = [value for value in hp.space[name].values if value != chosen]
+            domain = Space(hp.space).domain(name, hp.values)
+            assert domain is not None
+            others = [value for value in domain.values if value != chosen]
             ahead += [{**dict(asked[:place]), name: other} for other in others]
     return found

@@ -69,7 +69,7 @@ async def searched(trainable: Any, storage: Path, trials: int, **options: Any) -
 
 
 async def test_what_trials_name_under_conditions(tmp_path: Path) -> None:
-    """cases 2, 3 and 4: KerasTuner fails every trial of a branch, refuses the scope on `pool`, and gives each trial `units_1`."""
+    """cases 2, 3 and 4: KerasTuner fails each trial of a branch, refuses the scope on `pool`, gives each trial `units_1`."""
     for trials in (6, 16):
         result = await searched(named, tmp_path / "search", trials)
         check_history(tmp_path / "search")

@@ -40,7 +40,7 @@ def _conditional(draw: DrawFn, of: SearchStrategy[Domain], most: int) -> Space:
 
 
 def _values(parameter: Parameter) -> SearchStrategy[list[Value]]:
-    one = st.sampled_from(cases_of(parameter)).flatmap(lambda case: units.map(case.domain.from_unit))
+    one: SearchStrategy[Value] = st.sampled_from(cases_of(parameter)).flatmap(lambda case: units.map(case.domain.from_unit))
     return st.lists(one, min_size=1, max_size=3, unique_by=exactly)
 
 

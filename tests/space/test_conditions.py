@@ -8,19 +8,20 @@ from typing import Any
 import pytest
 
 from asynctune.errors import SpaceError
+from asynctune.records import Value
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Parameter, Space, When
 
 KIND = Choice(["cnn", "mlp"])
-CNN, MLP = Condition("kind", "cnn"), Condition("kind", "mlp")  # type: ignore[arg-type]
-DECLARED = {
+CNN, MLP = Condition("kind", "cnn"), Condition("kind", "mlp")
+DECLARED: dict[str, Any] = {
     "kind": KIND,
     "width": When("kind", "cnn", Int(1, 3)) | When("kind", "mlp", Int(10, 30)),
     "net": When("kind", "cnn", {"pool": Choice(["max", "avg"]), "size": When("pool", "max", Int(2, 3)), "bias": True})
     | When("kind", "mlp", {"rate": Float(0, 1)}),
     "ceil": When("net/pool", ["avg"], Boolean()),
 }
-CONV = {"kind": "cnn", "width": 2, "net/pool": "max", "net/size": 3, "net/bias": True}
-DENSE = {"kind": "mlp", "width": 12, "net/rate": 0.5}
+CONV: dict[str, Value] = {"kind": "cnn", "width": 2, "net/pool": "max", "net/size": 3, "net/bias": True}
+DENSE: dict[str, Value] = {"kind": "mlp", "width": 12, "net/rate": 0.5}
 
 
 def cases(*given: tuple[Condition, Any]) -> Cases:
@@ -35,7 +36,7 @@ def test_a_condition_is_met_by_exactly_its_values() -> None:
 
     assert [condition.is_met({"x": value}) for value in (1, "a", None, 1.0, True, 2)] == [True] * 3 + [False] * 3
     assert not condition.is_met({"y": 1})
-    assert Condition("x", 1) == Condition("x", [1]) != Condition("x", [True])  # type: ignore[arg-type]
+    assert Condition("x", 1) == Condition("x", [1]) != Condition("x", [True])
     assert hash(Condition("x", [1, 1])) == hash(Condition("x", (1,)))
     assert condition.describe() == "'x' is 1 or 'a' or None"
 
@@ -43,9 +44,9 @@ def test_a_condition_is_met_by_exactly_its_values() -> None:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: Condition("", 1), "the parent of a condition takes printable text"),  # type: ignore[arg-type]
+        (lambda: Condition("", 1), "the parent of a condition takes printable text"),
         (lambda: Condition("x", []), "the values of a condition takes a list of at least one value, not []"),
-        (lambda: Condition("x", {1}), "the values of a condition takes a finite number, a string"),  # type: ignore[arg-type]
+        (lambda: Condition("x", {1}), "the values of a condition takes a finite number, a string"),
         (lambda: Cases([]), r"Cases(...) takes at least one Case, each under conditions"),
         (lambda: Cases([Case((), KIND)]), r"Cases(...) takes at least one Case, each under conditions"),
         (lambda: When("", 1, 2), "When('', ...): the parent of a condition takes printable text"),

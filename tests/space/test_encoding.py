@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynctune.errors import SpaceError
+from asynctune.records import Value
 from asynctune.space import Boolean, Choice, Domain, Encoding, Float, Int, Space, When, draw
 from tests.space.strategies import domains, exactly
 
@@ -40,7 +41,7 @@ def test_seeds_draw_evenly() -> None:
 
 
 def test_a_vector() -> None:
-    values = {"b/d": 12.5, "a": 3, "b/c": "y", "e": 2, "f": 5}
+    values: dict[str, Value] = {"b/d": 12.5, "a": 3, "b/c": "y", "e": 2, "f": 5}
 
     assert PLAIN.vector(values) == pytest.approx([0.35, 0, 1, 0.25, 0.5])
     assert PLAIN.values([0.35, 0, 1, 0.25, 0.5]) == values

@@ -36,7 +36,7 @@ def test_conditional_scope() -> None:
     hp = HyperParameters()
     hp.Choice("choice", [1, 2, 3], default=2)
     with hp.conditional_scope("choice", [1, 3]):
-        child1 = hp.Choice("child_choice", [4, 5, 6])
+        child1: int | None = hp.Choice("child_choice", [4, 5, 6])
     with hp.conditional_scope("choice", 2):
         child2 = hp.Choice("child_choice", [7, 8, 9])
 

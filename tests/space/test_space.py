@@ -228,12 +228,11 @@ def test_grow_checks_names() -> None:
 
 @given(spaces, names, domains)
 def test_a_grown_space_begins_with_the_space(space: Space, name: str, domain: Domain) -> None:
-    if name in space:
-        domain = space[name]
-    grown = space.grow({name: domain})
+    parameter = space.get(name, domain)
+    grown = space.grow({name: parameter})
 
     assert list(grown.items())[: len(space)] == list(space.items())
-    assert grown[name] == domain
+    assert grown[name] == parameter
 
 
 @given(spaces, spaces)

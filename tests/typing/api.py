@@ -39,7 +39,7 @@ async def train_inline(trial: at.AsyncTrial) -> float:
 
 class Oracle(at.Oracle):
     def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
-        return at.Suggestion.run({name: domain.default for name, domain in space.parameters.items()})
+        return at.Suggestion.run(space.complete({}, lambda _, domain: domain.default))
 
 
 class Counting(at.Observer):
