@@ -31,7 +31,8 @@ def _named(parent: Any) -> str:
 
 def _listed(values: Any) -> tuple[Value, ...]:
     is_list = isinstance(values, Sequence) and not isinstance(values, str | bytes)
-    return tuple(dict.fromkeys(scalars("the values of a condition", values if is_list else [values])))
+    listed = scalars("the values of a condition", values if is_list else [values])
+    return tuple({(type(value), value): value for value in listed}.values())
 
 
 def _by_type(values: tuple[Value, ...]) -> tuple[tuple[str, Value], ...]:

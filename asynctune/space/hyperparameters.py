@@ -239,7 +239,7 @@ class HyperParameters:
         Raises:
             SpaceError: for anything else; or if what depends on a parameter could not any more.
         """
-        for each in [hps] if isinstance(hps, HyperParameters | Mapping) else hps:
+        for each in hps if isinstance(hps, list | tuple) else [hps]:
             if not isinstance(each, HyperParameters | Mapping):
                 raise wrong("merge()", "a HyperParameters, a list of them, or a Space", each)
             self._merge(each.space if isinstance(each, HyperParameters) else ordered(each), overwrite)

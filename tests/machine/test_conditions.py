@@ -92,7 +92,7 @@ def test_a_trial_names_what_is_there_only_under_conditions() -> None:
             "'units' is Int(1 to 9) when 'deep' is True and was declared again as",
         ),
         ({"more": when(True, Int(1, 8), "nobody")}, {}, "parameter 'more' depends on 'nobody', which there is not"),
-        ({"deep": when(True, Boolean(), "bias")}, {}, "parameter 'deep' is Boolean() and was declared again as"),
+        ({"deep": when(True, Int(1, 2), "bias")}, {}, "parameter 'deep' is Boolean() and was declared again as"),
     ],
 )
 def test_what_a_trial_cannot_ask_for_fails_it(parameters: dict[str, Parameter], values: dict[str, Any], text: str) -> None:

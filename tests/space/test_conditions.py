@@ -36,6 +36,8 @@ def test_a_condition_is_met_by_exactly_its_values() -> None:
 
     assert [condition.is_met({"x": value}) for value in (1, "a", None, 1.0, True, 2)] == [True] * 3 + [False] * 3
     assert not condition.is_met({"y": 1})
+    assert Condition("x", [1, True, 1.0, 1]).values == (1, True, 1.0)
+    assert Condition("x", [True, 1]).is_met({"x": 1})
     assert Condition("x", 1) == Condition("x", [1]) != Condition("x", [True])
     assert hash(Condition("x", [1, 1])) == hash(Condition("x", (1,)))
     assert condition.describe() == "'x' is 1 or 'a' or None"

@@ -336,6 +336,8 @@ def test_merging_what_others_depend_on() -> None:
         hp.merge(Space({"kind": Fixed("mlp")}))
     with pytest.raises(SpaceError, match=r"merge\(\) takes a HyperParameters, a list of them, or a Space, not 'kind'"):
         hp.merge(["kind"])  # type: ignore[list-item]
+    with pytest.raises(SpaceError, match=r"merge\(\) takes a HyperParameters, a list of them, or a Space, not 3"):
+        hp.merge(3)  # type: ignore[arg-type]
 
 
 def test_a_config_of_keras_tuner() -> None:
