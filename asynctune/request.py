@@ -136,11 +136,13 @@ class Request:
         space = self.space
         if not (space.rules or space.derived):
             return values
-        whole = space.validate(values)
+        # What trials have named since is the search's to check.
+        named = {name: value for name, value in values.items() if name not in space and name not in space.derived}
+        whole = space.validate({name: value for name, value in values.items() if name not in named})
         objection = space.objection(whole)
         if objection is not None:
             raise ConfigurationError(f"enqueue(): {objection}; the values were {dict(values)}")
-        return space.derive(whole)
+        return space.derive(whole) | named
 
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
@@ -301,7 +303,7 @@ def _check_deadline(oracle: Oracle) -> None:
 
 def _check_end(request: Request) -> None:
     """A search that cannot end by itself is a mistake more often than a wish."""
-    finite = len(request.space) > 0 and request.space.size is not None
+    finite = len(request.space) > 0 and request.space.is_finite
     stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"
