@@ -158,10 +158,14 @@ class Request:
         Raises:
             ConfigurationError: they are not in the space, its rules do not allow them, or a function failed on them.
         """
-        values = given_values(given, self.space, "enqueue()")
-        if not (self.space.rules or self.space.derived):
+        space = self.space
+        values = given_values(given, space, "enqueue()")
+        if not (space.rules or space.derived):
             return values
-        return completed(values, self.space, luck, "enqueue()")
+        # What trials have named since is the search's to check.
+        named = {name: value for name, value in values.items() if name not in space and name not in space.derived}
+        known = {name: value for name, value in values.items() if name in space}
+        return completed(known, space, luck, "enqueue()") | named
 
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
@@ -331,7 +335,7 @@ def _check_deadline(oracle: Oracle) -> None:
 
 def _check_end(request: Request) -> None:
     """A search that cannot end by itself is a mistake more often than a wish."""
-    finite = len(request.space) > 0 and request.space.size is not None
+    finite = len(request.space) > 0 and request.space.is_finite
     stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"

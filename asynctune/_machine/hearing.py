@@ -52,7 +52,8 @@ def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) ->
     assert launch is not None
     try:
         grown = (launch.space or search.space).grow(message.parameters)
-        _check_used(grown, {**trial.used, **message.values}, message.values)
+        of_parameters = {name: value for name, value in message.values.items() if name not in search.settings.derived}
+        _check_used(grown, {**trial.used, **message.values}, of_parameters)
     except SpaceError as error:
         failure = Failure(kind=FailureKind.REFUSED, message=str(error), error_type="SpaceError", retry=False)
         search.halt(trial, str(error), failure)

@@ -68,7 +68,8 @@ class Account:
     def hp(self) -> HyperParameters:
         """The trial's parameters; made when they are first asked for, as many trials have no use for them."""
         if self._hp is None:
-            self._hp = HyperParameters(self.order.space, self.order.values, self.order.fill, self.shape.objects)
+            space, values = self.shape.known(self.order.space, self.order.values), self.order.values
+            self._hp = HyperParameters(space, values, self.order.fill, self.shape.objects)
         return self._hp
 
     def declared(self) -> list[FromRunner]:

@@ -63,9 +63,9 @@ def _exact(clause: Clause) -> tuple[tuple[str, frozenset[tuple[type, Value]]], .
 class Rules:
     """The clauses and predicates of a space. See `Space`."""
 
-    forbidden: tuple[Clause, ...] = ()
+    forbidden: tuple[Clause, ...] = field(default=(), eq=False)
     feasible: tuple[Predicate, ...] = ()
-    _exact: tuple[tuple[tuple[str, frozenset[tuple[type, Value]]], ...], ...] = field(init=False, eq=False, repr=False)
+    _exact: tuple[tuple[tuple[str, frozenset[tuple[type, Value]]], ...], ...] = field(init=False, repr=False)
 
     @_exact.default
     def _(self) -> tuple[tuple[tuple[str, frozenset[tuple[type, Value]]], ...], ...]:

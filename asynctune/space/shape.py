@@ -13,7 +13,7 @@ from attrs import field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Values
 from asynctune.space.conditions import Parameter, cases_of
-from asynctune.space.domains import Choice
+from asynctune.space.domains import Choice, Fixed
 
 __all__ = ["Shape", "objects_of"]
 
@@ -25,13 +25,20 @@ class Shape:
     Args:
         objects: for each parameter whose values are labels, the objects behind them; by flat name, then by label.
         lists: the flat names of the groups that are lists.
+        derived: the names of the values that are computed from the others.
     """
 
     objects: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     lists: frozenset[str] = frozenset()
+    derived: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        return bool(self.objects or self.lists)
+        return bool(self.objects or self.lists or self.derived)
+
+    def known(self, parameters: Mapping[str, Parameter], values: Values) -> Mapping[str, Parameter]:
+        """The parameters of a trial with these values; what was derived for it is fixed."""
+        fixed = {name: Fixed(values[name]) for name in self.derived if name in values}
+        return {**parameters, **fixed} if fixed else parameters
 
     def value(self, name: str, value: Any) -> Any:
         """What a trial gets for this value of the parameter `name`."""

@@ -41,6 +41,10 @@ def _in_order(parameters: dict[str, Parameter]) -> tuple[tuple[str, Parameter], 
     return tuple(parameters.items())
 
 
+def _by_name(derived: Mapping[str, Derived]) -> tuple[tuple[str, Derived], ...]:
+    return tuple(sorted(derived.items(), key=lambda item: item[0]))
+
+
 _COUNTED = 1_000_000  # combinations, at most, that are tried one by one against the rules
 
 
@@ -70,7 +74,7 @@ class Space(Mapping[str, Parameter]):
     # The order counts: it is the order in which a grid is walked.
     _parameters: dict[str, Parameter] = field(factory=dict, converter=_checked, eq=_in_order)
     rules: Rules = field(factory=Rules)
-    derived: Mapping[str, Derived] = field(factory=dict)
+    derived: Mapping[str, Derived] = field(factory=dict, eq=_by_name)
     lists: frozenset[str] = field(default=frozenset(), eq=False)
     #: Whether some parameters are there only under conditions.
     is_conditional: bool = field(init=False, eq=False)
@@ -132,6 +136,11 @@ class Space(Mapping[str, Parameter]):
         allow; also None, if there would be more than a million without them."""
         return count(self._parameters) if not self.rules else self._allowed
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is an end of sets of values, though there may be too many to be counted under rules."""
+        return count(self._parameters) is not None
+
     @cached_property
     def _allowed(self) -> int | None:
         size = count(self._parameters)
@@ -142,7 +151,7 @@ class Space(Mapping[str, Parameter]):
     @cached_property
     def shape(self) -> Shape:
         """How a trial sees its values."""
-        return Shape(objects_of(self._parameters), self.lists)
+        return Shape(objects_of(self._parameters), self.lists, frozenset(self.derived))
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]

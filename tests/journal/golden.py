@@ -42,7 +42,7 @@ from asynctune.messages import FillRule, TrialRaised
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, TrialView
 from asynctune.schedulers import ASHA, FIFO
-from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal
 from asynctune.stoppers import TimeBudget
 from asynctune.testing.killing import killed_at
 from asynctune.wire import plain, typed
@@ -101,10 +101,24 @@ def commanded() -> Sequence[Record]:
             "a/x": Int(1, 100, step=3, default=4), "b": Float(1e-4, 1.0, sampling="log"), "c": Boolean(),
             "d": Choice(["one", 2, 3.0, None, True]), "e": Float(-1.0, 1.0, step=0.5),
             "f": Fixed("same"), "g": Cases([Case((Condition("c", [True]), Condition("e", [0.5, 1.0])), Int(1, 3))]),
+            "h": Int(16, 64, sampling="log", quantum=16), "i": Normal(0.0, 1.0, step=0.5), "j": Choice(["x", "y"], grid=True),
         },
+        derived={"k": "job.total"}, forbidden=({"a/x": (1,), "c": (True,)},), feasible=("job.fits",),
         max_trials=30, fill=FillRule.DEFAULT, hears_reports=True, logs=True,
     )  # fmt: skip
-    values: Mapping[str, Any] = {"a/x": 4, "b": 0.01, "c": True, "d": "one", "e": 0.5, "f": "same", "g": 2}
+    values: Mapping[str, Any] = {
+        "a/x": 4,
+        "b": 0.01,
+        "c": True,
+        "d": "one",
+        "e": 0.5,
+        "f": "same",
+        "g": 2,
+        "h": 16,
+        "i": 0.5,
+        "j": "y",
+        "k": 11,
+    }
     driven.open()
     driven.tell(WorkersSet(at=0.0, slots=9))
     for _ in range(9):

@@ -99,6 +99,8 @@ async def test_values_and_metrics_of_every_kind(tmp_path: Path) -> None:
         "numbers": at.Choice([1, 1.0, 2.5]),
         "flag": at.Boolean(),
         "none": None,
+        "noise": at.Normal(0, 1),
+        "function": at.Choice({"larger": max, "smaller": min}),
     }
     result = await search(train, space=space, observers=[TensorBoard(tmp_path)], max_trials=3)
     board = Board(tmp_path)
@@ -118,6 +120,8 @@ async def test_values_and_metrics_of_every_kind(tmp_path: Path) -> None:
     assert list(domains["numbers"].domain_discrete) == [1.0, 2.5]
     assert list(domains["named"].domain_discrete) == ["None", "3", "True", "x"]
     assert list(domains["flag"].domain_discrete) == [False, True]
+    assert list(domains["function"].domain_discrete) == ["larger", "smaller"]
+    assert domains["noise"].WhichOneof("domain") is None  # a normal number has no bounds
     assert [name for name, each in domains.items() if not each.differs] == ["none"]
 
 

@@ -108,6 +108,16 @@ def sees_derived(config: dict[str, Any]) -> float:
     return float(config["more"])
 
 
+def asks_for_derived(hp: at.HyperParameters) -> float:
+    return float(hp["group/total"]) + float(hp.get("more"))
+
+
+async def test_derived_values_are_there_for_who_asks() -> None:
+    result = await at.search(asks_for_derived, derived_space(), objective=LOSS, executor=at.LocalExecutor(max_workers=1))
+
+    assert {each.values["batch"]: each.score for each in result.trials.values()} == {1: 21.0, 2: 41.0, 3: 61.0}
+
+
 def derived_space() -> dict[str, Any]:
     return {
         "more": at.tune.sample_from(lambda spec: spec.config.group.total + 1),
@@ -191,6 +201,14 @@ async def test_what_is_forbidden_is_not_enqueued() -> None:
 # --------------------------------------------------------------------------------------------------------------- bad input
 
 
+def total2(config: Mapping[str, Any]) -> int:
+    return len(config)
+
+
+def _always(values: Mapping[str, Any]) -> bool:
+    return "a" in values
+
+
 def _raises(values: Mapping[str, Any]) -> bool:
     raise ZeroDivisionError("oh")
 
@@ -233,6 +251,20 @@ def test_what_is_wrong_is_said_at_the_line_that_declares_it(declare: Any, messag
 
     ours = [frame for frame in traceback.extract_tb(caught.value.__traceback__) if frame.filename == __file__]
     assert ours[-1].name == "<lambda>"
+
+
+def test_spaces_are_equal_if_their_rules_are() -> None:
+    def ruled(value: Any) -> at.Space:
+        return at.Space(
+            {"a": at.Choice([1, True]), "b": at.tune.sample_from(total2)}, forbidden=[{"a": value}], feasible=[_always]
+        )
+
+    assert ruled(1) == ruled(1)
+    assert hash(ruled(1)) == hash(ruled(1))
+    assert ruled(1) != ruled(True)
+    assert ruled(1).fingerprint() != ruled(True).fingerprint()
+    assert ruled(1).grow({"c": at.Int(1, 2)}).objection({"a": 1, "c": 1}) == "it is forbidden that 'a' is 1"
+    assert ruled(1).grow({"c": at.Int(1, 2)}).size == 2
 
 
 def test_the_exact_size_under_rules() -> None:
