@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from asynctune.events import Event
     from asynctune.executors import Executor, InlineExecutor, LocalExecutor
-    from asynctune.objective import Objective
+    from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
     from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -71,6 +71,7 @@ __all__ = [
     "CheckpointKey",
     "CheckpointPolicy",
     "Choice",
+    "Constraint",
     "Event",
     "Executor",
     "Exploit",
@@ -89,6 +90,7 @@ __all__ = [
     "Limits",
     "LocalExecutor",
     "Objective",
+    "Objectives",
     "Observer",
     "Oracle",
     "Pause",
@@ -126,7 +128,7 @@ _ROOMS: Final = {
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),
-    "asynctune.objective": ("Objective",),
+    "asynctune.objective": ("Constraint", "Objective", "Objectives"),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (
         *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),

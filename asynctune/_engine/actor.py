@@ -21,7 +21,7 @@ from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellEnd, TellReport
 from asynctune.errors import PluginError, SpaceError
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, SuggestionStatus
 from asynctune.secret import redacted
@@ -61,7 +61,7 @@ class History:
 
     calls: Sequence[OracleCall]
     answers: Mapping[int, Answered]
-    objective: Objective
+    objective: Goal
     seed: int
     adopt: bool = False
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import CheckpointKey, Suggestion, TrialId, Values
 from asynctune.space.domains import Domain
@@ -52,7 +52,7 @@ class Settings:
         logs: whether launches have logs.
     """
 
-    objective: Objective
+    objective: Goal
     seed: int
     space: Mapping[str, Domain]
     max_trials: int | None

@@ -18,7 +18,7 @@ from attrs import frozen
 from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
 from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.policies import Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
 
@@ -58,7 +58,7 @@ class Recipe:
     trainable: Any
     data: Mapping[str, Any]
     directory: Path
-    objective: Objective
+    objective: Goal
     resources: Resources
     limits: Limits
     temporary: bool = False

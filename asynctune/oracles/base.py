@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar
 
 from asynctune.messages import FillRule
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Report, Suggestion, TrialId, TrialView
 from asynctune.space import Space
 
@@ -29,6 +29,8 @@ class Oracle(ABC):
             possible, with everything that is known by then; an oracle that does not learn may say more.
         fill: how a parameter that a trial names for the first time gets its value.
         exhaustive: whether it comes to an end by itself in every space.
+        several: whether it can propose for several objectives that do not come to one number; then `trial.score` is None, and
+            `trial.scores` has a number for each.
         deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
             asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
             the search ends with a `PluginError` that names the hook, and can be resumed.
@@ -37,12 +39,13 @@ class Oracle(ABC):
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DRAW
     exhaustive: ClassVar[bool] = False
+    several: ClassVar[bool] = False
     deadline: ClassVar[float | None] = 600.0
 
     seed: int
-    objective: Objective
+    objective: Goal
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         self.objective = objective
         self.seed = seed

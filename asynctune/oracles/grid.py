@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.tried import Odometer, Tried, Wheel
 from asynctune.records import Suggestion, TrialId, TrialView, Value
@@ -79,6 +79,7 @@ class GridSearch(Oracle):
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DEFAULT
     exhaustive: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     points: int = field(default=10, validator=number(2, integer=True, most=_MOST_POINTS))
     _tried: Tried = field(init=False, repr=False)
@@ -87,7 +88,7 @@ class GridSearch(Oracle):
     _first: TrialId | None = field(init=False, repr=False, default=None)
     _alone: bool = field(init=False, repr=False, default=False)
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._tried = Tried(self.fill, seed)

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 
 from attrs import define, field
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.tried import Odometer, Tried
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
@@ -37,10 +37,11 @@ class RandomSearch(Oracle):
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
+    several: ClassVar[bool] = True
 
     _tried: Tried = field(init=False, repr=False)
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._tried = Tried(self.fill, seed)
