@@ -18,7 +18,7 @@ SPACE = {"x": at.Int(0, 9)}
 
 
 async def both(trial: at.AsyncTrial) -> dict[str, float]:
-    x = float(trial.values["x"])
+    x = float(trial.hp.Int("x", 0, 9))
     return {"loss": 9 - x, "cost": x, "latency": 2 * x}
 
 
@@ -66,14 +66,14 @@ async def test_a_trial_that_breaks_a_constraint_is_never_the_best(tmp_path: Path
 
 
 async def test_who_judges_by_one_number_is_refused_before_anything_starts() -> None:
-    with pytest.raises(ConfigurationError, match="ASHA judges by one number.*combine='sum'"):
+    with pytest.raises(ConfigurationError, match=r"ASHA judges by one number.*combine='sum'"):
         await search(scheduler=ASHA(max_steps=3))
 
     class Mine(at.Oracle):
         def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
             return at.Suggestion.exhausted()
 
-    with pytest.raises(ConfigurationError, match="Mine proposes by one number.*several = True"):
+    with pytest.raises(ConfigurationError, match=r"Mine proposes by one number.*several = True"):
         await search(oracle=Mine(), max_trials=1)
 
 
