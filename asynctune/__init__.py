@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from asynctune.events import Event
     from asynctune.executors import Executor, InlineExecutor, LocalExecutor
-    from asynctune.objective import Objective
+    from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
     from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -71,6 +71,7 @@ __all__ = [
     "CheckpointKey",
     "CheckpointPolicy",
     "Choice",
+    "Constraint",
     "Event",
     "Executor",
     "Exploit",
@@ -90,6 +91,7 @@ __all__ = [
     "LocalExecutor",
     "Normal",
     "Objective",
+    "Objectives",
     "Observer",
     "Oracle",
     "Pause",
@@ -129,7 +131,7 @@ _ROOMS: Final = {
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space", "When"),
-    "asynctune.objective": ("Objective",),
+    "asynctune.objective": ("Constraint", "Objective", "Objectives"),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (
         *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),

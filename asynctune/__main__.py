@@ -22,7 +22,7 @@ from asynctune._engine.record import event_of
 from asynctune._engine.repair import repair
 from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
-from asynctune.observers.console import clock, columns_of, lasted, legible, shown, shown_values, table
+from asynctune.observers.console import clock, columns_of, lasted, legible, scored, shown, shown_values, table
 from asynctune.records import State, TrialId, TrialView, log_name
 
 __all__ = ["main"]
@@ -164,7 +164,9 @@ def _show_trial(directory: Path, number: TrialId) -> str:
 
 def _described(trial: TrialView, failed: Sequence[FailedLaunch], directory: Path, *, live: bool) -> Iterator[str]:
     state = "interrupted" if trial.state is State.RUNNING and not live else trial.state.value.lower()
-    yield f"trial {trial.id}: {state}" + (f", score {trial.score:.6g}" if trial.score is not None else "")
+    yield f"trial {trial.id}: {state}" + (f", score {found}" if (found := scored(trial.score, trial.scores)) else "")
+    if trial.violates:
+        yield f"breaks the constraint on {', '.join(trial.violates)}"
     times = (("created", trial.created), ("started", trial.started), ("ended", trial.ended))
     yield ", ".join(f"{name} {_span(at)}" for name, at in times if at is not None) + " into the search"
     yield f"attempt {trial.attempt}, launch {trial.launches}, step {trial.step}"

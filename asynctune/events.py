@@ -80,7 +80,14 @@ class Paused:
 
 @frozen(kw_only=True)
 class Finished:
-    """The trainable returned. `score` is finite; None where `FailurePolicy(non_finite="worst")` lets one pass that is not."""
+    """The trainable returned.
+
+    Args:
+        score: finite; None where `FailurePolicy(non_finite="worst")` lets one pass that is not, and where several objectives do
+            not come to one number.
+        scores: a number for each objective, where there are several.
+        violates: the metrics that do not keep to their constraints.
+    """
 
     trial: TrialId
     launch: LaunchNumber
@@ -88,17 +95,21 @@ class Finished:
     metrics: Metrics | None = None
     executions: tuple[Metrics, ...] = ()
     checkpoint: CheckpointKey | None = None
+    scores: tuple[float, ...] = ()
+    violates: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
 class Stopped:
-    """The trial was ended early; its score is that of its reports so far, if there is one. With `infeasible`, it has said
-    itself that its values cannot be tried, and has no score."""
+    """The trial was ended early; its score (see `Finished`) is that of its reports so far, if there is one. With `infeasible`,
+    it has said itself that its values cannot be tried, and has no score."""
 
     trial: TrialId
     reason: str
     score: float | None = None
     infeasible: bool = False
+    scores: tuple[float, ...] = ()
+    violates: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)

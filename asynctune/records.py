@@ -305,7 +305,10 @@ class TrialView:
         id: counted from 0 in the order of proposal.
         state: one of the five.
         values: of the last launch; flat names, `a/b` for nested ones.
-        score: the objective's value; None before the end, or when there is no finite one.
+        score: the objective's value; None before the end, or when there is no finite one, or when several objectives do not
+            come to one number.
+        scores: a number for each objective, where there are several; empty before the end, or when one is missing.
+        violates: the metrics that did not keep to their constraints. Such a trial is never the best.
         step: the highest step that was reported and judged.
         reports: the surviving lineage, in step order.
         metrics: what the trainable returned, as metrics.
@@ -322,6 +325,8 @@ class TrialView:
     state: State
     values: Values
     score: float | None = None
+    scores: tuple[float, ...] = ()
+    violates: tuple[str, ...] = ()
     step: int = 0
     reports: Sequence[Report] = field(factory=Reports)
     metrics: Metrics | None = None

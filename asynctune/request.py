@@ -17,7 +17,7 @@ from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
-from asynctune.objective import Objective, as_objective
+from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
@@ -42,7 +42,7 @@ class Request:
 
     trainable: Any
     space: Space
-    objective: Objective
+    objective: Goal
     oracle: Oracle
     scheduler: Scheduler
     stoppers: Sequence[Stopper]
@@ -115,6 +115,7 @@ class Request:
         )
         _check_deadline(request.oracle)
         _check_end(request)
+        _check_objectives(request)
         _check_failure(request)
         return request
 
@@ -340,6 +341,16 @@ def _check_end(request: Request) -> None:
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"
         raise ConfigurationError(f"{message}: give max_trials=, or a stopper that ends the search, such as TimeBudget(3600)")
+
+
+def _check_objectives(request: Request) -> None:
+    if request.objective.has_score:
+        return
+    for what, plugin in (("proposes", request.oracle), ("judges", request.scheduler)):
+        if not plugin.several:
+            message = f"{type(plugin).__name__} {what} by one number, and {request.objective} are several"
+            hint = "write Objectives([...], combine='sum'), or take one that says several = True in its class"
+            raise ConfigurationError(f"{message}: {hint}")
 
 
 def _check_failure(request: Request) -> None:

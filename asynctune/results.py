@@ -13,8 +13,9 @@ from typing import Any, Self
 
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.observers.rows import as_row
+from asynctune.pareto import Point, front, hypervolume
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["Result"]
@@ -44,9 +45,7 @@ class Result:
         directory: where its logs and checkpoints are; removed with the result when the search had `storage=None`.
     """
 
-    def __init__(
-        self, *, trials: Iterable[TrialView], objective: Objective, reason: str, directory: Path, temporary: bool
-    ) -> None:
+    def __init__(self, *, trials: Iterable[TrialView], objective: Goal, reason: str, directory: Path, temporary: bool) -> None:
         self.trials: Mapping[TrialId, TrialView] = MappingProxyType({t.id: t for t in sorted(trials, key=lambda t: t.id)})
         self.objective = objective
         self.reason = reason
@@ -56,24 +55,60 @@ class Result:
     def __repr__(self) -> str:
         best = self.best_trial
         found = f"best {self.objective.name} {best.score:.6g} in trial {best.id}" if best else "no score"
+        if not self.objective.has_score:
+            found = f"{len(self.pareto_front())} of them on the front of {self.objective.name}"
         return f"<Result of {len(self.trials)} trials: {found}>"
 
     @property
     def best_trial(self) -> TrialView | None:
-        """The COMPLETED trial with the best finite score; the first of equals; None if there is none."""
+        """The COMPLETED trial with the best finite score that keeps to the constraints; the first of equals; None if there is
+        none, as with several objectives that do not come to one number: see `pareto_front()`."""
         return next(iter(self.best_trials(1)), None)
 
     def best_trials(self, count: int | None = None) -> list[TrialView]:
-        """The COMPLETED trials with a finite score, best first; at most `count`. Never a failed or running one.
+        """The COMPLETED trials with a finite score that keep to the constraints, best first; at most `count`. Never a failed or
+        running one.
 
         Raises:
             ConfigurationError: `count` is no integer of at least 0, and not None.
         """
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
             raise ConfigurationError(f"best_trials(count=...) takes an integer of at least 0, or None for all, not {count!r}")
-        scored = [t for t in self.trials.values() if t.state is State.COMPLETED and _finite(t.score)]
+        scored = [t for t in self.trials.values() if t.state is State.COMPLETED and _finite(t.score) and not t.violates]
         scored.sort(key=lambda t: self.objective.loss(t.score if t.score is not None else math.nan))
         return scored[:count]
+
+    def pareto_front(self) -> list[TrialView]:
+        """The COMPLETED trials with finite scores that keep to the constraints, and that no other such trial is better than in
+        one objective and as good as in the rest; in the order of proposal. With one objective: all that are best."""
+        trials = [trial for trial in self.trials.values() if self._losses(trial) is not None]
+        losses = [found for trial in trials if (found := self._losses(trial)) is not None]
+        return [trials[place] for place in front(losses)]
+
+    def hypervolume(self, reference: Mapping[str, float]) -> float:
+        """The volume between the Pareto front and `reference`: larger is better. It grows with each trial that joins the front.
+
+        Args:
+            reference: a value for each objective, by its name, that every trial of interest is better than. Trials that are not
+                count for nothing.
+
+        Raises:
+            ConfigurationError: an objective has no finite value there, or a name is none.
+        """
+        goals = self.objective.each
+        names = [goal.name for goal in goals]
+        if set(reference) != set(names) or not all(map(_finite, reference.values())):
+            raise ConfigurationError(f"hypervolume(reference=...) takes a number for each of {names}, not {dict(reference)}")
+        point = tuple(goal.loss(reference[goal.name]) for goal in goals)
+        return hypervolume([found for trial in self.trials.values() if (found := self._losses(trial)) is not None], point)
+
+    def _losses(self, trial: TrialView) -> Point | None:
+        """What is to be made small, for a trial that counts."""
+        goals = self.objective.each
+        scores = trial.scores if len(goals) > 1 else (() if trial.score is None else (trial.score,))
+        if trial.state is not State.COMPLETED or trial.violates or not scores or not all(map(math.isfinite, scores)):
+            return None
+        return tuple(goal.loss(score) for goal, score in zip(goals, scores, strict=True))
 
     def checkpoint(self, trial: TrialId | TrialView) -> Path | None:
         """The directory of the trial's newest checkpoint, or None."""
@@ -84,9 +119,14 @@ class Result:
         """One plain dict a trial.
 
         Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values.
+        `values/<name>` for each of its values; `violates` for a trial that broke constraints; and with several objectives
+        `scores/<name>` for each of them.
         """
-        return [as_row(trial) for trial in self.trials.values()]
+        names = [each.name for each in self.objective.each]
+        return [
+            as_row(trial) | {f"scores/{name}": score for name, score in zip(names, trial.scores, strict=False)}
+            for trial in self.trials.values()
+        ]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.

@@ -21,7 +21,7 @@ from asynctune.events import Event
 from asynctune.executors.base import Executor
 from asynctune.executors.local import LocalExecutor
 from asynctune.life import Life
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -37,7 +37,7 @@ __all__ = ["Search", "SearchOptions", "check_names", "search"]
 class SearchOptions(TypedDict, total=False):
     """The keyword arguments of `Search`, for those that pass them on. `objective` is required."""
 
-    objective: Objective | str
+    objective: Goal | str | Sequence[Goal | str]
     oracle: Oracle | None
     scheduler: Scheduler | None
     stop: Any
@@ -83,7 +83,8 @@ class Search:
         trainable: what a trial runs: a function of one argument, or "package.module:name". The argument is the trial; or,
             when it is named `hp`, the hyperparameters alone; or, when it is named `config`, the values as a plain dict.
         space: a dict from names to domains (nested dicts allowed), a `Space`, or None when trials name their parameters.
-        objective: an `Objective`, or a name whose direction Keras defines ("val_accuracy"). The first report must carry it.
+        objective: an `Objective`, a name whose direction Keras defines ("val_accuracy"), or a list of these; see `Objectives`.
+            The first report must carry it.
         oracle: proposes; `RandomSearch()` by default.
         scheduler: judges; `FIFO()` by default.
         stop: a stopper, a function of (trial, report), or a list of them.
@@ -120,7 +121,7 @@ class Search:
         trainable: Any,
         space: Any = None,
         *,
-        objective: Objective | str,
+        objective: Goal | str | Sequence[Goal | str],
         oracle: Oracle | None = None,
         scheduler: Scheduler | None = None,
         stop: Any = None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["SearchView"]
@@ -25,7 +25,7 @@ class SearchView:
     """
 
     at: float
-    objective: Objective
+    objective: Goal
     trials: Mapping[TrialId, TrialView]
     counts: Mapping[State, int]
     best: TrialView | None

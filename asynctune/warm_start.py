@@ -14,7 +14,7 @@ from attrs import frozen
 from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
 from asynctune.errors import ConfigurationError, SpaceError, StorageError
-from asynctune.objective import Objective
+from asynctune.objective import Goal, Objective
 from asynctune.observers.rows import COLUMNS, VALUES
 from asynctune.records import Observation, State, TrialView, Value, Values
 from asynctune.results import Result
@@ -44,7 +44,7 @@ class WarmStart:
     observations: tuple[Observation, ...] = ()
 
     @classmethod
-    def of(cls, given: Any, space: Space, objective: Objective) -> WarmStart:
+    def of(cls, given: Any, space: Space, objective: Goal) -> WarmStart:
         """The one that is meant. A table, or a result, is read here; a directory by `read`.
 
         Raises:
@@ -61,7 +61,7 @@ class WarmStart:
             return cls(Path(given).expanduser().absolute())
         return cls(None, _of_rows(_rows(given), space, objective))
 
-    def read(self, space: Space, objective: Objective) -> tuple[Observation, ...]:
+    def read(self, space: Space, objective: Goal) -> tuple[Observation, ...]:
         """The observations. Reads the directory's journal, beside whoever writes it.
 
         Raises:
@@ -176,7 +176,7 @@ def _observed(trial: TrialView, space: Space) -> Observation:
     return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state)
 
 
-def _of_rows(rows: Sequence[Any], space: Space, objective: Objective) -> tuple[Observation, ...]:
+def _of_rows(rows: Sequence[Any], space: Space, objective: Goal) -> tuple[Observation, ...]:
     ended = [(place, row) for place, row in enumerate(rows) if not _is_open(row)]
     return _fitting(ended, lambda each: f"row {each[0]}", lambda each: _row(each[1], space, objective))
 
@@ -216,7 +216,7 @@ def _is_told(row: Any) -> bool:
     return isinstance(row, Mapping) and any(isinstance(name, str) and name.startswith(VALUES) for name in row)
 
 
-def _row(row: Any, space: Space, objective: Objective) -> Observation:
+def _row(row: Any, space: Space, objective: Goal) -> Observation:
     if not isinstance(row, Mapping):
         raise ConfigurationError(f"it is no dict: {row!r}")
     state = State.COMPLETED

@@ -17,7 +17,7 @@ from asynctune._engine.threads import SYSTEM
 from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellObserved, TellReport
 from asynctune.errors import PluginError
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.records import Suggestion, SuggestionStatus, TrialView
@@ -57,7 +57,7 @@ class History:
 
     calls: Sequence[OracleCall]
     answers: Mapping[int, Answered]
-    objective: Objective
+    objective: Goal
     seed: int
     adopt: bool = False
     space: Space = Factory(Space)

@@ -24,7 +24,7 @@ SCHEMA = """
 create table trials (
     id integer primary key, state text not null, score real, step integer not null, "values" text not null,
     metrics text, attempt integer not null, launches integer not null, stop_reason text, hold text,
-    failure_kind text, failure text, created real not null, started real, ended real
+    failure_kind text, failure text, created real not null, started real, ended real, violates text
 ) strict;
 create table reports (
     trial integer not null, launch integer not null, step integer not null, at real not null, metrics text not null,
@@ -90,6 +90,7 @@ def _trial_row(trial: TrialView) -> Row:
         _real(trial.created),
         _real(trial.started),
         _real(trial.ended),
+        _text(_encode(list(trial.violates))) if trial.violates else None,
     )
 
 
@@ -121,7 +122,7 @@ def _happened_rows(records: Iterable[Record]) -> tuple[list[Row], list[Row]]:
 
 def write_trials(database: sqlite3.Connection, trials: Iterable[TrialView]) -> None:
     """Write the rows of these trials as they stand."""
-    statement = "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    statement = "insert or replace into trials values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     database.executemany(statement, map(_trial_row, trials))
 
 

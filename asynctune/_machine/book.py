@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from asynctune._machine.trial import Trial
 from asynctune.events import LawEvent
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import State, TrialId, TrialView
 from asynctune.views import SearchView
 
@@ -46,7 +46,7 @@ class Book:
         self.trials[trial.id] = trial
         self.counts[trial.state] += 1
 
-    def apply(self, trial: Trial, event: LawEvent, at: float, objective: Objective) -> None:
+    def apply(self, trial: Trial, event: LawEvent, at: float, objective: Goal) -> None:
         """Let an event happen to a trial."""
         before = trial.state
         trial.apply(event, at)
@@ -58,7 +58,7 @@ class Book:
             self.live[trial.id] = trial
         if trial.state.ended:
             trial.close(self.declared)
-        if trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score):
+        if trial.state is State.COMPLETED and not trial.violates and trial.score is not None and math.isfinite(trial.score):
             best = self.best.score if self.best is not None else None
             tied = self.best is not None and trial.score == best and trial.id < self.best.id
             if best is None or objective.better(trial.score, best) or tied:
@@ -73,7 +73,7 @@ class Book:
         """The trial as it stands."""
         return trial.view(self.declared)
 
-    def search_view(self, at: float, objective: Objective) -> SearchView:
+    def search_view(self, at: float, objective: Goal) -> SearchView:
         """The search as it stands."""
         best = self.best.view(self.declared) if self.best is not None else None
         return SearchView(

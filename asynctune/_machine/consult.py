@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from attrs import frozen
 
 from asynctune.errors import PluginError, WireError
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Choice, Continue, LaunchNumber, Report, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.secret import redacted
@@ -127,7 +127,7 @@ class Consult:
         self.took, self.slowest = 0.0, (0.0, "")
         self.answers = []
 
-    def set_search(self, objective: Objective) -> None:
+    def set_search(self, objective: Goal) -> None:
         """Tell the scheduler what is wanted."""
         self._call(self._scheduler, "set_search", lambda: self._scheduler.set_search(objective=objective))
 

@@ -95,13 +95,13 @@ def _check_used(space: Space, used: Values, new: Values) -> None:
 def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
     launch = trial.launch
     assert launch is not None
-    value = search.settings.objective.of(message.metrics)
+    objective = search.settings.objective
     refused = _refusal(launch, message)
     if refused is not None:
         search.halt(trial, refused, Failure(kind=FailureKind.REFUSED, message=refused))
         return
     is_new = message.step > trial.mark
-    judged = is_new and value is not None
+    judged = is_new and objective.seen_in(message.metrics)
     search.happen(
         trial,
         Reported(
@@ -114,9 +114,8 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
         ),
     )
     search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
-    if value is not None:
-        search.objective_seen = True
-    elif not search.objective_seen:
+    search.objective_seen = search.objective_seen or objective.seen_in(message.metrics)
+    if not search.objective_seen:
         _objective_missing(search, trial, message.metrics)
     if is_new:
         _judge(search, trial, judged=judged)
@@ -154,7 +153,8 @@ def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> 
 
 
 def _objective_missing(search: Situation, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-    wanted, there = search.settings.objective.name, ", ".join(map(repr, metrics or {})) or "no metrics at all"
+    objective, there = search.settings.objective, ", ".join(map(repr, metrics or {})) or "no metrics at all"
+    wanted = next(each.name for each in objective.each if each.name not in (metrics or {}))
     text = f"trial {trial.id} gave {there}, and not the objective {wanted!r}"
     search.end_early(f"{text}: name one of them in objective=, or report {wanted!r}", error="ObjectiveError")
 
@@ -195,17 +195,23 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
         text = f"returned with {key}, which is no new checkpoint of it"
         _failed(search, trial, Failure(kind=FailureKind.REFUSED, message=text))
         return
-    score = trial.final_score(objective, ending.metrics)
-    search.objective_seen = search.objective_seen or score is not None
+    standing = trial.final_standing(objective, ending.metrics)
+    wanted = [each.name for each in objective.each if each.name in standing.missing]
+    search.objective_seen = search.objective_seen or not wanted
     if not search.objective_seen:
-        search.lose(trial, f"it gave no {objective.name!r}")
+        search.lose(trial, f"it gave no {wanted[0]!r}")
         _objective_missing(search, trial, ending.metrics)
-    elif score is None:
+    elif standing.missing:
         there = ", ".join(map(repr, ending.metrics or {})) or "nothing"
-        text = f"it ended without the objective {objective.name!r}: it returned {there}, and no report carried it"
+        what = f"the objective {wanted[0]!r}" if wanted else f"{standing.missing[0]!r}, which a constraint is about"
+        text = f"it ended without {what}: it returned {there}, and no report carried it"
         _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
-    elif not math.isfinite(score) and search.settings.failure.non_finite == "fail":
-        text = f"its {objective.name!r} is {score}"
+    elif not standing.is_finite and search.settings.failure.non_finite == "fail":
+        found = standing.scores or (standing.score,)
+        name, value = next(
+            (each.name, v) for each, v in zip(objective.each, found, strict=False) if v is None or not math.isfinite(v)
+        )
+        text = f"its {name!r} is {value}"
         _failed(search, trial, Failure(kind=FailureKind.INVALID_RESULT, message=text))
     else:
         search.happen(
@@ -213,7 +219,9 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             Finished(
                 trial=trial.id,
                 launch=ending.launch,
-                score=score if math.isfinite(score) else None,
+                score=standing.score if standing.is_finite else None,
+                scores=standing.scores,
+                violates=standing.violates,
                 metrics=ending.metrics,
                 executions=ending.executions,
                 checkpoint=ending.checkpoint,

@@ -63,7 +63,7 @@ def _check_search(machine: Machine) -> None:
     if most is not None and machine.opened == 1 and not machine.enqueued:
         assert len(book.trials) <= most, f"{len(book.trials)} trials, and max_trials is {most}"
     best = min(
-        (t.score for t in book.trials.values() if t.state is State.COMPLETED and t.score is not None),
+        (t.score for t in book.trials.values() if t.state is State.COMPLETED and t.score is not None and not t.violates),
         key=machine.settings.objective.loss,
         default=None,
     )

@@ -100,9 +100,10 @@ class Situation:
         self.do.append(TellEnd(view))
 
     def stop(self, trial: Trial, reason: str) -> None:
-        score = trial.score_so_far(self.settings.objective)
-        finite = score if score is not None and math.isfinite(score) else None
-        self.happen(trial, Stopped(trial=trial.id, reason=reason, score=finite))
+        standing = trial.standing(self.settings.objective)
+        score = standing.score if standing.is_finite else None
+        violates = standing.violates if standing.is_finite else ()
+        self.happen(trial, Stopped(trial=trial.id, reason=reason, score=score, scores=standing.scores, violates=violates))
         self.halt(trial, reason)
 
     def halt(self, trial: Trial, reason: str, failure: Failure | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import CheckpointKey, Observation, Suggestion, TrialId, Value, Values
 from asynctune.space.conditions import Parameter
@@ -57,7 +57,7 @@ class Settings:
         feasible: the names of its predicates.
     """
 
-    objective: Objective
+    objective: Goal
     seed: int
     space: Mapping[str, Parameter]
     max_trials: int | None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
 from asynctune._machine import law
 from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
 from asynctune.frozen import FrozenDict
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import (
     CheckpointKey,
     Failure,
@@ -26,13 +26,42 @@ from asynctune.records import (
 )
 from asynctune.space import Space
 
-__all__ = ["Launch", "Trial"]
+__all__ = ["Launch", "Standing", "Trial"]
 
 # What a trial that has ended has none of is the same for all of them.
 _NO_VALUES: FrozenDict[str, Value] = FrozenDict()
 _NO_REPORTS: list[Report] = []
 _NO_CHECKPOINTS: list[CheckpointKey] = []
 _NO_REPORTS_SHOWN = Reports()
+
+
+@frozen
+class Standing:
+    """A trial's metrics against what is wanted.
+
+    Args:
+        score: the one number, if there is one and the metrics carry it; it may be no finite one.
+        scores: a number for each objective, where there are several; empty if one is missing.
+        violates: the metrics that do not keep to their constraints.
+        missing: the metrics that are wanted, or constrained, and are not there.
+    """
+
+    score: float | None
+    scores: tuple[float, ...]
+    violates: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def of(cls, objective: Goal, history: Sequence[Metrics]) -> Standing:
+        """How a trial stands that gave these metrics, in order."""
+        scores = objective.scores(history) if len(objective.each) > 1 else None
+        return cls(objective.score(history), scores or (), objective.violated(history), objective.missing(history))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there are numbers, and all of them are finite."""
+        numbers = [*self.scores, *([] if self.score is None else [self.score])]
+        return bool(numbers) and all(map(math.isfinite, numbers))
 
 
 @define
@@ -73,6 +102,8 @@ class Trial:
     mark: int = 0
     metrics: Metrics | None = None
     score: float | None = None
+    scores: tuple[float, ...] = ()
+    violates: tuple[str, ...] = ()
     checkpoints: list[CheckpointKey] = Factory(list)
     failure: Failure | None = None
     stop_reason: str | None = None
@@ -101,11 +132,13 @@ class Trial:
                 self.hold, self.held_by = event.reason, event.by
             case Finished():
                 self.reports = self._lineage()
-                self.metrics, self.score, self.ended, self.failure = event.metrics, event.score, at, None
+                self.metrics, self.ended, self.failure = event.metrics, at, None
+                self.score, self.scores, self.violates = event.score, event.scores, event.violates
                 if event.checkpoint is not None:
                     self.checkpoints.append(event.checkpoint)
             case Stopped():
-                self.stop_reason, self.score, self.ended = event.reason, event.score, at
+                self.stop_reason, self.ended = event.reason, at
+                self.score, self.scores, self.violates = event.score, event.scores, event.violates
                 self.failure = None if ran else self.failure  # an attempt that was stopped has not failed
             case AttemptFailed():
                 self.failure = event.failure
@@ -168,13 +201,13 @@ class Trial:
             return self.reports
         return [report for report in self.reports if report.launch == launch.number or report.step <= launch.start]
 
-    def score_so_far(self, objective: Objective) -> float | None:
-        """The objective's value over the surviving reports; None when none of them carries it."""
-        return _score(objective, [report.metrics for report in self.reports])
+    def standing(self, objective: Goal) -> Standing:
+        """How the trial stands by its surviving reports."""
+        return Standing.of(objective, [report.metrics for report in self.reports])
 
-    def final_score(self, objective: Objective, metrics: Metrics | None) -> float | None:
-        """The objective's value when the launch has returned `metrics`, over these and the reports that it stands on."""
-        return _score(objective, [*(report.metrics for report in self._lineage()), metrics or {}])
+    def final_standing(self, objective: Goal, metrics: Metrics | None) -> Standing:
+        """How it stands when the launch has returned `metrics`, over these and the reports that it stands on."""
+        return Standing.of(objective, [*(report.metrics for report in self._lineage()), metrics or {}])
 
     def values(self, declared: frozenset[str]) -> Values:
         """The values of the last launch. What was only proposed belongs to the trial while it may still ask for it."""
@@ -199,6 +232,8 @@ class Trial:
             state=self.state,
             values=self.used if type(self.used) is FrozenDict else FrozenDict(self.values(declared)),
             score=self.score,
+            scores=self.scores,
+            violates=self.violates,
             step=self.mark,
             reports=Reports(self.reports) if self.reports else _NO_REPORTS_SHOWN,
             metrics=self.metrics,
@@ -212,10 +247,3 @@ class Trial:
             started=self.started,
             ended=self.ended,
         )
-
-
-def _score(objective: Objective, metrics: Sequence[Metrics]) -> float | None:
-    values = [value for each in metrics if (value := objective.of(each)) is not None]
-    if objective.over == "best" and any(map(math.isfinite, values)):
-        return objective.best(values)
-    return values[-1] if values else None

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 from asynctune.messages import RunTrial
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.policies import Limit, Limits
 from asynctune.wire import closed_union
 
@@ -89,7 +89,7 @@ class Work:
     """
 
     directory: str
-    objective: Objective
+    objective: Goal
     limits: Limits
     reference: str | None
     cwd: str

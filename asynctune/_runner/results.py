@@ -6,13 +6,14 @@ executions: their mean per metric, each kept. None is no result of its own, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
 from asynctune._runner.metrics import as_metrics, as_number, is_number
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Metrics
 
 __all__ = ["InvalidResult", "Outcome", "outcome_of"]
@@ -39,7 +40,7 @@ class Outcome:
     step: int | None = None
 
 
-def outcome_of(result: Any, objective: Objective, *, reported: bool) -> Outcome:
+def outcome_of(result: Any, objective: Goal, *, reported: bool) -> Outcome:
     """The outcome that `result` stands for.
 
     Args:
@@ -68,8 +69,11 @@ def _has_no_epoch(result: Any) -> bool:
     return isinstance(history, Mapping) and not any(map(len, history.values()))
 
 
-def _outcome(result: Any, objective: Objective) -> Outcome:
+def _outcome(result: Any, objective: Goal) -> Outcome:
     if is_number(result):
+        if len(objective.each) > 1:
+            names = ", ".join(repr(each.name) for each in objective.each)
+            raise TypeError(f"a number, and {names} are wanted: a dict says which is which")
         return Outcome({objective.name: as_number(objective.name, result)})
     if isinstance(result, Mapping):
         if not result:
@@ -98,16 +102,20 @@ def _mean(outcomes: Sequence[Outcome]) -> Outcome:
     )
 
 
-def _best_epoch(history: Mapping[str, Any], objective: Objective) -> Outcome:
+def _best_epoch(history: Mapping[str, Any], objective: Goal) -> Outcome:
     """The metrics at the epoch that is best for the objective: the first of equals, not-finite ones left out.
 
     Without the objective, or without a finite value of it, the last epoch stands for all: the search will say what is missing.
+    So it does where several objectives do not come to one number, by which an epoch could be the best.
     """
     curves = {name: [as_number(name, value) for value in values] for name, values in history.items() if len(values)}
     if not curves:
         raise ValueError("a History without a single epoch")
     epochs = max(map(len, curves.values()))
-    curve = curves.get(objective.name, [])
+    wanted = [curves.get(each.name, []) for each in objective.each]
+    names = [each.name for each in objective.each]
+    steps = (objective.of(dict(zip(names, values, strict=True))) for values in zip(*wanted, strict=False))
+    curve = [math.nan if value is None else value for value in steps]
     best = objective.best(curve)
     # With `validation_freq=k`, some curves have a value for each k-th epoch only.
     step = epochs if best is None else (curve.index(best) + 1) * epochs // len(curve)

@@ -18,7 +18,7 @@ from attrs import field, frozen
 from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
 from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.policies import Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.space.shape import Shape
@@ -60,7 +60,7 @@ class Recipe:
     trainable: Any
     data: Mapping[str, Any]
     directory: Path
-    objective: Objective
+    objective: Goal
     resources: Resources
     limits: Limits
     temporary: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from asynctune.events import Event
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import TrialId, TrialView
 from asynctune.space.conditions import Parameter
 
@@ -52,7 +52,7 @@ class Watched:
         event: gives the event of a number, or None when there is none so far. It may block: it may have to read the journal.
     """
 
-    objective: Objective
+    objective: Goal
     space: Mapping[str, Parameter]
     directory: Path
     max_trials: int | None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TextIO
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Failure, State, TrialId, TrialView
 
-__all__ = ["clock", "columns_of", "culprit", "lasted", "legible", "shown", "shown_values", "spark", "table"]
+__all__ = ["clock", "columns_of", "culprit", "lasted", "legible", "scored", "shown", "shown_values", "spark", "table"]
 
 _WIDTH = 60  # characters of a message that fit on a line with everything else
 _BARS = "▁▂▃▄▅▆▇█"
@@ -28,7 +28,7 @@ def columns_of(stream: TextIO | None) -> int | None:
 
 def table(
     trials: Iterable[TrialView],
-    objective: Objective,
+    objective: Goal,
     *,
     live: bool = True,
     most: int | None = None,
@@ -43,8 +43,8 @@ def table(
     """
 
     def rank(trial: TrialView) -> tuple[float, TrialId]:
-        scored = trial.state is State.COMPLETED and trial.score is not None
-        return (objective.loss(trial.score) if scored and trial.score is not None else math.inf, trial.id)
+        counts = trial.state is State.COMPLETED and not trial.violates
+        return (objective.loss(trial.score) if counts and trial.score is not None else math.inf, trial.id)
 
     ranked = sorted(trials, key=rank)
     head = ("trial", "state", shown(objective.name), "step", "attempt", "values", "remark")
@@ -58,12 +58,24 @@ def _row(trial: TrialView, *, live: bool) -> tuple[str, ...]:
     return (
         str(trial.id),
         "interrupted" if trial.state is State.RUNNING and not live else trial.state.value.lower(),
-        "" if trial.score is None else f"{trial.score:.6g}",
+        scored(trial.score, trial.scores) + (" !" if trial.violates else ""),
         str(trial.step or ""),
         str(trial.attempt),
         shown_values(trial.values),
-        shown(str(trial.failure) if trial.failure and trial.state is not State.COMPLETED else trial.stop_reason or ""),
+        shown(str(trial.failure) if trial.failure and trial.state is not State.COMPLETED else "; ".join(_remarks(trial))),
     )
+
+
+def _remarks(trial: TrialView) -> Iterator[str]:
+    if trial.violates:
+        yield f"breaks the constraint on {', '.join(trial.violates)}"
+    if trial.stop_reason:
+        yield trial.stop_reason
+
+
+def scored(score: float | None, scores: Sequence[float] = ()) -> str:
+    """The score, or the scores by each objective where they do not come to one; "" where there is none."""
+    return ", ".join(f"{each:.6g}" for each in (scores if score is None else (score,)))
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from asynctune.events import AttemptFailed, CheckpointGone, Event, Finished, GaveUp, Happening, Reported, SearchOpened, Stopped
 from asynctune.observers.base import Watched
-from asynctune.observers.console import clock, columns_of, culprit, lasted, legible, shown, shown_values, table
+from asynctune.observers.console import clock, columns_of, culprit, lasted, legible, scored, shown, shown_values, table
 from asynctune.observers.tally import Tally
 from asynctune.records import State
 
@@ -95,12 +95,14 @@ class Lines:
 
     def _ended(self, tally: Tally, at: float, what: Finished | Stopped, search: Watched, *, better: bool) -> Iterator[str]:
         remark = f"  {_remark(tally, what)}" if isinstance(what, Stopped) else ""
-        if what.score is None:
+        score = scored(what.score, what.scores)
+        if not score:
             yield f"{clock(at)}  trial {what.trial:>3}  no score{remark}"
             return
         values, mark = shown_values(search.trials[what.trial].values), "  <- best so far" if better else ""
         name = shown(search.objective.name)
-        yield f"{clock(at)}  trial {what.trial:>3}  {name} {what.score:<10.5g} {values}{remark}{mark}"
+        broken = f"  breaks the constraint on {', '.join(what.violates)}" if what.violates else ""
+        yield f"{clock(at)}  trial {what.trial:>3}  {name} {score:<10} {values}{remark}{broken}{mark}"
 
 
 class Quiet(Lines):
@@ -119,7 +121,7 @@ class KerasLines(Lines):
         took = (view.ended if view.ended is not None else at) - (view.started if view.started is not None else at)
         remark = f"  {_remark(tally, what)}" if isinstance(what, Stopped) else ""
         yield f"Trial {what.trial} Complete [{lasted(took)}]{remark}"
-        yield f"{name}: {'no score' if what.score is None else f'{what.score:.6g}'}\n"
+        yield f"{name}: {scored(what.score, what.scores) or 'no score'}\n"
         best = search.trials[tally.best[0]] if tally.best is not None else None
         yield f"Best {name} So Far: {'none' if tally.best is None else f'{tally.best[1]:.6g}'}"
         yield f"Total elapsed time: {lasted(at)}\n"

@@ -21,7 +21,7 @@ from asynctune.events import (
     Stopped,
 )
 from asynctune.observers.base import Observer, Watched
-from asynctune.observers.console import culprit, shown, shown_values
+from asynctune.observers.console import culprit, scored, shown, shown_values
 
 __all__ = ["Logging"]
 
@@ -62,11 +62,11 @@ class Logging(Observer):
                 log(logging.DEBUG, "trial %s: step %s: %s", trial, step, shown_values(metrics))
             case Paused(trial=trial, reason=reason):
                 log(logging.DEBUG, "trial %s: set aside: %s", trial, shown(reason, 200))
-            case Finished(trial=trial, score=score):
+            case Finished(trial=trial):
                 values = shown_values(search.trials[trial].values)
-                log(logging.INFO, "trial %s: finished: %s: %s", trial, _scored(name, score), values)
-            case Stopped(trial=trial, score=score, reason=reason):
-                log(logging.INFO, "trial %s: stopped: %s: %s", trial, _scored(name, score), shown(reason, 200))
+                log(logging.INFO, "trial %s: finished: %s: %s", trial, _scored(name, what), values)
+            case Stopped(trial=trial, reason=reason):
+                log(logging.INFO, "trial %s: stopped: %s: %s", trial, _scored(name, what), shown(reason, 200))
             case AttemptFailed(trial=trial, failure=failure):
                 log(logging.WARNING, "trial %s: failed, will be tried again: %s", trial, culprit(failure))
             case GaveUp(trial=trial, failure=failure):
@@ -76,5 +76,7 @@ class Logging(Observer):
                 log(logging.INFO if error is None else logging.ERROR, "search ended: %s", shown(ended, 200))
 
 
-def _scored(name: str, score: float | None) -> str:
-    return "no score" if score is None else f"{name} {score:.6g}"
+def _scored(name: str, what: Finished | Stopped) -> str:
+    score = scored(what.score, what.scores)
+    broken = f", which breaks the constraint on {', '.join(what.violates)}" if what.violates else ""
+    return f"{name} {score}{broken}" if score else "no score"

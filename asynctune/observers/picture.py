@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asynctune.events import Event
+from asynctune.objective import Goal
 from asynctune.observers.base import Watched
 from asynctune.observers.console import clock, culprit, shown, shown_values, spark
 from asynctune.observers.lines import summary, write
@@ -75,7 +76,7 @@ def _running(tally: Tally, search: Watched, name: str) -> RenderableType:
         rows.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
     for number in list(tally.running)[:_ROWS]:
         trial = search.trials[number]
-        points = _points(trial, search.objective.name)
+        points = _points(trial, search.objective)
         last = f"{points[-1]:.5g}" if points else ""
         cells = (str(number), str(trial.step or ""), last, spark(points), shown_values(trial.values))
         rows.add_row(*map(Text, cells))
@@ -83,8 +84,10 @@ def _running(tally: Tally, search: Watched, name: str) -> RenderableType:
     return Group(rows, Text(f"... and {more} more")) if more > 0 else rows
 
 
-def _points(trial: TrialView, name: str) -> list[float]:
-    return [report.metrics[name] for report in trial.reports[-_POINTS:] if name in report.metrics]
+def _points(trial: TrialView, objective: Goal) -> list[float]:
+    # Of several objectives that do not come to one number, the first.
+    shown = objective if objective.has_score else objective.each[0]
+    return [value for report in trial.reports[-_POINTS:] if (value := shown.of(report.metrics)) is not None]
 
 
 class _Terminal(Console):

@@ -13,7 +13,7 @@ VALUES = "values/"  # before the name of each of its values
 
 
 def as_row(trial: TrialView) -> dict[str, Any]:
-    """The columns that every row has, and `values/<name>` for each of its values."""
+    """The columns that every row has, `violates` where it broke constraints, and `values/<name>` for each of its values."""
     fixed = (
         trial.id,
         trial.state.value,
@@ -27,5 +27,6 @@ def as_row(trial: TrialView) -> dict[str, Any]:
     )
     return {
         **dict(zip(COLUMNS, fixed, strict=True)),
+        **({"violates": ", ".join(trial.violates)} if trial.violates else {}),
         **{f"{VALUES}{name}": value for name, value in trial.values.items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
@@ -21,7 +21,7 @@ from asynctune.events import (
     Stopped,
     TrialAdded,
 )
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.observers.base import Watched
 from asynctune.records import Failure, State, TrialId, TrialView
 
@@ -46,7 +46,7 @@ class Tally:
         end: how the search ended, once it has.
     """
 
-    objective: Objective
+    objective: Goal
     since: float
     before: int = 0
     added: int = 0
@@ -79,7 +79,7 @@ class Tally:
             self.failed.add(trial.id)
         reason = trial.stop_reason
         self._over(trial.id, trial.step, early=reason is not None and not reason.startswith("infeasible: "))
-        self.scored(trial.id, trial.score)
+        self.scored(trial.id, trial.score, trial.violates)
 
     def hear(self, events: Iterable[Event], search: Watched) -> None:
         """These happened."""
@@ -105,12 +105,12 @@ class Tally:
                 self.failures.append((trial, failure))
                 self.failed.add(trial)
                 self._over(trial, search.trials[trial].step)
-            case Finished(trial=trial, score=score):
+            case Finished(trial=trial, score=score, violates=violates):
                 self._over(trial, search.trials[trial].step)
-                return self.scored(trial, score)
-            case Stopped(trial=trial, score=score, infeasible=infeasible):
+                return self.scored(trial, score, violates)
+            case Stopped(trial=trial, score=score, infeasible=infeasible, violates=violates):
                 self._over(trial, search.trials[trial].step, early=not infeasible)
-                return self.scored(trial, score)
+                return self.scored(trial, score, violates)
             case SearchEnded():
                 self.end = happening
         return False
@@ -125,9 +125,9 @@ class Tally:
             self.stopped.add(trial)
             self.reached += step
 
-    def scored(self, trial: TrialId, score: float | None) -> bool:
-        """Whether this score is the best so far."""
-        if score is None or not math.isfinite(score):
+    def scored(self, trial: TrialId, score: float | None, violates: Sequence[str]) -> bool:
+        """Whether this score is the best so far, of a trial that breaks these constraints."""
+        if score is None or violates or not math.isfinite(score):
             return False
         if self.best is not None and not self.objective.better(score, self.best[1]):
             return False

@@ -89,7 +89,7 @@ class TensorBoard(Observer):
         if page is None:
             self._ledger.clear(_ours(self._directory))
         self._space.update(search.space)
-        self._tags[search.objective.name] = None
+        self._tags |= dict.fromkeys(each.name for each in search.objective.each)
         for trial in search.trials.values():
             for metrics in (*(report.metrics for report in trial.reports[-1:]), trial.metrics or {}):
                 self._tags.update(dict.fromkeys(metrics))

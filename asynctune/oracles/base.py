@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar
 
 from asynctune.messages import FillRule
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.known import Known
 from asynctune.records import Report, Suggestion, TrialId, TrialView
 from asynctune.space import Space
@@ -32,6 +32,8 @@ class Oracle(ABC):
         exhaustive: whether it comes to an end by itself in every space.
         repeats: whether it may propose again what was tried, waits or runs, and means it. What any other oracle proposes twice
             is replaced by something new, or, when nothing is left, ends the search.
+        several: whether it can propose for several objectives that do not come to one number; then `trial.score` is None, and
+            `trial.scores` has a number for each.
         deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
             asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
             the search ends with a `PluginError` that names the hook, and can be resumed.
@@ -40,14 +42,15 @@ class Oracle(ABC):
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DRAW
     exhaustive: ClassVar[bool] = False
+    several: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
     deadline: ClassVar[float | None] = 600.0
 
     seed: int
-    objective: Objective
+    objective: Goal
     known: Known
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else; `self.known` is there by then."""
         self.objective = objective
         self.seed = seed

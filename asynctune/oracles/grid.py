@@ -81,6 +81,7 @@ class GridSearch(Oracle):
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DEFAULT
     exhaustive: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     points: int = field(default=10, validator=number(2, integer=True, most=_MOST_POINTS))
     # The walk, over what was known of the space when it began.

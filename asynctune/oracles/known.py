@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from attrs import define, evolve, field
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.odometer import left
 from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
@@ -37,7 +37,7 @@ class Known:
         tried: which combinations need not be tried again; for those that walk over the rest.
     """
 
-    objective: Objective
+    objective: Goal
     seed: int
     fill: FillRule
     tuned: frozenset[str] | None = None

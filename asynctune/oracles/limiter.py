@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.wrapped import settings_of, take_over
 from asynctune.records import Report, Suggestion, SuggestionStatus, TrialId, TrialView
@@ -43,7 +43,7 @@ class ConcurrencyLimiter(Oracle):
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle, "repeats")
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self.oracle.known = self.known

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import evolve
 
 from asynctune.errors import PluginError, SpaceError
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.known import Known
 from asynctune.records import Report, Suggestion, SuggestionStatus, TrialId, TrialView, Value, Values
@@ -42,7 +42,7 @@ class Proposer:
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
 
     def set_search(
-        self, *, objective: Objective, seed: int, space: Space | None = None, tuned: frozenset[str] | None = None
+        self, *, objective: Goal, seed: int, space: Space | None = None, tuned: frozenset[str] | None = None
     ) -> None:
         """Called once, before everything else. `space` is the declared one; for `tuned` see `Known`."""
         fill = self.oracle.fill

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.oracles.wrapped import settings_of, take_over
@@ -112,7 +112,7 @@ class Repeater(Oracle):
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle)
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._inner = Proposer(self.oracle)
@@ -184,7 +184,7 @@ class Repeater(Oracle):
         return {"oracle": settings_of(self.oracle), "times": self.times}
 
 
-def _as_one(number: int, ended: Sequence[TrialView], objective: Objective) -> TrialView:
+def _as_one(number: int, ended: Sequence[TrialView], objective: Goal) -> TrialView:
     """The trial that the other oracle is told of: the first that was completed, with the means of all; or the last failure."""
     done = sorted((trial for trial in ended if trial.state is State.COMPLETED), key=lambda trial: trial.id)
     if not done:

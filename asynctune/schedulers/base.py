@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Choice, Report, TrialView, Verdicts
 from asynctune.views import SearchView
 
@@ -25,14 +25,16 @@ class Scheduler(ABC):
     may be NaN or infinite. What you pass to a search is a recipe: it is copied at the door, and yours is never touched.
 
     Attributes:
+        several: whether it can judge several objectives that do not come to one number.
         exploits: whether it may answer `Exploit`, which needs trials that can be restored from each other's checkpoints.
         objective: what is wanted; set before the first trial.
     """
 
+    several: ClassVar[bool] = False
     exploits: ClassVar[bool] = False
-    objective: Objective
+    objective: Goal
 
-    def set_search(self, *, objective: Objective) -> None:
+    def set_search(self, *, objective: Goal) -> None:
         """Called once, before everything else."""
         self.objective = objective
 

@@ -10,13 +10,13 @@ from heapq import heappop, heappush, heappushpop
 
 from attrs import Factory, define
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal
 from asynctune.records import Report
 
 __all__ = ["Cutoff", "counted", "loss_of", "shown"]
 
 
-def loss_of(objective: Objective, report: Report) -> float | None:
+def loss_of(objective: Goal, report: Report) -> float | None:
     """The objective's value in `report` as a loss: infinite, the worst, if it is not finite; None if it is not there."""
     value = objective.of(report.metrics)
     if value is None:
@@ -24,7 +24,7 @@ def loss_of(objective: Objective, report: Report) -> float | None:
     return objective.loss(value) if math.isfinite(value) else math.inf
 
 
-def shown(objective: Objective, loss: float) -> str:
+def shown(objective: Goal, loss: float) -> str:
     """A loss as people know it: the objective's value, in four digits."""
     # Subtracting from zero, and not negating, keeps "-0" out of what people read.
     return f"{loss if objective.direction == 'min' else 0.0 - loss:.4g}"

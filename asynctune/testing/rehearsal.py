@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from attrs import evolve, frozen
 
-from asynctune.objective import Objective
+from asynctune.objective import Goal, Objective
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.records import (
@@ -108,7 +108,7 @@ class SchedulerRehearsal:
         chooses: whether the scheduler chooses what runs next.
     """
 
-    def __init__(self, scheduler: Scheduler, objective: Objective, *, recording: bool = True, guarding: bool = False) -> None:
+    def __init__(self, scheduler: Scheduler, objective: Goal, *, recording: bool = True, guarding: bool = False) -> None:
         self.scheduler = scheduler
         self.objective = objective
         self.trials: dict[TrialId, TrialView] = {}
@@ -263,7 +263,7 @@ class OracleRehearsal:
         trainable: Callable[[HyperParameters], float] = lambda hp: 0.0,
         *,
         space: Any = None,
-        objective: Objective | None = None,
+        objective: Goal | None = None,
         seed: int = 0,
         guarding: bool = False,
     ) -> None:

@@ -35,7 +35,7 @@ from asynctune._machine.stimuli import Opened, Settings, Stimulus, WorkersSet
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalError, PluginError
 from asynctune.events import SearchEnded
-from asynctune.objective import Objective, as_objective
+from asynctune.objective import Goal, Objective, as_objective
 from asynctune.oracles.base import Oracle
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import CheckpointKey, TrialId, TrialView
@@ -95,7 +95,7 @@ class SimulatedSearch:
     scheduler: Scheduler
     stoppers: Sequence[Stopper] = ()
     space: Mapping[str, Any] | Space | None = None
-    objective: Objective = field(default=Objective("loss", "min"), converter=as_objective)
+    objective: Goal = field(default=Objective("loss", "min"), converter=as_objective)
     seed: int = 0
     workers: int = 1
     max_trials: int | None = None

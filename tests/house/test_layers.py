@@ -18,7 +18,7 @@ NAMES = {module.name for module in MODULES}
 LAYERS = [
     {"disk", "errors", "frozen", "lazy", "secret", "seeds", "validators"},
     {"policies", "records"},
-    {"space", "objective", "wire"},
+    {"space", "objective", "pareto", "wire"},
     {"messages", "checkpoints", "views", "events"},
     {"observers", "oracles", "schedulers", "stoppers"},
     {"_machine"},
@@ -52,7 +52,7 @@ MAY_IMPORT_RUNNER = {"_runner", "_engine", "executors", "keras", "testing"}
 RUNNER_LIBRARIES = {"attr", "attrs", "cattrs", "msgpack"}
 
 # No time, no luck, no input or output: where these are told, they come as arguments.
-PURE = {"_machine", "schedulers", "stoppers", "policies", "records", "objective", "views", "events"}
+PURE = {"_machine", "schedulers", "stoppers", "policies", "records", "objective", "pareto", "views", "events"}
 IMPURE = {
     *("anyio", "asyncio", "concurrent", "datetime", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "queue"),
     *("random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile"),

@@ -126,6 +126,10 @@ async def main() -> None:
         await search.set_max_workers(2)
         await search.enqueue({"layer": {"units": 64}})
         assert_type(await search.result(), at.Result)
+        goal = at.Objectives(["loss", at.Objective("size", "min")], constraints=[at.Constraint("latency", most=3)])
+        several = await at.search(train_inline, objective=goal)
+        assert_type(several.pareto_front(), list[at.TrialView])
+        assert_type(several.hypervolume({"loss": 1, "size": 2}), float)
 
 
 def script() -> None:
