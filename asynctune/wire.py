@@ -11,7 +11,9 @@ from types import UnionType
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgpack
+from attrs import fields, has
 from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_tagged_union
 
 from asynctune.errors import WireError
@@ -73,6 +75,15 @@ def _tuple(kind: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
     return structure
 
 
+def _seldom(kind: Any) -> list[str]:
+    """The fields of a class that are written down only where they say something."""
+    return [each.name for each in fields(kind) if "seldom" in each.metadata] if has(kind) else []
+
+
+def _sparingly(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    return make_dict_unstructure_fn(kind, _converter, **{name: override(omit_if_default=True) for name in _seldom(kind)})
+
+
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
@@ -102,6 +113,7 @@ _converter.register_structure_hook(Value, _scalar)
 _converter.register_structure_hook(_Count, _count)
 _converter.register_unstructure_hook(Value, lambda value: value)
 _converter.register_structure_hook_factory(_is_tuple, _tuple)
+_converter.register_unstructure_hook_factory(lambda kind: bool(_seldom(kind)), _sparingly)
 
 
 def closed_union(union: Any) -> None:

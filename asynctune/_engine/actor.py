@@ -112,7 +112,7 @@ class Caller:
             except SpaceError as error:
                 who = f"{self.name} proposed values for trial {call.trial}"
                 raise PluginError(f"{who} that are not in the space: {name!r}: {error}") from error
-        return Suggestion.run(values)
+        return Suggestion.run(values, answer.parent, answer.budget)
 
     def _state(self) -> Mapping[str, Any] | None:
         state = self.oracle.get_state()

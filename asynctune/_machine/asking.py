@@ -5,10 +5,10 @@ from __future__ import annotations
 from asynctune._machine.instructions import Ask
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Suggested
-from asynctune._machine.trial import Trial
+from asynctune._machine.trial import STEPS, Trial
 from asynctune.errors import PluginError, SpaceError
 from asynctune.events import TrialAdded
-from asynctune.records import SuggestionStatus, TrialId, Values
+from asynctune.records import Suggestion, SuggestionStatus, TrialId, Values
 
 __all__ = ["ask", "can_ask", "check_values", "enqueued", "suggested"]
 
@@ -22,12 +22,13 @@ def suggested(search: Situation, stimulus: Suggested) -> None:
         except SpaceError as error:
             who = f"{search.oracle_name} proposed values for trial {trial}"
             raise PluginError(f"{who} that are not in the space: {error}") from error
-        _add(search, trial, suggestion.values, ask=stimulus.ask)
+        _check_terms(search, trial, suggestion)
+        _add(search, trial, suggestion, ask=stimulus.ask)
 
 
 def enqueued(search: Situation, stimulus: Enqueued) -> None:
     search.enqueued += 1
-    _add(search, search.asks.new_id(), stimulus.values, ask=None)
+    _add(search, search.asks.new_id(), Suggestion.run(stimulus.values), ask=None)
 
 
 def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
@@ -44,10 +45,27 @@ def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
             raise SpaceError(f"{value!r} is not a value of {name!r}, {search.space[name].describe()}")
 
 
-def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:
-    trial = Trial(number, dict(values), search.at)
+def _check_terms(search: Situation, trial: TrialId, suggestion: Suggestion) -> None:
+    """Whether there can be a trial with this parent and this budget."""
+    parent, budget, who = suggestion.parent, suggestion.budget, f"{search.oracle_name} proposed trial {trial}"
+    if budget is not None and (type(budget) is not int or not 1 <= budget < STEPS):
+        raise PluginError(f"{who} with budget={budget!r}: a budget is a step, a whole number of at least 1 (or None for no budget)")
+    if parent is None:
+        return
+    known = search.book.trials.get(parent) if type(parent) is int else None
+    if known is None:
+        there = f"there are {len(search.book.trials)} trials so far, counted from 0"
+        raise PluginError(f"{who} with parent={parent!r}, which is no trial: {there}")
+    if not known.state.ended:
+        raise PluginError(f"{who} with parent={parent!r}, which has not ended ({known.state.value}): propose it when it has")
+
+
+def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | None) -> None:
+    trial = Trial(number, dict(said.values), search.at, said.parent, said.budget)
     search.book.add(trial)
-    search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
+    search.happened.append(
+        TrialAdded(trial=number, values=dict(said.values), ask=ask, parent=said.parent, budget=said.budget)
+    )
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
     search.obey(search.consult.added(search.book.view(trial)))
