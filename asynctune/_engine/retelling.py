@@ -96,9 +96,7 @@ def retold(records: Iterable[Record]) -> Retold:
                     if settings is not None and isinstance(happening, Reported | Finished):
                         trial.prune(settings.checkpoints.keep)
     declared = frozenset(settings.space if settings is not None else ())
-    checkpoints = {
-        each.id: keys for each in trials.values() if not each.state.ended and (keys := _to_go_on_from(each, trials))
-    }
+    checkpoints = {each.id: keys for each in trials.values() if not each.state.ended and (keys := _to_go_on_from(each, trials))}
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynctune._machine.instructions import Ask
+from asynctune._machine.instructions import Ask, TellAdded
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Suggested
 from asynctune._machine.trial import STEPS, Trial
@@ -49,7 +49,9 @@ def _check_terms(search: Situation, trial: TrialId, suggestion: Suggestion) -> N
     """Whether there can be a trial with this parent and this budget."""
     parent, budget, who = suggestion.parent, suggestion.budget, f"{search.oracle_name} proposed trial {trial}"
     if budget is not None and (type(budget) is not int or not 1 <= budget < STEPS):
-        raise PluginError(f"{who} with budget={budget!r}: a budget is a step, a whole number of at least 1 (or None for no budget)")
+        raise PluginError(
+            f"{who} with budget={budget!r}: a budget is a step, a whole number of at least 1 (or None for no budget)"
+        )
     if parent is None:
         return
     known = search.book.trials.get(parent) if type(parent) is int else None
@@ -63,11 +65,11 @@ def _check_terms(search: Situation, trial: TrialId, suggestion: Suggestion) -> N
 def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | None) -> None:
     trial = Trial(number, dict(said.values), search.at, said.parent, said.budget)
     search.book.add(trial)
-    search.happened.append(
-        TrialAdded(trial=number, values=dict(said.values), ask=ask, parent=said.parent, budget=said.budget)
-    )
+    search.happened.append(TrialAdded(trial=number, values=dict(said.values), ask=ask, parent=said.parent, budget=said.budget))
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
+    if ask is None:
+        search.do.append(TellAdded(number, dict(values)))
     search.obey(search.consult.added(search.book.view(trial)))
 
 
