@@ -263,7 +263,7 @@ class Suggestion:
             budget: the step at which the trial is over, whether or not it has returned by itself; at least 1. It counts from
                 the parent's beginning. None for no end but the trainable's own.
 
-        A search refuses a parent that is not there or has not ended, and a budget that is no whole number, with a `PluginError`.
+        A search refuses a parent that is not there or has not ended, and a budget that is no step, with a `PluginError`.
         """
         return cls(SuggestionStatus.RUNNING, dict(values), _plain(parent), _plain(budget))
 

@@ -84,7 +84,7 @@ class Result:
         """One plain dict a trial.
 
         Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values.
+        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`.
         """
         return [as_row(trial) for trial in self.trials.values()]
 

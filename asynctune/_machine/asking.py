@@ -69,7 +69,7 @@ def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | Non
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
     if ask is None:
-        search.do.append(TellAdded(number, dict(values)))
+        search.do.append(TellAdded(number, dict(said.values)))
     search.obey(search.consult.added(search.book.view(trial)))
 
 

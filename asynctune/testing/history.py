@@ -100,8 +100,8 @@ def check_history(
     - launches: a trial's launches are numbered from 1, and the next begins when the one before is over.
     - fencing: only the launch that runs is listened to.
     - steps: the steps that a launch reports increase.
-    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial or, where that has none, of its parent,
-      and from its step; and from none that was found gone.
+    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial or, where that has none, of its
+      parent, and from its step; and from none that was found gone.
     - parents: a trial's parent has ended when it is added.
     - budgets: a trial that has reported the step of its budget is over.
     - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.

@@ -274,11 +274,25 @@ class OracleRehearsal:
 
         Raises:
             PluginError: if the answer is none, or proposes what is not in the space.
+            ValueError: if it names a parent that is not there, or has not ended.
         """
         trial = len(self.trials)
         suggestion: Suggestion = self._call("populate_space", trial, self.space)
         if suggestion.status is SuggestionStatus.RUNNING:
-            self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(suggestion.values), launches=1)
+            if suggestion.parent is not None and suggestion.parent not in self.trials:
+                raise ValueError(f"populate_space proposed trial {trial} with parent={suggestion.parent!r}, which is no trial")
+            if suggestion.parent in self._live:
+                raise ValueError(
+                    f"populate_space proposed trial {trial} with parent={suggestion.parent!r}, which has not ended"
+                )
+            self.trials[trial] = TrialView(
+                id=trial,
+                state=State.RUNNING,
+                values=dict(suggestion.values),
+                launches=1,
+                parent=suggestion.parent,
+                budget=suggestion.budget,
+            )
             self._used[trial] = {}
             self._live[trial] = None
         return suggestion
