@@ -149,8 +149,8 @@ class HyperbandOracle(Oracle):
     round whenever enough trials have scores. In a space with fewer combinations than a round has trials, all of them are
     tried, and the best go on to the end.
 
-    Values are drawn at random, and no combination is drawn twice. The draw for trial n depends on the search's seed, on n and on
-    what has been tried.
+    Values are drawn at random, and no combination is drawn twice. The draw for trial n depends on the search's seed, on n and
+    on what has been tried.
 
     Args:
         max_epochs: the budget of a last round, in steps; by default 100.

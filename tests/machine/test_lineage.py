@@ -175,7 +175,7 @@ def test_the_history_checker_knows_parents() -> None:
         for record in driven.records
         if any(isinstance(each, TrialAdded) and each.parent == 0 for each in record.happened)
     )
-    with pytest.raises(HistoryError, match="trial 1 descends from trial 0, which has not ended|never added"):
+    with pytest.raises(HistoryError, match=r"trial 1 descends from trial 0, which has not ended|never added"):
         check_history([*early, type(grown)(seq=3, stimulus=grown.stimulus, happened=grown.happened[:1])])
 
 
@@ -223,7 +223,7 @@ def test_a_metric_that_is_no_number_at_the_budget_is_no_score() -> None:
 
 
 def test_a_budget_counts_also_what_is_only_repeated() -> None:
-    """It was reported before, and its launch lost before the search could say that it is over: by a law without budgets, say."""
+    """A launch that was never told of it, as one of another version of the law, repeats what ended nothing then."""
     driven = Driven(failure=FailurePolicy(max_retries_per_trial=1))
     driven.open()
     born(driven, None, budget=3)

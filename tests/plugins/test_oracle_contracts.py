@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynctune.oracles import GridSearch, Oracle, RandomSearch
+from asynctune.oracles import GridSearch, HyperbandOracle, Oracle, RandomSearch
 from asynctune.testing.contracts import OracleContract
 
 
@@ -18,3 +18,10 @@ class TestGridSearch(OracleContract):
 
     def make(self) -> Oracle:
         return GridSearch(points=3)
+
+
+class TestHyperbandOracle(OracleContract):
+    """Over and over, for a contract also plays searches of thousands of trials."""
+
+    def make(self) -> Oracle:
+        return HyperbandOracle(max_epochs=9, factor=3, iterations=None)
