@@ -81,7 +81,8 @@ def _seldom(kind: Any) -> list[str]:
 
 
 def _sparingly(kind: Any) -> Callable[[Any], dict[str, Any]]:
-    return make_dict_unstructure_fn(kind, _converter, **{name: override(omit_if_default=True) for name in _seldom(kind)})
+    sparingly: dict[str, Any] = {name: override(omit_if_default=True) for name in _seldom(kind)}
+    return make_dict_unstructure_fn(kind, _converter, **sparingly)
 
 
 def _cut(text: str, length: int) -> str:

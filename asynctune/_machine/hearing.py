@@ -129,7 +129,7 @@ def _spend(search: Situation, trial: Trial, budget: int) -> None:
     """The trial has used its budget up. Whoever judged it has heard of it, and whatever he said it is over."""
     # Without any objective the whole search is ending, to be resumed when that is mended, and the trial with it.
     if search.objective_seen and not trial.state.ended:
-        search.stop(trial, f"its budget of {budget:,} {'step is' if budget == 1 else 'steps is'} used")
+        search.stop(trial, f"its budget of {budget:,} step{'' if budget == 1 else 's'} is used")
 
 
 def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> None:

@@ -21,6 +21,11 @@ __all__ = ["HyperbandBracket", "HyperbandOracle", "HyperbandPlan", "HyperbandRou
 _DRAWS: Final = 20  # before what is left is looked for instead
 
 
+def _endless(iterations: Any) -> Any:
+    """KerasTuner's 0 is None. Not `or None`: False is no number of iterations."""
+    return None if type(iterations) is int and iterations == 0 else iterations
+
+
 @frozen
 class HyperbandRound:
     """A round of a bracket.
@@ -166,7 +171,7 @@ class HyperbandOracle(Oracle):
     factor: int = field(default=3, validator=number(2, integer=True))
     iterations: int | None = field(
         default=1,
-        converter=lambda given: None if type(given) is int and given == 0 else given,
+        converter=_endless,
         validator=number(1, integer=True, optional=True),
     )
     _opened: int = field(init=False, default=0, repr=False)

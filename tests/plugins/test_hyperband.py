@@ -335,12 +335,13 @@ def test_any_order_of_ends_failures_and_metrics_that_are_no_numbers(
 
 
 def _learns(order: RunTrial, hp: HyperParameters) -> Behaviour:
-    """Trains to its budget, with a checkpoint at each epoch; now and then it fails, or diverges."""
+    """Trains past its budget, with a checkpoint at each epoch; now and then its loss is no number."""
     x = hp.Float("x", 0.0, 1.0)
-    luck = generator(order.seed, order.trial)
     assert order.budget is not None
-    losses = [math.nan if luck.random() < 0.02 else x + 1 / step for step in range(order.step + 1, order.budget + 3)]
-    return Behaviour(reports=[(luck.random(), {"loss": loss}) for loss in losses], checkpoints=True)
+    # By trial and step alone, so that a launch that goes on finds what the one before it would have found.
+    lucks = {step: generator(order.trial, step).random() for step in range(order.step + 1, order.budget + 3)}
+    losses = {step: math.nan if luck < 0.05 else x + 1 / step for step, luck in lucks.items()}
+    return Behaviour(reports=[(lucks[step], {"loss": losses[step]}) for step in lucks], checkpoints=True)
 
 
 def search(records: Any = (), **changes: Any) -> SimulatedSearch:
@@ -371,7 +372,7 @@ def test_promoted_trials_start_where_their_parents_ended(workers: int) -> None:
         assert before is not None
         assert trial.budget is not None
         assert [report.step for report in trial.reports] == list(range(before + 1, trial.budget + 1))
-        assert trial.stop_reason == f"its budget of {trial.budget} step{' is' if trial.budget == 1 else 's are'} used"
+        assert trial.stop_reason == f"its budget of {trial.budget} step{'' if trial.budget == 1 else 's'} is used"
         assert trial.checkpoint == CheckpointKey(trial.id, trial.budget, 1)
 
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_packed_is_one_error(message: Any) -> None:
 
 
 @pytest.mark.parametrize("terms", [{}, {"parent": 0}, {"budget": 9}, {"parent": 3, "budget": 1}])
-def test_what_few_orders_have_is_sent_where_it_says_something(terms: dict[str, int]) -> None:
+def test_what_few_orders_have_is_sent_where_it_says_something(terms: dict[str, Any]) -> None:
     order = RunTrial(
         trial=4, launch=1, attempt=1, values={}, space={}, fill=Fill(FillRule.DRAW, 1), seed=1, resources=Resources(), **terms
     )

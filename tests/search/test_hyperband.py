@@ -90,7 +90,7 @@ async def test_an_async_trainable_knows_its_parent_and_its_budget(tmp_path: Path
     async def train(trial: at.AsyncTrial) -> None:
         trial.restore()
         said.append((trial.id, trial.parent, trial.budget, trial.step))
-        with trial.checkpoint():
+        with trial.checkpoint(step=trial.budget):
             pass
         await trial.report(step=trial.budget, loss=float(trial.id))
         raise AssertionError("it was to be stopped")
