@@ -201,7 +201,7 @@ class HyperbandOracle(Oracle):
                 dry = True
             for below, rung in _promotions(rungs, dry=dry):
                 _, parent = heappop(below.best)
-                return self._start(trial_id, rungs, rung, self.known.trials[parent].values, parent)
+                return self._start(trial_id, rungs, rung, self._values_of(parent, space), parent)
         if not dry and not self._is_last:
             values = self._new(trial_id, space)
             if values is not None:
@@ -265,6 +265,10 @@ class HyperbandOracle(Oracle):
         rung.live += 1
         self._places[trial] = rungs, rung
         return Suggestion.run(values, parent, rung.epochs)
+
+    def _values_of(self, parent: TrialId, space: Space) -> Values:
+        # What it named and is not tuned it will name again, and get what it got.
+        return {name: value for name, value in self.known.trials[parent].values.items() if name in space}
 
     def _new(self, trial: TrialId, space: Space) -> Values | None:
         luck = fill_seed(self.seed, trial)
