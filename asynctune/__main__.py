@@ -170,6 +170,10 @@ def _described(trial: TrialView, failed: Sequence[FailedLaunch], directory: Path
     times = (("created", trial.created), ("started", trial.started), ("ended", trial.ended))
     yield ", ".join(f"{name} {_span(at)}" for name, at in times if at is not None) + " into the search"
     yield f"attempt {trial.attempt}, launch {trial.launches}, step {trial.step}"
+    if trial.parent is not None:
+        yield f"parent: trial {trial.parent}"
+    if trial.budget is not None:
+        yield f"budget: {trial.budget} step{'' if trial.budget == 1 else 's'}"
     for name, reason in (("stopped", trial.stop_reason), ("waits", trial.hold)):
         if reason is not None:
             yield f"{name}: {reason}"

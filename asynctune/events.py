@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union, plain, typed
 
@@ -41,7 +41,7 @@ __all__ = [
 
 @frozen(kw_only=True)
 class Started:
-    """A launch began. `step` is where it goes on from: the step of `restore`, or 0."""
+    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint or its parent's, or 0."""
 
     trial: TrialId
     launch: LaunchNumber
@@ -95,8 +95,8 @@ class Finished:
     metrics: Metrics | None = None
     executions: tuple[Metrics, ...] = ()
     checkpoint: CheckpointKey | None = None
-    scores: tuple[float, ...] = ()
-    violates: tuple[str, ...] = ()
+    scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
+    violates: tuple[str, ...] = field(default=(), metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -108,8 +108,8 @@ class Stopped:
     reason: str
     score: float | None = None
     infeasible: bool = False
-    scores: tuple[float, ...] = ()
-    violates: tuple[str, ...] = ()
+    scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
+    violates: tuple[str, ...] = field(default=(), metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -145,11 +145,18 @@ LawEvent: TypeAlias = Started | Reported | Paused | Finished | Stopped | Attempt
 
 @frozen(kw_only=True)
 class TrialAdded:
-    """A trial was proposed (by the oracle's ask number `ask`), or enqueued by the user (`ask` is None)."""
+    """A trial was proposed (by the oracle's ask number `ask`), or enqueued by the user (`ask` is None).
+
+    Args:
+        parent: the trial whose newest checkpoint it starts from; budget: the step at which it is over. Where an oracle set
+            none, they are None, and `to_dict` leaves them out.
+    """
 
     trial: TrialId
     values: Values
     ask: int | None = None
+    parent: TrialId | None = field(default=None, metadata=SELDOM)
+    budget: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from asynctune.policies import Limit, Resources
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.wire import closed_union
@@ -52,8 +52,10 @@ class RunTrial:
         fill: what to do about the others.
         seed: of this attempt.
         resources: what it may occupy.
-        restore: the checkpoint to go on from, if there is one.
+        restore: the checkpoint to go on from, if there is one: its own, or else its parent's.
         step: the step of that checkpoint, or 0. The first report is a later one.
+        parent: the trial that it descends from, if it does.
+        budget: the step at which it is over, if somebody set one.
     """
 
     trial: TrialId
@@ -66,6 +68,8 @@ class RunTrial:
     resources: Resources
     restore: CheckpointKey | None = None
     step: int = 0
+    parent: TrialId | None = field(default=None, metadata=SELDOM)
+    budget: int | None = field(default=None, metadata=SELDOM)
 
 
 class What(Enum):

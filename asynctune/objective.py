@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from attrs import field, frozen
 
 from asynctune.errors import ConfigurationError
-from asynctune.records import Metrics
+from asynctune.records import SELDOM, Metrics
 from asynctune.validators import number, one_of
 from asynctune.wire import closed_union
 
@@ -134,7 +134,7 @@ class Objective:
     name: str = field()
     direction: Literal["min", "max"] = field(validator=one_of("min", "max"))
     over: Literal["last", "best"] = field(default="last", validator=one_of("last", "best"))
-    constraints: tuple[Constraint, ...] = field(default=(), kw_only=True, converter=_constraints)
+    constraints: tuple[Constraint, ...] = field(default=(), kw_only=True, converter=_constraints, metadata=SELDOM)
 
     def __attrs_post_init__(self) -> None:
         _named("Objective", self.name)
@@ -217,8 +217,8 @@ class Objectives:
 
     objectives: tuple[Objective, ...] = field(converter=_several)
     combine: Literal["sum"] | None = field(default=None, kw_only=True)
-    weights: tuple[float, ...] = field(default=(), kw_only=True, converter=_weights)
-    constraints: tuple[Constraint, ...] = field(default=(), kw_only=True, converter=_constraints)
+    weights: tuple[float, ...] = field(default=(), kw_only=True, converter=_weights, metadata=SELDOM)
+    constraints: tuple[Constraint, ...] = field(default=(), kw_only=True, converter=_constraints, metadata=SELDOM)
 
     def __attrs_post_init__(self) -> None:
         if self.combine not in (None, "sum"):

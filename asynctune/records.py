@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Literal, TypeAlias, overload
+from operator import index
+from typing import Any, Final, Literal, TypeAlias, overload
 
 from attrs import field, frozen
 
@@ -16,6 +17,7 @@ from asynctune.policies import Resources
 __all__ = [
     "CONTINUE",
     "PAUSE",
+    "SELDOM",
     "STOP",
     "CheckpointKey",
     "Choice",
@@ -53,6 +55,8 @@ Values: TypeAlias = Mapping[str, Value]
 """By flat name: `a/b` for nested ones."""
 Metrics: TypeAlias = Mapping[str, float]
 """By name."""
+SELDOM: Final[Mapping[str, bool]] = {"seldom": True}
+"""The metadata of a field that few have: it is written down only where it says something."""
 
 
 class State(Enum):
@@ -220,6 +224,14 @@ class Failure:
 # ------------------------------------------------------------------------------------------------ proposals, verdicts
 
 
+def _plain(number: Any) -> Any:
+    """The integer that `number` is, of whatever kind (NumPy's too); what is none is left to be refused."""
+    try:
+        return number if isinstance(number, bool) else index(number)
+    except TypeError:
+        return number
+
+
 class SuggestionStatus(Enum):
     """What an oracle can answer (KerasTuner's RUNNING, IDLE, STOPPED)."""
 
@@ -230,15 +242,31 @@ class SuggestionStatus(Enum):
 
 @frozen
 class Suggestion:
-    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left"."""
+    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left".
+
+    Args:
+        status: which of the three.
+        values, parent, budget: of the trial to run; see `run`.
+    """
 
     status: SuggestionStatus
     values: Values = field(factory=dict)
+    parent: TrialId | None = field(default=None, metadata=SELDOM)
+    budget: int | None = field(default=None, metadata=SELDOM)
 
     @classmethod
-    def run(cls, values: Values) -> Suggestion:
-        """Run a trial with these values."""
-        return cls(SuggestionStatus.RUNNING, dict(values))
+    def run(cls, values: Values, parent: TrialId | None = None, budget: int | None = None) -> Suggestion:
+        """Run a trial with these values.
+
+        Args:
+            values: by flat name.
+            parent: a trial that has ended, from whose newest checkpoint the new one starts, if it left one.
+            budget: the step at which the trial is over, whether or not it has returned by itself; at least 1. It counts from
+                the parent's beginning. None for no end but the trainable's own.
+
+        A search refuses a parent that is not there or has not ended, and a budget that is no step, with a `PluginError`.
+        """
+        return cls(SuggestionStatus.RUNNING, dict(values), _plain(parent), _plain(budget))
 
     @classmethod
     def idle(cls) -> Suggestion:
@@ -319,14 +347,16 @@ class TrialView:
         stop_reason: why it was ended early, if it was.
         hold: why it is waiting, when it was set aside or lost, or until when, when its next attempt is not due yet.
         created, started, ended: search time, in seconds.
+        parent: the trial whose newest checkpoint it starts from, if its oracle named one.
+        budget: the step at which it is over, if its oracle set one.
     """
 
     id: TrialId
     state: State
     values: Values
     score: float | None = None
-    scores: tuple[float, ...] = ()
-    violates: tuple[str, ...] = ()
+    scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
+    violates: tuple[str, ...] = field(default=(), metadata=SELDOM)
     step: int = 0
     reports: Sequence[Report] = field(factory=Reports)
     metrics: Metrics | None = None
@@ -339,6 +369,8 @@ class TrialView:
     created: float = 0.0
     started: float | None = None
     ended: float | None = None
+    parent: TrialId | None = field(default=None, metadata=SELDOM)
+    budget: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen

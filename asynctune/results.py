@@ -119,8 +119,8 @@ class Result:
         """One plain dict a trial.
 
         Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values; `violates` for a trial that broke constraints; and with several objectives
-        `scores/<name>` for each of them.
+        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`, those that
+        broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
         return [

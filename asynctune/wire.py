@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgpack
+from attrs import fields, has
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_tagged_union
@@ -18,7 +19,7 @@ from cattrs.strategies import configure_tagged_union
 from asynctune.errors import WireError
 from asynctune.records import Value, Verdict
 
-__all__ = ["closed_union", "decode", "encode", "plain", "typed", "unsaid"]
+__all__ = ["closed_union", "decode", "encode", "plain", "typed"]
 
 T = TypeVar("T")
 
@@ -74,6 +75,16 @@ def _tuple(kind: Any) -> Callable[[Any, Any], tuple[Any, ...]]:
     return structure
 
 
+def _seldom(kind: Any) -> list[str]:
+    """The fields of a class that are written down only where they say something."""
+    return [each.name for each in fields(kind) if "seldom" in each.metadata] if has(kind) else []
+
+
+def _sparingly(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    sparingly: dict[str, Any] = {name: override(omit_if_default=True) for name in _seldom(kind)}
+    return make_dict_unstructure_fn(kind, _converter, **sparingly)
+
+
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 3] + "..."
 
@@ -103,18 +114,12 @@ _converter.register_structure_hook(Value, _scalar)
 _converter.register_structure_hook(_Count, _count)
 _converter.register_unstructure_hook(Value, lambda value: value)
 _converter.register_structure_hook_factory(_is_tuple, _tuple)
+_converter.register_unstructure_hook_factory(lambda kind: bool(_seldom(kind)), _sparingly)
 
 
 def closed_union(union: Any) -> None:
     """Teach the converter a closed union of attrs classes; each travels with its class's name as `type`."""
     configure_tagged_union(union, _converter, tag_name="type")
-
-
-def unsaid(kind: type, *names: str) -> None:
-    """Leave these fields of an attrs class out wherever they have their default. To be said before the class is part of a
-    union."""
-    quiet = {name: override(omit_if_default=True) for name in names}
-    _converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, _converter, **quiet))
 
 
 closed_union(Verdict)

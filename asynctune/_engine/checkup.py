@@ -186,7 +186,7 @@ def _checkpoints(found: Checkup, directory: Path, said: Retold, recorded: set[Ch
     there = set(DirectoryStore(directory / "checkpoints").keys())
     unknown = len(there - recorded)
     text = f"{len(there)} are there" + (f", {unknown} of them in no record, to be removed when it is opened" if unknown else "")
-    gone = [newest for *_, newest in said.checkpoints.values() if newest not in there]
+    gone = list(dict.fromkeys(newest for *_, newest in said.checkpoints.values() if newest not in there))
     if gone:
         listed = ", ".join(f"trial {key.trial}, step {key.step}" for key in gone[:_NAMED])
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""

@@ -101,18 +101,21 @@ def referenced(machine: Machine) -> set[CheckpointKey]:
 
 
 def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ...]:
-    """The recorded checkpoints of unfinished trials that are not in the store: somebody removed them, or a repair has gone back
-    to before they were deleted. Each trial that has to go on from less is warned of."""
-    found: list[CheckpointKey] = []
+    """The recorded checkpoints that unfinished trials could go on from, their own and their parents', and that are not in the
+    store: somebody removed them, or a repair has gone back to before they were deleted. Each trial that has to go on from less
+    is warned of."""
+    found: dict[CheckpointKey, None] = {}
     for trial in machine.book.trials.values():
         if trial.state.ended:
             continue
-        gone = [key for key in trial.checkpoints if not store.exists(key)]
-        if trial.checkpoint in gone:
-            there = [key.step for key in trial.checkpoints if key not in gone]
-            how = f"it goes on from that of step {there[-1]}" if there else "it begins anew"
-            _logger.warning("trial %s was to go on from %s, which is gone: %s", trial.id, trial.checkpoint, how)
-        found += gone
+        inherited = [] if trial.parent is None else machine.book.trials[trial.parent].checkpoints
+        recorded = [*inherited, *trial.checkpoints]  # it goes on from the last of them that is there
+        gone = [key for key in recorded if not store.exists(key)]
+        if gone and gone[-1] == recorded[-1]:
+            there = [key for key in recorded if key not in gone]
+            how = f"it goes on from that of step {there[-1].step}" if there else "it begins anew"
+            _logger.warning("trial %s was to go on from %s, which is gone: %s", trial.id, recorded[-1], how)
+        found.update(dict.fromkeys(gone))
     return tuple(found)
 
 

@@ -81,7 +81,7 @@ def retold(records: Iterable[Record]) -> Retold:
                 case SearchEnded():
                     ended = happening
                 case TrialAdded(trial=number, values=values):
-                    trials[number] = Trial(number, values, at)
+                    trials[number] = Trial(number, values, at, happening.parent, happening.budget)
                 case ParametersUsed(trial=number, values=values):
                     trials[number].use(values)
                 case CheckpointGone(trial=number, checkpoint=key):
@@ -96,8 +96,13 @@ def retold(records: Iterable[Record]) -> Retold:
                     if settings is not None and isinstance(happening, Reported | Finished):
                         trial.prune(settings.checkpoints.keep)
     declared = settings.declared if settings is not None else frozenset()
-    checkpoints = {each.id: each.checkpoints for each in trials.values() if each.checkpoints and not each.state.ended}
+    checkpoints = {each.id: keys for each in trials.values() if not each.state.ended and (keys := _to_go_on_from(each, trials))}
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
+
+
+def _to_go_on_from(trial: Trial, trials: Mapping[TrialId, Trial]) -> Sequence[CheckpointKey]:
+    inherited = [] if trial.parent is None else trials[trial.parent].checkpoints
+    return [*inherited, *trial.checkpoints]
 
 
 def _failure(event: Happening) -> Failure | None:

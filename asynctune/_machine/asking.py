@@ -5,10 +5,10 @@ from __future__ import annotations
 from asynctune._machine.instructions import Ask, TellAdded, TellObserved
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Opened, Suggested
-from asynctune._machine.trial import Trial
+from asynctune._machine.trial import STEPS, Trial
 from asynctune.errors import PluginError, SpaceError
 from asynctune.events import TrialAdded
-from asynctune.records import SuggestionStatus, TrialId, TrialView, Values
+from asynctune.records import Suggestion, SuggestionStatus, TrialId, TrialView, Values
 from asynctune.seeds import fill_seed
 from asynctune.space import Fill, FillRule
 from asynctune.space.conditions import cases_of
@@ -25,7 +25,8 @@ def suggested(search: Situation, stimulus: Suggested) -> None:
         except SpaceError as error:
             who = f"{search.oracle_name} proposed values for trial {trial}"
             raise PluginError(f"{who} that are not in the space: {error}") from error
-        _add(search, trial, suggestion.values, ask=stimulus.ask)
+        _check_terms(search, trial, suggestion)
+        _add(search, trial, suggestion, ask=stimulus.ask)
 
 
 def begin(search: Situation, stimulus: Opened) -> None:
@@ -62,7 +63,7 @@ def _add_given(search: Situation, values: Values) -> None:
         luck = Fill(FillRule.DRAW, fill_seed(search.settings.seed, number))
         whole = search.space.complete(values, luck.value)
         values = {name: value for name, value in whole.items() if name in values or name in declared}
-    _add(search, number, values, ask=None)
+    _add(search, number, Suggestion.run(values), ask=None)
 
 
 def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
@@ -85,14 +86,31 @@ def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
             raise SpaceError(f"{value!r} is not a value of {name!r}, {parameter.describe()}")
 
 
-def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:
-    trial = Trial(number, dict(values), search.at)
+def _check_terms(search: Situation, trial: TrialId, suggestion: Suggestion) -> None:
+    """Whether there can be a trial with this parent and this budget."""
+    parent, budget, who = suggestion.parent, suggestion.budget, f"{search.oracle_name} proposed trial {trial}"
+    if budget is not None and (type(budget) is not int or not 1 <= budget < STEPS):
+        raise PluginError(
+            f"{who} with budget={budget!r}: a budget is a step, a whole number of at least 1 (or None for no budget)"
+        )
+    if parent is None:
+        return
+    known = search.book.trials.get(parent) if type(parent) is int else None
+    if known is None:
+        there = f"there are {len(search.book.trials)} trials so far, counted from 0"
+        raise PluginError(f"{who} with parent={parent!r}, which is no trial: {there}")
+    if not known.state.ended:
+        raise PluginError(f"{who} with parent={parent!r}, which has not ended ({known.state.value}): propose it when it has")
+
+
+def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | None) -> None:
+    trial = Trial(number, dict(said.values), search.at, said.parent, said.budget)
     search.book.add(trial)
-    search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
+    search.happened.append(TrialAdded(trial=number, values=dict(said.values), ask=ask, parent=said.parent, budget=said.budget))
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
     if ask is None:
-        search.do.append(TellAdded(number, dict(values)))
+        search.do.append(TellAdded(number, dict(said.values)))
     search.obey(search.consult.added(search.book.view(trial)))
 
 

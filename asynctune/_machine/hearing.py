@@ -10,7 +10,7 @@ from asynctune._machine.death import death, told, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
-from asynctune._machine.trial import Launch, Trial
+from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
 from asynctune.frozen import FrozenDict
@@ -32,7 +32,6 @@ from asynctune.space import Parameter, Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
 
-_STEPS = 2**63  # what a journal can hold
 _MiB = 2**20
 # Who was ended for taking too long or too much, and has given its result all the same, is as good as any other.
 _FORGIVEN = (FailureKind.TIMED_OUT, FailureKind.SILENT, FailureKind.OUT_OF_MEMORY)
@@ -119,11 +118,13 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
         _objective_missing(search, trial, message.metrics)
     if is_new:
         _judge(search, trial, judged=judged)
+    if trial.budget is not None and message.step >= trial.budget:
+        _spend(search, trial, trial.budget)
 
 
 def _refusal(launch: Launch, message: MetricsReported) -> str | None:
     """Why a report cannot be believed."""
-    if not launch.step < message.step < _STEPS:
+    if not launch.step < message.step < STEPS:
         return f"reported step {message.step} after step {launch.step}; steps must increase, and are below 2**63"
     own = CheckpointKey(message.trial, message.step, message.launch)
     if message.checkpoint not in (None, own):
@@ -140,6 +141,13 @@ def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
         search.stop(trial, reason)
     elif judged:
         search.obey(search.consult.reported(view, report))
+
+
+def _spend(search: Situation, trial: Trial, budget: int) -> None:
+    """The trial has used its budget up. Whoever judged it has heard of it, and whatever he said it is over."""
+    # Without any objective the whole search is ending, to be resumed when that is mended, and the trial with it.
+    if search.objective_seen and not trial.state.ended:
+        search.stop(trial, f"its budget of {budget:,} step{'' if budget == 1 else 's'} is used")
 
 
 def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> None:
@@ -191,7 +199,7 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
 def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
     objective, launch, key = search.settings.objective, trial.launch, ending.checkpoint
     assert launch is not None
-    if key is not None and not (key.trial == trial.id and key.launch == launch.number and launch.step < key.step < _STEPS):
+    if key is not None and not (key.trial == trial.id and key.launch == launch.number and launch.step < key.step < STEPS):
         text = f"returned with {key}, which is no new checkpoint of it"
         _failed(search, trial, Failure(kind=FailureKind.REFUSED, message=text))
         return

@@ -11,7 +11,7 @@ from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
 from asynctune.messages import Fill, FillRule, RunTrial
-from asynctune.records import State, TrialId
+from asynctune.records import CheckpointKey, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
 __all__ = ["settle"]
@@ -80,7 +80,7 @@ def _chosen(search: Situation) -> TrialId | None:
 def _start(search: Situation, trial: Trial) -> None:
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
-    restore = trial.checkpoint
+    restore = _goes_on_from(search, trial)
     rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
     number, step = trial.launches + 1, restore.step if restore is not None else 0
     search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
@@ -97,9 +97,19 @@ def _start(search: Situation, trial: Trial) -> None:
                 resources=search.settings.resources,
                 restore=restore,
                 step=step,
+                parent=trial.parent,
+                budget=trial.budget,
             )
         )
     )
+
+
+def _goes_on_from(search: Situation, trial: Trial) -> CheckpointKey | None:
+    """Its own newest checkpoint; as long as it has none, its parent's. That is never deleted: a trial keeps at least its newest
+    one, and a parent has ended."""
+    if trial.checkpoint is not None or trial.parent is None:
+        return trial.checkpoint
+    return search.book.trials[trial.parent].checkpoint
 
 
 def _wanted(search: Situation) -> float:

@@ -13,9 +13,9 @@ from attrs import field, frozen
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Goal
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import CheckpointKey, Observation, Suggestion, TrialId, Value, Values
+from asynctune.records import SELDOM, CheckpointKey, Observation, Suggestion, TrialId, Value, Values
 from asynctune.space.conditions import Parameter
-from asynctune.wire import closed_union, unsaid
+from asynctune.wire import closed_union
 
 __all__ = [
     "Closed",
@@ -72,10 +72,10 @@ class Settings:
     oracle: str
     scheduler: str
     logs: bool = False
-    new_entries: Literal["tune", "default", "refuse"] = "tune"
-    derived: Mapping[str, str] = field(factory=dict)
-    forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
-    feasible: tuple[str, ...] = ()
+    new_entries: Literal["tune", "default", "refuse"] = field(default="tune", metadata=SELDOM)
+    derived: Mapping[str, str] = field(factory=dict, metadata=SELDOM)
+    forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = field(default=(), metadata=SELDOM)
+    feasible: tuple[str, ...] = field(default=(), metadata=SELDOM)
 
     @property
     def declared(self) -> frozenset[str]:
@@ -99,8 +99,8 @@ class Opened:
     version: str
     settings: Settings
     gone: tuple[CheckpointKey, ...] = ()
-    observed: tuple[Observation, ...] = ()
-    first: tuple[Values, ...] = ()
+    observed: tuple[Observation, ...] = field(default=(), metadata=SELDOM)
+    first: tuple[Values, ...] = field(default=(), metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -240,7 +240,5 @@ Stimulus: TypeAlias = (
     | WorkersSet
     | Closed
 )
-unsaid(Settings, "derived", "forbidden", "feasible", "new_entries")
-unsaid(Opened, "observed", "first")
 closed_union(ParametersDeclared | MetricsReported)
 closed_union(Stimulus)

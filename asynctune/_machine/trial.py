@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from attrs import Factory, define, field, frozen
 
@@ -26,8 +27,9 @@ from asynctune.records import (
 )
 from asynctune.space import Space
 
-__all__ = ["Launch", "Standing", "Trial"]
+__all__ = ["STEPS", "Launch", "Standing", "Trial"]
 
+STEPS: Final = 2**63  # what a journal can hold
 # What a trial that has ended has none of is the same for all of them.
 _NO_VALUES: FrozenDict[str, Value] = FrozenDict()
 _NO_REPORTS: list[Report] = []
@@ -87,12 +89,15 @@ class Trial:
 
     `launch` is the launch that has not ended; an ended trial may still have one, which is on its way out. `mark` is the highest
     step that was judged: whatever is reported up to it is a repetition. `proposed` are the values that the oracle gave, `used`
-    those that the trial asked for.
+    those that the trial asked for. `parent` is the trial whose newest checkpoint it starts from, `budget` the step at which it
+    is over.
     """
 
     id: TrialId
     proposed: Values
     created: float
+    parent: TrialId | None = None
+    budget: int | None = None
     used: dict[str, Value] = Factory(dict)
     state: State = State.PENDING
     attempt: int = 1
@@ -246,4 +251,6 @@ class Trial:
             created=self.created,
             started=self.started,
             ended=self.ended,
+            parent=self.parent,
+            budget=self.budget,
         )

@@ -113,6 +113,8 @@ def _order(raw: dict[str, Any]) -> RunTrial:
         resources=_resources[cpu_gpu],
         restore=None if restore is None else CheckpointKey(restore["trial"], restore["step"], restore["launch"]),
         step=raw["step"],
+        parent=raw.get("parent"),
+        budget=raw.get("budget"),
     )
 
 

@@ -63,6 +63,16 @@ class TrialFace:
         return self._account.order.seed
 
     @property
+    def parent(self) -> TrialId | None:
+        """The trial that this one descends from, or None. On a fresh start, `restore()` gives what that left."""
+        return self._account.order.parent
+
+    @property
+    def budget(self) -> int | None:
+        """The step at which the trial is over: its report is the last one. None if nobody has set one."""
+        return self._account.order.budget
+
+    @property
     def resources(self) -> Resources:
         """What the trial may occupy."""
         return self._account.order.resources
@@ -134,13 +144,15 @@ class TrialFace:
     def restore(self) -> Path | None:
         """A directory with the newest checkpoint whose step was reported, or None on a fresh start. Only read it.
 
-        The next step is then the one after the checkpoint's.
+        Where the trial has none of its own, it is its parent's newest, if it has a parent. The next step is then the one after
+        the checkpoint's.
         """
         order = self._account.order
         if order.restore is None:
             return None
         self._account.step = max(self._account.step, order.step)
-        self._account.has_reported = True  # a launch before this one has; there may be nothing left to do
+        if order.restore.trial == order.trial:
+            self._account.has_reported = True  # a launch before this one has; there may be nothing left to do
         return self._store.path(order.restore)
 
     @contextmanager

@@ -11,7 +11,7 @@ from asynctune.errors import ConfigurationError
 from asynctune.events import Event, Finished, GaveUp, Stopped
 from asynctune.observers.base import Observer, Watched
 from asynctune.observers.places import as_path, check_file
-from asynctune.observers.rows import COLUMNS, VALUES, as_row
+from asynctune.observers.rows import COLUMNS, SOMETIMES, VALUES, as_row
 from asynctune.records import TrialId, TrialView
 
 __all__ = ["CSV"]
@@ -112,7 +112,10 @@ def _taken_apart(data: bytes, path: Path) -> tuple[list[str], bytes]:
         columns = []
     head, torn = _head(columns), b"\n" not in data
     others = columns[len(COLUMNS) :]
-    named = all(name.startswith(VALUES) or (torn and VALUES.startswith(name)) for name in others)
+    known = (VALUES, *SOMETIMES)
+    named = all(
+        name in known or name.startswith(VALUES) or (torn and any(whole.startswith(name) for whole in known)) for name in others
+    )
     if named and tuple(columns[: len(COLUMNS)]) == COLUMNS and data.startswith(head.rstrip(b"\n")):
         return columns, data[len(head) :]
     if _head(COLUMNS).startswith(data):

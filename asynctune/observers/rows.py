@@ -6,14 +6,16 @@ from typing import Any
 
 from asynctune.records import TrialView
 
-__all__ = ["COLUMNS", "VALUES", "as_row"]
+__all__ = ["COLUMNS", "SOMETIMES", "VALUES", "as_row"]
 
 COLUMNS = ("id", "state", "score", "step", "attempt", "launches", "stop_reason", "failure_kind", "failure")  # of every row
+SOMETIMES = ("parent", "budget")  # of the rows of trials that have one
 VALUES = "values/"  # before the name of each of its values
 
 
 def as_row(trial: TrialView) -> dict[str, Any]:
-    """The columns that every row has, `violates` where it broke constraints, and `values/<name>` for each of its values."""
+    """The columns that every row has; its parent and its budget, if it has them; `violates`, if it broke constraints; and
+    `values/<name>` for each of its values."""
     fixed = (
         trial.id,
         trial.state.value,
@@ -27,6 +29,7 @@ def as_row(trial: TrialView) -> dict[str, Any]:
     )
     return {
         **dict(zip(COLUMNS, fixed, strict=True)),
+        **{name: value for name, value in zip(SOMETIMES, (trial.parent, trial.budget), strict=True) if value is not None},
         **({"violates": ", ".join(trial.violates)} if trial.violates else {}),
         **{f"{VALUES}{name}": value for name, value in trial.values.items()},
     }

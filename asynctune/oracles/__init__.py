@@ -5,6 +5,7 @@ from __future__ import annotations
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
+from asynctune.oracles.hyperband import HyperbandBracket, HyperbandOracle, HyperbandPlan, HyperbandRound
 from asynctune.oracles.limiter import ConcurrencyLimiter
 from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.oracles.random import RandomSearch
@@ -14,6 +15,10 @@ __all__ = [
     "ConcurrencyLimiter",
     "GridSearch",
     "Group",
+    "HyperbandBracket",
+    "HyperbandOracle",
+    "HyperbandPlan",
+    "HyperbandRound",
     "Oracle",
     "QuasiRandom",
     "RandomSearch",

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.records import Value
+from asynctune.records import SELDOM, Value
 from asynctune.space.checks import plain, scalar, sound_points, sound_unit, wrong
 from asynctune.space.labels import label_of, labelled
 from asynctune.space.normal import Normal
 from asynctune.space.numeric import Float, Int
 from asynctune.space.scales import Sampling, part
-from asynctune.wire import closed_union, unsaid
+from asynctune.wire import closed_union
 
 __all__ = ["Boolean", "Choice", "Domain", "Fixed", "Float", "Int", "Normal", "Sampling"]
 
@@ -88,7 +88,7 @@ class Choice:
     values: tuple[Value, ...] = field(eq=_exactly)
     ordered: bool
     default: Value = field(eq=_exactly)
-    is_grid: bool = field(default=False, alias="grid")
+    is_grid: bool = field(default=False, alias="grid", metadata=SELDOM)
     objects: Mapping[str, Any] = field(init=False, eq=False, repr=False, factory=dict)
 
     def __init__(
@@ -310,6 +310,4 @@ class Fixed:
 
 
 Domain: TypeAlias = Int | Float | Normal | Choice | Boolean | Fixed
-for _kind, _name in ((Int, "quantum"), (Float, "quantum"), (Choice, "is_grid")):
-    unsaid(_kind, _name)  # most have none, and every order of a trial carries them all
 closed_union(Domain)

@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from attrs import frozen
+from attrs import field, frozen
 
 from asynctune.errors import SpaceError
+from asynctune.records import SELDOM
 from asynctune.space.checks import as_float, integer, listed, nearest, number, plain, sound_points, sound_unit, wrong
 from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, multiple, part, squeeze, stretch
 
@@ -42,7 +43,7 @@ class Int:
     step: int | None
     sampling: Sampling
     default: int
-    quantum: int | None = None
+    quantum: int | None = field(default=None, metadata=SELDOM)
 
     def __init__(  # noqa: PLR0917 -- KerasTuner's arguments, in its order, and one of ours
         self,
@@ -178,7 +179,7 @@ class Float:
     step: float | None
     sampling: Sampling
     default: float
-    quantum: float | None = None
+    quantum: float | None = field(default=None, metadata=SELDOM)
 
     def __init__(  # noqa: PLR0917
         self,

@@ -6,6 +6,7 @@ made it; only its last look tells the records to a fresh machine.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
@@ -56,6 +57,8 @@ HistoryRule: TypeAlias = Literal[
     "fencing",
     "steps",
     "checkpoints",
+    "parents",
+    "budgets",
     "slots",
     "replay",
     "decisions",
@@ -98,8 +101,10 @@ def check_history(
     - launches: a trial's launches are numbered from 1, and the next begins when the one before is over.
     - fencing: only the launch that runs is listened to.
     - steps: the steps that a launch reports increase.
-    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial, and from its step; and from none that
-      was found gone.
+    - checkpoints: a launch goes on from a checkpoint that was reported, of its own trial or, where that has none, of its
+      parent, and from its step; and from none that was found gone.
+    - parents: a trial's parent has ended when it is added.
+    - budgets: a trial that has reported the step of its budget is over.
     - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
     - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
     - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
@@ -141,6 +146,8 @@ class _Trial:
     launches: int = 0
     running: LaunchNumber | None = None
     step: int = 0
+    parent: TrialId | None = None
+    budget: float = math.inf
     saved: set[CheckpointKey] = field(factory=set)
 
 
@@ -172,6 +179,8 @@ class _Reader:
             if self._ended is not None:
                 self._wrong("openings", f"{happening} happens behind the end of the search")
             self._happen(happening)
+        if isinstance(record.stimulus, Heard) and isinstance(record.stimulus.message, MetricsReported):
+            self._spend(record.stimulus.message)
         if isinstance(record.stimulus, Opened) != any(isinstance(each, SearchOpened) for each in record.happened):
             self._wrong("openings", "a search is told of its opening, and opened, in one record")
 
@@ -232,7 +241,10 @@ class _Reader:
             case TrialAdded(trial=number):
                 if number in self._trials or number < 0:
                     self._wrong("law", f"trial {number} is added, and there is one of that number, or cannot be")
-                self._trials[number] = _Trial()
+                if happening.parent is not None and not self._known(happening.parent).state.ended:
+                    self._wrong("parents", f"trial {number} descends from trial {happening.parent}, which has not ended")
+                budget = math.inf if happening.budget is None else happening.budget
+                self._trials[number] = _Trial(parent=happening.parent, budget=budget)
             case CheckpointGone(trial=number, checkpoint=key):
                 if key not in self._known(number).saved:
                     self._wrong("checkpoints", f"{key} is gone, which trial {number} never reported")
@@ -279,7 +291,7 @@ class _Reader:
             self._wrong("launches", f"{who} is its launch number {trial.launches}")
         if event.attempt != trial.failures + 1:
             self._wrong("attempts", f"{who} is said to be attempt {event.attempt}, after {trial.failures} failures")
-        if event.restore is not None and event.restore not in trial.saved:
+        if event.restore is not None and event.restore not in self._inheritance(trial):
             self._wrong("checkpoints", f"{who} goes on from {event.restore}, which it never reported, or which is gone")
         if event.step != (event.restore.step if event.restore is not None else 0):
             self._wrong("checkpoints", f"{who} goes on from step {event.step}, and its checkpoint is {event.restore}")
@@ -290,6 +302,10 @@ class _Reader:
             self._wrong("slots", f"{who} began on a slot that was not granted")
         if len(self._running) > self._slots and not self._shared:
             self._wrong("slots", f"with {who}, {len(self._running)} launches run, and there are {self._slots} slots")
+
+    def _inheritance(self, trial: _Trial) -> set[CheckpointKey]:
+        """What a launch of it can go on from."""
+        return trial.saved if trial.saved or trial.parent is None else self._trials[trial.parent].saved
 
     def _report(self, trial: _Trial, event: Reported) -> None:
         who = f"launch {event.launch} of trial {event.trial}"
@@ -304,6 +320,12 @@ class _Reader:
                 self._wrong("checkpoints", f"{who} reported step {event.step} with {event.checkpoint}")
             self._save(trial, event.checkpoint, event.trial, event.launch)
 
+    def _spend(self, said: MetricsReported) -> None:
+        assert self._settings is not None
+        trial = self._trials[said.trial]
+        if said.step >= trial.budget and not trial.state.ended and self._settings.objective.of(said.metrics) is not None:
+            self._wrong("budgets", f"trial {said.trial} reported step {said.step} of {trial.budget}, and goes on")
+
     def _save(self, trial: _Trial, key: CheckpointKey, number: TrialId, launch: LaunchNumber) -> None:
         if (key.trial, key.launch) != (number, launch):
             self._wrong("checkpoints", f"launch {launch} of trial {number} says that {key} is its own")
@@ -312,6 +334,8 @@ class _Reader:
     def _fail(self, trial: _Trial, event: AttemptFailed) -> None:
         assert self._settings is not None
         trial.failures += 1
+        if event.restart:
+            trial.saved.clear()
         most = self._settings.failure.max_retries_per_trial
         if trial.failures > most:
             text = f"trial {event.trial} is to be tried again after {trial.failures} failures"

@@ -287,11 +287,18 @@ class OracleRehearsal:
 
         Raises:
             PluginError: if the answer is none, or proposes what is not in the space.
+            ValueError: if it names a parent that is not there, or has not ended.
         """
         trial = len(self.trials)
         suggestion: Suggestion = self._call("populate_space", trial, self.space)
         if suggestion.status is SuggestionStatus.RUNNING:
-            self._start(trial, suggestion.values)
+            if suggestion.parent is not None and suggestion.parent not in self.trials:
+                raise ValueError(f"populate_space proposed trial {trial} with parent={suggestion.parent!r}, which is no trial")
+            if suggestion.parent in self._live:
+                raise ValueError(
+                    f"populate_space proposed trial {trial} with parent={suggestion.parent!r}, which has not ended"
+                )
+            self._start(trial, suggestion)
         return suggestion
 
     def observe(self, values: Values, score: float | None, state: State = State.COMPLETED) -> TrialView:
@@ -305,7 +312,7 @@ class OracleRehearsal:
         """A trial is added that the oracle is not asked for, and runs at once."""
         trial = len(self.trials)
         self._call("on_trial_add", trial, dict(values))
-        self._start(trial, values)
+        self._start(trial, Suggestion.run(values))
         return trial
 
     def run(self, trial: TrialId) -> float:
@@ -343,8 +350,15 @@ class OracleRehearsal:
         """The trials that have not ended."""
         return list(self._live)
 
-    def _start(self, trial: TrialId, values: Values) -> None:
-        self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(values), launches=1)
+    def _start(self, trial: TrialId, said: Suggestion) -> None:
+        self.trials[trial] = TrialView(
+            id=trial,
+            state=State.RUNNING,
+            values=dict(said.values),
+            launches=1,
+            parent=said.parent,
+            budget=said.budget,
+        )
         self._used[trial] = {}
         self._live[trial] = None
 

@@ -36,11 +36,12 @@ from asynctune._machine.stimuli import (
     PauseAsked,
     ResumeAsked,
     StopAsked,
+    Suggested,
     WorkersSet,
 )
 from asynctune.messages import FillRule, TrialRaised
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, TrialView
+from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, Suggestion, TrialView
 from asynctune.schedulers import ASHA, FIFO
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal
 from asynctune.stoppers import TimeBudget
@@ -150,6 +151,12 @@ def commanded() -> Sequence[Record]:
     for trial, order in list(driven.orders.items()):
         if trial in driven.machine.book.live and driven.machine.book.trials[trial].launches == order.launch:
             driven.end(_refused, trial) if trial % 2 else driven.returned(trial, loss=0.5)
+    ended = next(number for number, trial in driven.machine.book.trials.items() if trial.state.ended)
+    ask = min(driven.machine.asks.in_flight)
+    heir = driven.machine.asks.in_flight[ask]
+    driven.tell(Suggested(at=driven.at, ask=ask, suggestion=Suggestion.run(values, ended, 2)))
+    driven.report(heir, 2, loss=0.25, checkpoint=True)
+    driven.left(heir)
     driven.tell(StopAsked(at=driven.at, reason="the user has seen enough"))
     driven.close()
     return driven.records

@@ -70,6 +70,18 @@ async def test_what_failed_before_and_what_was_lost(tmp_path: Path, capsys: pyte
     assert other == f"log: {tmp_path}/logs/0-3.log"
 
 
+async def test_where_a_trial_comes_from_and_when_it_is_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        await trial.report(step=trial.budget, loss=float(trial.id))
+
+    oracle, executor = at.oracles.HyperbandOracle(max_epochs=2, factor=2), at.InlineExecutor(1)
+    await search(train, storage=tmp_path, oracle=oracle, executor=executor, max_trials=None)
+    assert main(["show", str(tmp_path), "--trial", "2"]) == 0
+    assert "\nparent: trial 0\nbudget: 2 steps\nstopped: its budget of 2 steps is used\n" in capsys.readouterr().out
+    assert main(["show", str(tmp_path), "--trial", "0"]) == 0
+    assert "step 1\nbudget: 1 step\nstopped: " in capsys.readouterr().out
+
+
 async def test_a_trial_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await search(storage=tmp_path)
     assert main(["show", str(tmp_path), "--trial", "6"]) == 1

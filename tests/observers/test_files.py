@@ -143,6 +143,21 @@ async def test_a_row_for_each_trial_that_has_ended(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["search", "trials.csv"]
 
 
+async def test_parents_and_budgets_are_columns_where_there_are_any(tmp_path: Path) -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        await trial.report(step=trial.budget, loss=float(trial.id))
+
+    path = tmp_path / "trials.csv"
+    for _ in range(2):  # the second time it is taken for what it is
+        options: dict[str, Any] = {"oracle": at.oracles.HyperbandOracle(max_epochs=2, factor=2), "space": {"x": at.Int(0, 9)}}
+        options |= {"executor": at.InlineExecutor(1), "max_trials": None}
+        await search(train, observers=[CSV(path)], storage=tmp_path / "search", **options)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["parent"], row["budget"]) for row in rows][2] == ("2", "0", "2")
+    assert [row["parent"] for row in rows if row["id"] != "2"] == [""] * 4
+
+
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="mine")
     await search(third_fails, observers=[Logging("mine")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asynctune.oracles import (
     ConcurrencyLimiter,
     GridSearch,
+    HyperbandOracle,
     Oracle,
     QuasiRandom,
     RandomSearch,
@@ -82,3 +83,10 @@ class TestBatches(OracleContract):
 
     def make(self) -> Oracle:
         return ConcurrencyLimiter(GridSearch(points=3), 3, batch=True)
+
+
+class TestHyperbandOracle(OracleContract):
+    """Over and over, for a contract also plays searches of thousands of trials."""
+
+    def make(self) -> Oracle:
+        return HyperbandOracle(max_epochs=9, factor=3, iterations=None)

@@ -136,3 +136,13 @@ def test_a_space_is_read_when_it_is_looked_at() -> None:
 def test_what_cannot_be_packed_is_one_error(message: Any) -> None:
     with pytest.raises(WireError):
         pack(message)
+
+
+@pytest.mark.parametrize("terms", [{}, {"parent": 0}, {"budget": 9}, {"parent": 3, "budget": 1}])
+def test_what_few_orders_have_is_sent_where_it_says_something(terms: dict[str, Any]) -> None:
+    order = RunTrial(
+        trial=4, launch=1, attempt=1, values={}, space={}, fill=Fill(FillRule.DRAW, 1), seed=1, resources=Resources(), **terms
+    )
+    body = encode(order, ToRunner)
+    assert unpack(body) == order == decode(body, ToRunner)
+    assert {name for name in ("parent", "budget") if name.encode() in body} == terms.keys()

@@ -31,6 +31,8 @@ def train(trial: at.Trial) -> Mapping[str, float]:
 
 
 async def train_inline(trial: at.AsyncTrial) -> float:
+    assert_type(trial.budget, int | None)
+    assert_type(trial.parent, int | None)
     await trial.report(step=1, loss=1.0)
     if trial.attempt > 3:
         trial.infeasible("never mind")
