@@ -229,10 +229,17 @@ class SuggestionStatus(Enum):
 
 @frozen
 class Suggestion:
-    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left"."""
+    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left".
+
+    Args:
+        status: which of the three.
+        values: to run.
+        fallback: why it is not the oracle's own answer, where that was late (see `Oracle.apart`); None where it is.
+    """
 
     status: SuggestionStatus
     values: Values = field(factory=dict)
+    fallback: str | None = None
 
     @classmethod
     def run(cls, values: Values) -> Suggestion:

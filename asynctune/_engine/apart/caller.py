@@ -19,7 +19,7 @@ from asynctune._engine.caller import Answered, Caller, History
 from asynctune._engine.threads import SYSTEM
 from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
 from asynctune.errors import PluginError, WireError
-from asynctune.executors.trainable import pack_oracle
+from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.oracles.random import RandomSearch
@@ -44,10 +44,9 @@ class ApartCaller(Caller):
         log: where its process writes to.
     """
 
-    deadline = math.inf  # looked after here: to be late is no failure
-
     def __init__(self, oracle: Oracle, log: Path | None) -> None:
         super().__init__(oracle, SYSTEM.now)
+        self.deadline = math.inf  # looked after here: to be late is no failure
         self._oracle = oracle
         self._late_after = math.inf if oracle.deadline is None else oracle.deadline
         self._patience = math.inf if oracle.patience is None else oracle.patience
@@ -76,7 +75,7 @@ class ApartCaller(Caller):
                 self._substitute.on_trial_add(call.trial, call.values)
             case TellEnd():
                 self._substitute.on_trial_end(call.trial)
-        self._send("tell_all", call, remembered)
+        self._send("tell", call, remembered=remembered)
 
     def restore(self, state: Any) -> None:
         """Set it to a recorded state."""
@@ -135,11 +134,11 @@ class ApartCaller(Caller):
         assert isinstance(suggestion, Suggestion)  # noqa: S101 -- RandomSearch does not wait
         self._send("never_mind", call.number)
         if suggestion.status is SuggestionStatus.RUNNING:
-            self._send("tell_all", TellAdded(call.trial, suggestion.values), False)
+            self._send("tell", TellAdded(call.trial, suggestion.values))
         return Answered(call.number, evolve(suggestion, fallback=why), None)
 
-    def _send(self, method: str, *arguments: Any) -> None:
-        self._post(pickle.dumps((method, arguments), protocol=5))
+    def _send(self, method: str, *arguments: Any, **named: Any) -> None:
+        self._post(pack_call((method, arguments, named)))
 
     def _post(self, body: bytes) -> None:
         try:

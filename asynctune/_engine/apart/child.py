@@ -13,21 +13,23 @@ import select
 import socket
 import sys
 from collections import deque
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from asynctune._engine.apart.process import LENGTH
-from asynctune._engine.apart.words import Broken, FromOracle
-from asynctune._engine.caller import Caller
-from asynctune._machine.instructions import Ask
+from asynctune._engine.apart.words import Broken, FromOracle, Ready
+from asynctune._engine.caller import Answered, Caller
 from asynctune._runner.forking import register_hooks
 from asynctune._runner.framing import frame
 from asynctune._runner.surroundings import start_single_threaded
 from asynctune._runner.weights import Weights
 from asynctune.errors import PluginError, WireError
+from asynctune.records import Suggestion
 from asynctune.secret import redacted
 from asynctune.wire import encode
 
 __all__ = ["serve"]
+
+_Call: TypeAlias = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 def serve(guard: int, control: socket.socket) -> NoReturn:
@@ -67,9 +69,11 @@ def _stand_where_the_search_stands(guard: int, *, cwd: str, argv: list[str], pat
 def _work(calls: _Calls) -> NoReturn:
     caller = _loaded(calls.take())
     while True:
-        method, arguments = calls.next()
-        answer = getattr(caller, method)(*arguments)
-        if method == "ask":
+        method, arguments, named = calls.next()
+        answer = getattr(caller, method)(*arguments, **named)
+        if method == "begin":
+            calls.say(Ready())
+        elif method == "ask":
             try:
                 calls.say(answer)
             except WireError as error:
@@ -85,26 +89,26 @@ def _loaded(pickled: bytes) -> Caller:
 
 
 class _Calls:
-    """The calls, in the order in which they came. An ask that nobody waits for any more is left out: what has become of its
-    trial is then among the calls behind it."""
+    """The calls, in the order in which they came. An ask that nobody waits for any more is left out, once that is known: what
+    has become of its trial is then among the calls behind it."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._waiting = deque[tuple[str, tuple[Any, ...]]]()
+        self._waiting = deque[_Call]()
 
-    def next(self) -> tuple[str, tuple[Any, ...]]:
+    def next(self) -> _Call:
         """The next call, waiting for it."""
         while True:
             while not self._waiting or select.select([self._control], [], [], 0)[0]:
                 self._waiting.append(pickle.loads(self.take()))  # noqa: S301 -- our parent's, see above
-            method, arguments = self._waiting.popleft()
-            if method == "ask" and self._is_late(arguments[0]):
-                continue
-            if method != "never_mind":
-                return method, arguments
+            method, arguments, _ = call = self._waiting.popleft()
+            if method == "ask" and self._is_late(arguments[0].number):
+                self.say(Answered(arguments[0].number, Suggestion.idle(), None))
+            elif method != "never_mind":
+                return call
 
-    def _is_late(self, ask: Ask) -> bool:
-        return any(method == "never_mind" and arguments == (ask.number,) for method, arguments in self._waiting)
+    def _is_late(self, ask: int) -> bool:
+        return any(method == "never_mind" and arguments == (ask,) for method, arguments, _ in self._waiting)
 
     def take(self) -> bytes:
         """What was sent next, whole."""

@@ -9,7 +9,12 @@ from attrs import frozen
 from asynctune._engine.caller import Answered
 from asynctune.wire import closed_union
 
-__all__ = ["Broken", "FromOracle"]
+__all__ = ["Broken", "FromOracle", "Ready"]
+
+
+@frozen
+class Ready:
+    """It is loaded, and has heard what the search is about."""
 
 
 @frozen
@@ -23,6 +28,6 @@ class Broken:
     message: str
 
 
-FromOracle: TypeAlias = Answered | Broken
-"""An answer; or the last word."""
+FromOracle: TypeAlias = Ready | Answered | Broken
+"""The first word; an answer; or the last word."""
 closed_union(FromOracle)
