@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import pickle
 import sys
 from contextlib import suppress
@@ -13,8 +12,8 @@ from typing import Any, Final
 
 from attrs import evolve
 
-from asynctune._engine.apart.process import OracleProcess, Woken
-from asynctune._engine.apart.words import Broken, FromOracle
+from asynctune._engine.apart.process import OracleProcess, WokenError
+from asynctune._engine.apart.words import Broken, FromOracle, Ready
 from asynctune._engine.caller import Answered, Caller, History
 from asynctune._engine.threads import SYSTEM
 from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
@@ -65,8 +64,12 @@ class ApartCaller(Caller):
             self._post(_surroundings())
             self._post(pack_oracle(self._oracle))
             self._send("begin", evolve(history, calls=(), answers={}))
+            # What it takes to start is no part of the first proposal's time.
+            word = self._word(self._now() + self._patience)
         finally:
             self.calling = None
+        if not isinstance(word, Ready):
+            raise PluginError(f"{self.name} was not ready within {self._patience:g} s, which is its patience")
 
     def tell(self, call: TellAdded | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial. Does not wait until it has heard."""
@@ -102,27 +105,31 @@ class ApartCaller(Caller):
         """The answer to this ask, or None when it is late."""
         while True:
             hung = min(self._owed.values()) + self._patience
-            try:
-                body = self._process.receive(min(until, hung))
-                word = None if body is None else decode(body, FromOracle)
-            except EOFError as error:
-                raise PluginError(f"{self.name} failed: {self._process.how_it_ended()}") from error
-            except WireError as error:
-                raise PluginError(f"{self.name}: what came from its process is no answer: {error}") from error
-            except Woken as error:
-                raise PluginError(f"{self.name} was asked, and nobody waits for the answer") from error
-            if isinstance(word, Broken):
-                raise PluginError(word.message)
+            word = self._word(min(until, hung))
             if word is None and self._now() >= hung:
-                raise PluginError(
-                    f"{self.name}.populate_space has not returned for {self._patience:g} s, which is its patience"
-                )
+                what = f"{self.name}.populate_space has not returned"
+                raise PluginError(f"{what} for {self._patience:g} s, which is its patience")
             if word is None:
                 return None
-            if self._owed.pop(word.ask, None) is None:
-                raise PluginError(f"{self.name}: its process answered ask {word.ask}, which is not open")
+            if isinstance(word, Ready) or self._owed.pop(word.ask, None) is None:
+                raise PluginError(f"{self.name}: its process said {word}, which answers nothing that was asked")
             if word.ask == ask:
-                return Answered(word.ask, word.suggestion, word.state)
+                return word
+
+    def _word(self, until: float) -> Ready | Answered | None:
+        """What its process says next; None if it says nothing until then."""
+        try:
+            body = self._process.receive(until)
+            word: Ready | Answered | Broken | None = None if body is None else decode(body, FromOracle)
+        except EOFError as error:
+            raise PluginError(f"{self.name} failed: {self._process.how_it_ended()}") from error
+        except WireError as error:
+            raise PluginError(f"{self.name}: what came from its process is no answer: {error}") from error
+        except WokenError as error:
+            raise PluginError(f"{self.name}: nobody waits for its answer any more") from error
+        if isinstance(word, Broken):
+            raise PluginError(word.message)
+        return word
 
     def _instead(self, call: Ask) -> Answered:
         """Somebody else's answer."""
@@ -158,6 +165,6 @@ class ApartCaller(Caller):
 def _surroundings() -> bytes:
     cwd = ""
     with suppress(FileNotFoundError):  # it was deleted under us
-        cwd = os.getcwd()
-    path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+        cwd = str(Path.cwd())
+    path = [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
     return pickle.dumps({"cwd": cwd, "argv": list(map(str, sys.argv)), "path": path, "nice": _NICE})

@@ -17,9 +17,9 @@ from pathlib import Path
 from asynctune._engine.guarded import Guard, start_guard
 from asynctune._runner.framing import Frames
 from asynctune._runner.logs import open_log
-from asynctune.errors import PluginError, WireError
+from asynctune.errors import PluginError
 
-__all__ = ["CHILD", "LENGTH", "OracleProcess", "Woken"]
+__all__ = ["CHILD", "LENGTH", "OracleProcess", "WokenError"]
 
 CHILD = "asynctune._engine.apart.child:serve"
 #: What goes there is ours, and may be of any length: an oracle can have been given a lot.
@@ -27,7 +27,7 @@ LENGTH = struct.Struct(">Q")
 _CHUNK = 65536
 
 
-class Woken(Exception):
+class WokenError(Exception):
     """Nobody waits for the answer any more."""
 
 
@@ -90,7 +90,7 @@ class OracleProcess:
         Raises:
             EOFError: if it has ended.
             WireError: if it says what is no frame.
-            Woken: if somebody has called `wake`.
+            WokenError: if somebody has called `wake`.
         """
         assert self._guard is not None  # noqa: S101
         control = self._guard.control
@@ -101,7 +101,7 @@ class OracleProcess:
             wait = min(max(0.0, until - time.monotonic()), 3600.0)
             events = dict(poll.poll(wait * 1000))
             if self._bell.fileno() in events:
-                raise Woken
+                raise WokenError
             event = events.get(control.fileno(), 0)
             if event & select.POLLOUT:
                 self._write()
