@@ -34,7 +34,7 @@ _NICE: Final = 5  # as the runners: it must not take the loop's turn, and its tr
 class ApartCaller(Caller):
     """Makes calls to an oracle in a process of its own, from one thread.
 
-    A proposal that is not there within the oracle's `deadline` is made by somebody else: values drawn at random, which are new.
+    A proposal that is not there within the oracle's `deadline` is made by somebody else: values drawn at random, and new.
     The oracle is told of them, and what it proposes later for the same trial is dropped. Only an oracle that says nothing at all
     for its `patience` has failed.
 
