@@ -120,19 +120,15 @@ class Proposer:
         return Suggestion.exhausted() if values is None else evolve(answer, values=values)
 
     def _completed(self, trial_id: TrialId, space: Space, proposed: Mapping[str, Any]) -> dict[str, Value]:
-        """The proposed values in the space's own types (NumPy's come from most algorithms), and the missing ones filled."""
+        """The proposed values in the space's own types (NumPy's come from most algorithms), the missing ones filled, and those left
+        out that are of inactive parameters."""
         fill = Fill(self.known.fill, fill_seed(self.known.seed, trial_id))
-        name: str | None = None
         try:
-            unknown = [name for name in proposed if name not in space]
-            if unknown:
-                known = ", ".join(map(repr, space)) or "none"
-                raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {known}")
-            values: dict[str, Value] = {}
-            for name, domain in space.items():
-                values[name] = domain.coerce(proposed[name]) if name in proposed else fill.value(name, domain)
+            for name in proposed:
+                if name not in space:
+                    known = ", ".join(map(repr, space)) or "none"
+                    raise SpaceError(f"there is no parameter {name!r}; known are {known}")
+            return space.complete(proposed, fill.value)
         except SpaceError as error:
-            which = "" if name is None else f"parameter {name!r}: "
             who = f"{self.name} proposed values for trial {trial_id}"
-            raise PluginError(f"{who} that are not in the space: {which}{error}") from error
-        return values
+            raise PluginError(f"{who} that are not in the space: {error}") from error
