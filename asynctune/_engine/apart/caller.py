@@ -35,8 +35,8 @@ class ApartCaller(Caller):
     """Makes calls to an oracle in a process of its own, from one thread.
 
     A proposal that is not there within the oracle's `deadline` is made by somebody else: values drawn at random, and new.
-    The oracle is told of them, and what it proposes later for the same trial is dropped. Only an oracle that says nothing at all
-    for its `patience` has failed.
+    The oracle is told of them, and what it proposes later for the same trial is dropped. Only an oracle that says nothing at
+    all for its `patience` has failed.
 
     Args:
         oracle: sent there; ours stays as it is.
