@@ -25,6 +25,7 @@ __all__ = [
     "FailureKind",
     "LaunchNumber",
     "Metrics",
+    "Observation",
     "Pause",
     "Reallocate",
     "Report",
@@ -340,6 +341,21 @@ class TrialView:
     created: float = 0.0
     started: float | None = None
     ended: float | None = None
+
+
+@frozen
+class Observation:
+    """What an earlier search has found: what it tried, and what came of it.
+
+    Args:
+        values: by flat name.
+        score: None when there was no finite one.
+        state: COMPLETED, or FAILED.
+    """
+
+    values: Values
+    score: float | None
+    state: State = State.COMPLETED
 
 
 Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]
