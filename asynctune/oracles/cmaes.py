@@ -40,9 +40,9 @@ class CMAES(Oracle):
     by the cmaes library: for up to some tens of numbers, and budgets of some hundred trials.
 
     It works in [0, 1] along the scale of each number. Steps, and ordered choices, are searched with margin (Hamano et al.,
-    "CMA-ES with Margin", GECCO 2022), so that no step is out of reach. What it has no place for is drawn at random for each trial, and
-    said so once in the log: choices without an order, booleans, and what is there only under conditions. Where those matter,
-    `TPE` is the better choice.
+    "CMA-ES with Margin", GECCO 2022), so that no step is out of reach. What it has no place for is drawn at random for each
+    trial, and said so once in the log: choices without an order, booleans, and what is there only under conditions. Where those
+    matter, `TPE` is the better choice.
 
     A generation is complete when `popsize` of the trials that were drawn from it have ended; they are then ranked, those that
     failed last. What was drawn from a generation and ends after it is not used: with as many workers as `popsize`, that is

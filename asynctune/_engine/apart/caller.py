@@ -16,7 +16,7 @@ from asynctune._engine.apart.process import OracleProcess, WokenError
 from asynctune._engine.apart.words import Broken, FromOracle, Ready
 from asynctune._engine.caller import Answered, Caller, History
 from asynctune._engine.threads import SYSTEM
-from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
+from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellObserved, TellReport
 from asynctune.errors import PluginError, WireError
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.oracles.base import Oracle
@@ -57,7 +57,8 @@ class ApartCaller(Caller):
 
     def begin(self, history: History) -> None:
         """Start its process, and tell it what the search is about."""
-        self._substitute.set_search(objective=history.objective, seed=history.seed)
+        about = {"objective": history.objective, "seed": history.seed, "tuned": history.tuned}
+        self._substitute.set_search(**about, fill=self._oracle.fill)
         self.calling = "set_search", self._now()
         try:
             self._process.start()
@@ -71,13 +72,16 @@ class ApartCaller(Caller):
         if not isinstance(word, Ready):
             raise PluginError(f"{self.name} was not ready within {self._patience:g} s, which is its patience")
 
-    def tell(self, call: TellAdded | TellReport | TellEnd, *, remembered: bool = False) -> None:
+    def tell(self, call: TellAdded | TellObserved | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial. Does not wait until it has heard."""
         match call:
             case TellAdded():
                 self._substitute.on_trial_add(call.trial, call.values)
             case TellEnd():
                 self._substitute.on_trial_end(call.trial)
+            case TellObserved():
+                for trial in call.trials:
+                    self._substitute.on_trial_end(trial)
         self._send("tell", call, remembered=remembered)
 
     def restore(self, state: Any) -> None:
