@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import math
@@ -179,6 +180,8 @@ class CMAES(Oracle):
         worst = max((loss for _, loss in self._ended.values() if loss is not None), default=0.0)
         ranked = [(point, worst if loss is None else loss) for _, (point, loss) in sorted(self._ended.items())]
         self._optimizer.tell(ranked)
+        # A copy of one differs in the last bit of what it has computed. So each is one, and a copy of ours proposes the same.
+        self._optimizer = copy.deepcopy(self._optimizer)
         self._generation += 1
         self._ended.clear()
         if self.restarts and self._optimizer.should_stop():

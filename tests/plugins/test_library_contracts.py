@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optuna
 
-from asynctune.oracles import CMAES, NSGAII, TPE, Oracle, OptunaOracle
+from asynctune.oracles import CMAES, NSGAII, TPE, OptunaOracle, Oracle
 from asynctune.testing.contracts import OracleContract
 
 
