@@ -55,7 +55,7 @@ class CMAES(Oracle):
 
     Args:
         sigma0: the standard deviation that it begins with, where the whole range of each number is 1.
-        popsize: trials of a generation; 4 + floor(3 log(numbers)) if it is None.
+        popsize: trials of a generation, at least 4; 4 + floor(3 log(numbers)) if it is None.
         restarts: whether it begins again, elsewhere and with twice the popsize, when it has converged (Auger and Hansen, "A
             Restart CMA Evolution Strategy with Increasing Population Size", CEC 2005).
 
@@ -82,8 +82,8 @@ class CMAES(Oracle):
 
     @popsize.validator
     def _size(self, _: Any, value: Any) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 3):
-            raise ConfigurationError(f"CMAES(popsize=...) takes an integer of at least 3, or None, not {value!r}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 4):
+            raise ConfigurationError(f"CMAES(popsize=...) takes an integer of at least 4, or None, not {value!r}")
 
     @restarts.validator
     def _switch(self, _: Any, value: Any) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,12 +106,9 @@ class Babbling(Apart):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         for entry in os.listdir("/proc/self/fd"):
-            if os.path.exists(f"/proc/self/fd/{entry}") or "socket" in os.readlink(f"/proc/self/fd/{entry}"):
-                try:
-                    if os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):
-                        os.write(int(entry), b"\0\0\0\3abc")
-                except OSError:
-                    continue
+            with suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{entry}").startswith("socket:"):
+                    os.write(int(entry), b"\0\0\0\3abc")
         return super().populate_space(trial_id, space)
 
 
