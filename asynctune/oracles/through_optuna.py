@@ -41,6 +41,9 @@ class _ThroughOptuna(Oracle):
     def _sampler(self) -> Any:
         """A sampler of this search's own."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_axes": {}}  # they are made of functions, and made again where they are missing
+
     def set_search(self, *, objective: Objective, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)

@@ -167,7 +167,7 @@ def test_under_conditions_it_is_asked_for_what_is_there_and_told_no_more() -> No
     for number in range(12):
         values = oracle.populate_space(number, space).values
         assert space.validate(values) == values
-        oracle.known._add(at.TrialView(id=number, state=State.COMPLETED, values=values, score=float(number)))
+        oracle.known.end(at.TrialView(id=number, state=State.COMPLETED, values=values, score=float(number)))
 
     oracle.populate_space(12, space)
     study = oracle._study
