@@ -23,14 +23,13 @@ from anyio import CancelScope
 
 from asynctune._engine.actor import OracleActor
 from asynctune._engine.apart.caller import ApartCaller
-from asynctune._engine.caller import History
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
 from asynctune._engine.futures import settled
 from asynctune._engine.journal import DiskJournal, Journal, MemoryJournal, read_records
 from asynctune._engine.loop import OracleCoroutine
-from asynctune._engine.opening import check_settings, fold, fresh, missing, referenced
+from asynctune._engine.opening import check_settings, fold, fresh, history, missing, referenced
 from asynctune._engine.patience import persist, until_ended, until_opened
 from asynctune._engine.publication import Publication
 from asynctune._engine.record import Record
@@ -182,17 +181,11 @@ class Life:
         if recorded is None:
             # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
             await self._attach()
-        history = History(
-            calls=opened.folded.calls,
-            answers=opened.folded.answers,
-            adopt=recorded is not None and recorded.oracle != settings.oracle,
-            objective=settings.objective,
-            seed=settings.seed,
-            tuned=None if settings.new_entries == "tune" else frozenset({**settings.space, **opened.machine.space}),
-        )
+        adopts = recorded is not None and recorded.oracle != settings.oracle
+        past = history(opened.folded, settings, self._request.space, opened.machine.space, adopt=adopts)
         assert self._audience is not None  # noqa: S101
         self._audience.start()
-        now, wall, first = clock.now(), time.time(), self._request.try_first if recorded is None else ()
+        now, wall, first = clock.now(), time.time(), self._request.first(settings.seed) if recorded is None else ()
         opening = stimuli.Opened(
             at=now, wall=wall, version=_VERSION, settings=settings, gone=opened.gone, observed=opened.observed, first=first
         )
@@ -205,7 +198,7 @@ class Life:
             oracle = self._request.oracle
             self._actor = OracleActor(
                 oracle,
-                history,
+                past,
                 caller=ApartCaller(oracle, self.directory / "logs" / "oracle.log") if oracle.apart else None,
                 answered=coroutine.answered,
                 failed=coroutine.oracle_failed,
@@ -254,6 +247,7 @@ class Life:
             resources=request.resources,
             limits=request.limits,
             temporary=self.temporary,
+            shape=request.space.shape,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 

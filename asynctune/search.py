@@ -29,7 +29,7 @@ from asynctune.records import TrialId, TrialView
 from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler
-from asynctune.warm_start import given_values
+from asynctune.seeds import derive
 
 __all__ = ["Search", "SearchOptions", "check_names", "search"]
 
@@ -96,9 +96,9 @@ class Search:
             "adopt" goes on with another oracle or scheduler than the recorded one.
         overwrite: remove the search that is there, and none of your own files beside it, and start a new one.
         seed: of everything that is drawn; None draws one, once.
-        warm_start: what earlier searches have found, for the oracle to know: a search's directory (also of one that runs), or
-            a `Result`, or a table. That is a list of dicts, or a data frame, with a column for each parameter and one for the
-            score, which is named as the objective, or "score"; `Result.to_dicts()` is one. A score that is missing, or no finite
+        warm_start: what earlier searches have found, for the oracle to know: a search's directory (it may still run), or a
+            `Result`, or a table. That is a list of dicts, or a data frame, with a column for each parameter and one for the
+            score, named as the objective, or "score"; `Result.to_dicts()` is one. A score that is missing, or no finite
             number, is none. The oracle is told of them as trials -1, -2, ...; they are no trials of this search, and may be
             tried again. It is read and recorded when the search is first opened; when it is resumed, what was recorded counts.
         try_first: dicts of values, nested or flat, to be tried before the first proposal. What they leave out is drawn. They
@@ -270,10 +270,11 @@ class Search:
         its value is not is FAILED, and says so.
 
         Raises:
-            ConfigurationError: they are not in the space.
+            ConfigurationError: they are not in the space, or its rules forbid them.
         """
-        given = given_values(values, self._request.space, "enqueue()")
-        await self._command(lambda at: stimuli.Enqueued(at=at, values=given))
+        luck = derive(self._request.seed or 0, "enqueue", len(self._running().publication.trials))
+        whole = self._request.enqueued(values, luck)
+        await self._command(lambda at: stimuli.Enqueued(at=at, values=whole))
 
     async def set_max_workers(self, count: int) -> None:
         """Change how many trials run at once, for every search on this executor. Running ones are not ended.

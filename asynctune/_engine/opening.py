@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from asynctune._engine.caller import Answered, OracleCall
+from asynctune._engine.caller import Answered, History, OracleCall
 from asynctune._engine.record import Record, pack
 from asynctune._engine.tail import end_of_log
 from asynctune._machine.instructions import Instruction
@@ -25,7 +25,7 @@ from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
 
-__all__ = ["Folded", "check_settings", "fold", "fresh", "missing", "referenced"]
+__all__ = ["Folded", "check_settings", "fold", "fresh", "history", "missing", "referenced"]
 
 _logger = logging.getLogger("asynctune.search")
 
@@ -116,6 +116,13 @@ def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ..
     return tuple(found)
 
 
+def history(folded: Folded, settings: Settings, declared: Space, found: Space, *, adopt: bool = False) -> History:
+    """What the oracle is told of its past, in a search that is opened with these settings; its space was `declared`, and so
+    much of it was `found` by now."""
+    tuned = None if settings.new_entries == "tune" else frozenset({**settings.space, **found})
+    return History(folded.calls, folded.answers, settings.objective, settings.seed, adopt, declared, tuned)
+
+
 def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
     """Whether the search that is recorded can go on as it is asked for now.
 
@@ -127,6 +134,14 @@ def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
         raise ResumeError(f"{message}: scores under different objectives cannot be mixed. Use another directory.")
     if dict(recorded.space) != dict(asked.space):
         raise ResumeError(f"the recorded space is another one: {_difference(recorded, asked)}. Use another directory.")
+    for what, before, now in (
+        ("what is derived", dict(recorded.derived), dict(asked.derived)),
+        ("what is forbidden", list(recorded.forbidden), list(asked.forbidden)),
+        ("what must be feasible", list(recorded.feasible), list(asked.feasible)),
+    ):
+        if before != now:
+            message = f"the recorded space is another one: {what} was {before or 'nothing'} and is {now or 'nothing'}"
+            raise ResumeError(f"{message}. Use another directory.")
     for what, old, new in (
         ("oracle", recorded.oracle, asked.oracle),
         ("scheduler", recorded.scheduler, asked.scheduler),

@@ -73,7 +73,7 @@ def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:
-            if unknown:
+            if unknown or name in search.settings.derived:
                 continue
             raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
         parameter = search.space[name]

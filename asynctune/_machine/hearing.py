@@ -80,10 +80,11 @@ def _refuse_entry(search: Situation, trial: Trial, new: Mapping[str, Parameter])
 
 
 def _check_used(space: Space, used: Values, new: Values) -> None:
+    active = space.active(used)
     for name, value in new.items():
         if name not in space:
             raise SpaceError(f"it asked for {name!r}, which nobody has declared")
-        domain = space.domain(name, used)
+        domain = active.get(name)
         if domain is None or not domain.contains(value):
             told = f"it asked for {name!r} and says that it got {value!r}"
             known = space[name] if domain is None else domain

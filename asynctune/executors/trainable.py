@@ -10,7 +10,7 @@ import inspect
 import io
 import sys
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
@@ -21,8 +21,9 @@ from attrs import frozen
 from asynctune._runner.trainable import name_of
 from asynctune.errors import ConfigurationError, TrainableError
 from asynctune.secret import Secret, packed
+from asynctune.space.shape import Shape
 
-__all__ = ["Packed", "pack_call", "pack_data", "pack_oracle", "pack_trainable"]
+__all__ = ["Packed", "pack_call", "pack_data", "pack_oracle", "pack_shape", "pack_trainable"]
 
 _DEEPEST = 8
 
@@ -44,7 +45,7 @@ def pack_trainable(trainable: Any) -> Packed:
     if isinstance(trainable, str):
         return Packed(reference=trainable)
     try:
-        with _carried(_module_of(trainable)):
+        with _by_value_where_needed([trainable]):
             return Packed(_pickled(trainable))
     except Exception as error:
         raise TrainableError(_why(f"the trainable {name_of(trainable)}", trainable, error)) from error
@@ -57,7 +58,7 @@ def pack_oracle(oracle: Any) -> bytes:
         ConfigurationError: if it cannot travel, naming the object inside that keeps it.
     """
     try:
-        with _carried(_module_of(oracle)):
+        with _by_value_where_needed([oracle]):
             return pack_call(oracle)
     except Exception as error:
         name = type(oracle).__name__
@@ -70,6 +71,20 @@ def pack_call(call: Any) -> bytes:
     with io.BytesIO() as pickled:
         _Pickler(pickled, protocol=5).dump(call)
         return pickled.getvalue()
+
+
+def pack_shape(shape: Shape) -> Packed:
+    """The objects of choices, ready to travel as a trainable does.
+
+    Raises:
+        TrainableError: if one cannot travel, naming the object inside that keeps it.
+    """
+    objects = [value for labels in shape.objects.values() for value in labels.values()]
+    try:
+        with _by_value_where_needed(objects):
+            return Packed(_pickled(shape))
+    except Exception as error:
+        raise TrainableError(_why("a choice of the space", dict(shape.objects), error)) from error
 
 
 def pack_data(data: Mapping[str, Any]) -> Packed:
@@ -97,16 +112,17 @@ def _pickled(value: Any) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _carried(module: ModuleType | None) -> Iterator[None]:
-    """Within, what is defined in this module goes by value, if an import elsewhere would not find it."""
-    if module is None or module.__name__ == "__main__" or _importable(module):
-        yield
-        return
-    cloudpickle.register_pickle_by_value(module)
+def _by_value_where_needed(objects: Iterable[Any]) -> Iterator[None]:
+    """What is defined in modules that cannot be imported elsewhere goes by value, as what is defined in `__main__` does."""
+    modules = {id(module): module for module in map(_module_of, objects) if module is not None}
+    needed = [module for module in modules.values() if module.__name__ != "__main__" and not _importable(module)]
+    for module in needed:
+        cloudpickle.register_pickle_by_value(module)
     try:
         yield
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        for module in needed:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _module_of(trainable: Any) -> ModuleType | None:

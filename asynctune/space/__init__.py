@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from asynctune.space.conditions import Case, Cases, Condition, Parameter
-from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Sampling
-from asynctune.space.encoding import Fill, FillRule, draw, from_units, to_units
+from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Sampling
+from asynctune.space.encoding import Encoding, Fill, FillRule, draw
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.space import Space
+from asynctune.space.when import When
 
 __all__ = [
     "Boolean",
@@ -15,16 +16,17 @@ __all__ = [
     "Choice",
     "Condition",
     "Domain",
+    "Encoding",
     "Fill",
     "FillRule",
     "Fixed",
     "Float",
     "HyperParameters",
     "Int",
+    "Normal",
     "Parameter",
     "Sampling",
     "Space",
+    "When",
     "draw",
-    "from_units",
-    "to_units",
 ]

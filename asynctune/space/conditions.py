@@ -9,7 +9,7 @@ This room is data, and what follows from it for given values. `space.order` chec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -19,7 +19,7 @@ from asynctune.space.checks import declared_twice, scalars, sound_name, wrong
 from asynctune.space.domains import Domain
 from asynctune.wire import closed_union
 
-__all__ = ["Case", "Cases", "Condition", "Parameter", "cases_of", "domain_under", "joined"]
+__all__ = ["Case", "Cases", "Condition", "Parameter", "cases_of", "joined"]
 
 # The type of a value, then the value: 1, 1.0 and True are equal in Python, and three values here.
 _Exact: TypeAlias = frozenset[tuple[type, Value]]
@@ -147,22 +147,6 @@ closed_union(Parameter)
 def cases_of(parameter: Parameter) -> tuple[Case, ...]:
     """Its cases; what is always there has one, without conditions."""
     return parameter.cases if isinstance(parameter, Cases) else (Case((), parameter),)
-
-
-def domain_under(parameters: Mapping[str, Parameter], name: str, values: Values) -> Domain | None:
-    """The domain that the parameter `name` has under `values`; None where it is inactive, or unknown.
-
-    What `values` say of an inactive parent counts for nothing.
-    """
-    parameter = parameters.get(name)
-    if not isinstance(parameter, Cases):
-        return parameter
-    for case in parameter.cases:
-        if case.is_met(values) and all(
-            domain_under(parameters, condition.parent, values) is not None for condition in case.conditions
-        ):
-            return case.domain
-    return None
 
 
 def joined(name: str, known: Parameter, new: Parameter) -> Parameter:

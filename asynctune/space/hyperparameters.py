@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import EllipsisType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space import domains
 from asynctune.space.checks import declared_twice, sound_name, wrong
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
+from asynctune.space.config import as_config, parameters_of
 from asynctune.space.domains import Domain, Sampling
 from asynctune.space.encoding import Fill, FillRule
-from asynctune.space.order import check_exclusive, coerced_to, ordered
+from asynctune.space.order import check_exclusive, coerced_to, merged, ordered
+from asynctune.space.shape import objects_of
 
 __all__ = ["HyperParameters"]
 
@@ -33,6 +35,7 @@ class HyperParameters:
         space: the parameters that are known already, by flat name ("layer/units").
         values: values for some of them, or for parameters that are still to be declared.
         fill: how parameters without a value get one; their defaults, if it is None.
+        objects: those behind labels, by flat name and label; further ones come with the choices that are declared.
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class HyperParameters:
         space: Mapping[str, Parameter] | None = None,
         values: Values | None = None,
         fill: Fill | None = None,
+        objects: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._space: dict[str, Parameter] = ordered(space or {})
+        self._objects = {**objects_of(self._space), **(objects or {})}
         self._proposed = dict(values or {})
         self._fill = fill or Fill(FillRule.DEFAULT, 0)
         self._asked: dict[str, Value] = {}
@@ -103,7 +108,7 @@ class HyperParameters:
     def Choice(  # noqa: N802, PLR0917
         self,
         name: str,
-        values: Sequence[V],
+        values: Sequence[V] | Mapping[str, V],
         ordered: bool | None = None,
         default: V | None | EllipsisType = ...,
         parent_name: str | None = None,
@@ -186,9 +191,9 @@ class HyperParameters:
         return dict(self._space)
 
     @property
-    def values(self) -> dict[str, Value]:
-        """What has been asked for so far and is active, by flat name."""
-        return dict(self._asked)
+    def values(self) -> dict[str, Any]:
+        """What has been asked for so far and is active, by flat name. Of a choice of objects it is the object."""
+        return {name: self._behind(name, value) for name, value in self._asked.items()}
 
     def get(self, name: str) -> Value:
         """The value of a parameter that is known (in the open name scope) and active.
@@ -201,7 +206,7 @@ class HyperParameters:
         domain = self._domain(flat)
         if domain is None:
             raise ValueError(f"parameter {flat!r} is inactive: it is {self._space[flat].describe()}")
-        return self._resolve(flat, domain)
+        return self._behind(flat, self._resolve(flat, domain))
 
     def is_active(self, parameter: str | Parameter | Case) -> bool:
         """Whether a parameter is there, with the values of this trial.
@@ -216,6 +221,63 @@ class HyperParameters:
             return self._domain(self._known(parameter)) is not None
         cases = (parameter,) if isinstance(parameter, Case) else cases_of(parameter)
         return any(self._are_met(case.conditions) for case in cases)
+
+    def copy(self) -> HyperParameters:
+        """The same parameters with the same values, on their own: a search is not told of what is asked of a copy."""
+        copy = HyperParameters(self._space, self._proposed, self._fill, self._objects)
+        copy._asked = dict(self._asked)
+        return copy
+
+    def merge(self, hps: HyperParameters | Mapping[str, Parameter] | Sequence[HyperParameters], overwrite: bool = True) -> None:
+        """Make the parameters of another one known here too, each once; those that are active get values.
+
+        Args:
+            hps: another `HyperParameters`, or a list of them; or parameters by flat name, such as a `Space`.
+            overwrite: what becomes of a parameter that is known already, under conditions that can be met at once: True gives
+                it the other one's domain, and the value that one gets anew; False leaves it as it is.
+
+        Raises:
+            SpaceError: for anything else; or if what depends on a parameter could not any more.
+        """
+        for each in [hps] if isinstance(hps, HyperParameters | Mapping) else hps:
+            if not isinstance(each, HyperParameters | Mapping):
+                raise wrong("merge()", "a HyperParameters, a list of them, or a Space", each)
+            self._merge(each.space if isinstance(each, HyperParameters) else ordered(each), overwrite)
+
+    def _merge(self, parameters: Mapping[str, Parameter], overwrite: bool) -> None:
+        space, new = dict(self._space), dict[str, Parameter]()
+        for name, parameter in parameters.items():
+            known = space.get(name)
+            space[name] = parameter if known is None else merged(space, name, parameter, overwrite=overwrite)
+            if space[name] != known:
+                new[name] = space[name]
+        self._space, self._objects = ordered(space), self._objects | objects_of(new)
+        self._new_parameters |= {name: self._space[name] for name in new}
+        for name in new:
+            self._asked.pop(name, None)
+            self._proposed.pop(name, None)
+        for name in parameters:
+            if (domain := self._domain(name)) is not None:
+                self._resolve(name, domain)
+
+    def get_config(self) -> dict[str, Any]:
+        """The parameters and the values in the layout of KerasTuner's `get_config()`, ready for JSON."""
+        return as_config(self._space, self._asked)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> HyperParameters:
+        """What `get_config` was asked of, KerasTuner's too.
+
+        Raises:
+            SpaceError: for what is no such layout, or a value that its parameter cannot have; names the parameter.
+        """
+        parameters = parameters_of(config)
+        found = cls(parameters, config.get("values"))
+        for name in parameters:
+            if name in found._proposed and (domain := found._domain(name)) is not None:
+                found._resolve(name, domain)
+        found.drain()
+        return found
 
     def __getitem__(self, name: str) -> Value:
         return self.get(name)
@@ -256,7 +318,7 @@ class HyperParameters:
             known = ", ".join(map(repr, self._space)) or "none"
             raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
         try:
-            return coerced_to("...", Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+            return coerced_to(Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
         except SpaceError as error:
             raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
 
@@ -276,21 +338,26 @@ class HyperParameters:
             domain = declare()
         except SpaceError as error:
             raise SpaceError(f"parameter {flat!r}: {error}") from None
+        if isinstance(domain, domains.Choice) and domain.objects:
+            self._objects[flat] = domain.objects
+        if any(flat == condition.parent for condition in self._conditions):
+            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         is_met = self._are_met(self._conditions)
         now = self._domain(flat) if is_met and flat in self._space else None
         if now is None:
             parameter = self._declared(flat, domain)
             value = self._resolve(flat, domain) if is_met else None
             self._know(flat, parameter)
-            return value
+            return self._behind(flat, value)
         if now != domain:
             raise declared_twice(flat, now.describe(), domain.describe())
-        return self._resolve(flat, domain)
+        return self._behind(flat, self._resolve(flat, domain))
+
+    def _behind(self, flat: str, value: Value) -> Any:
+        return self._objects[flat].get(value, value) if flat in self._objects and isinstance(value, str) else value
 
     def _declared(self, flat: str, domain: Domain) -> Parameter:
         """The parameter with what has been asked for now: a domain under the open conditions."""
-        if any(flat == condition.parent for condition in self._conditions):
-            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         new: Parameter = Cases([Case(self._conditions, domain)]) if self._conditions else domain
         known = self._space.get(flat)
         parameter = new if known is None else joined(flat, known, new)
@@ -311,8 +378,11 @@ class HyperParameters:
 
     def _are_met(self, conditions: Sequence[Condition]) -> bool:
         for condition in conditions:
-            domain = self._domain(condition.parent)
-            if domain is None or not condition.is_met({condition.parent: self._resolve(condition.parent, domain)}):
+            if condition.parent not in self._asked:  # what was asked for is active
+                domain = self._domain(condition.parent)
+                if domain is not None:
+                    self._resolve(condition.parent, domain)
+            if not condition.is_met(self._asked):
                 return False
         return True
 

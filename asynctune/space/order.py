@@ -13,7 +13,7 @@ from asynctune.records import Value
 from asynctune.space.checks import declared_twice
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of
 
-__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "ordered"]
+__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "merged", "ordered"]
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
@@ -69,33 +69,38 @@ def _coerced(name: str, parameter: Parameter, parameters: _Parameters) -> Parame
 
 
 def _of_parents(name: str, case: Case, parameters: _Parameters) -> tuple[Condition, ...]:
-    return tuple(coerced_to(name, condition, parameters[condition.parent]) for condition in case.conditions)
+    try:
+        return tuple(coerced_to(condition, parameters[condition.parent]) for condition in case.conditions)
+    except SpaceError as error:
+        raise _wrong(name, error) from None
 
 
-def coerced_to(name: str, condition: Condition, parent: Parameter) -> Condition:
+def coerced_to(condition: Condition, parent: Parameter) -> Condition:
     """The condition with its values as they are in the parent's domain: 1.0 for 1, where that is a `Float`.
 
     A conditional parent may have more cases than are known, so any value may be asked of it.
 
     Raises:
-        SpaceError: for a value that the parent cannot have; names the parameter `name`, which depends on it.
+        SpaceError: for a value that the parent cannot have.
     """
-    return Condition(condition.parent, [_value(name, condition.parent, value, parent) for value in condition.values])
+    return Condition(condition.parent, [_value(condition.parent, value, parent) for value in condition.values])
 
 
-def _value(name: str, parent: str, value: Value, parameter: Parameter) -> Value:
+def _value(parent: str, value: Value, parameter: Parameter) -> Value:
     for case in cases_of(parameter):
         with suppress(SpaceError):
             return case.domain.coerce(value)
     if isinstance(parameter, Cases):
         return value
-    raise _impossible(name, parent, value, parameter)
+    raise _impossible(parent, value, parameter)
 
 
-def _impossible(name: str, parent: str, value: Value, parameter: Parameter) -> SpaceError:
-    return SpaceError(
-        f"parameter {name!r} depends on {parent!r} being {value!r}, which is not a value of {parameter.describe()}"
-    )
+def _impossible(parent: str, value: Value, parameter: Parameter) -> SpaceError:
+    return SpaceError(f"{parent!r} cannot be {value!r}, which is not a value of {parameter.describe()}")
+
+
+def _wrong(name: str, error: SpaceError) -> SpaceError:
+    return SpaceError(f"parameter {name!r} has a wrong condition: {error}")
 
 
 def check_exclusive(parameters: _Parameters, name: str, parameter: Parameter) -> None:
@@ -111,6 +116,22 @@ def check_exclusive(parameters: _Parameters, name: str, parameter: Parameter) ->
                 raise declared_twice(name, other.describe(), case.describe())
 
 
+def merged(parameters: _Parameters, name: str, new: Parameter, *, overwrite: bool) -> Parameter:
+    """The parameter `name` of `parameters`, which are in order, with the cases of `new`. Where cases of both could be met at
+    once, those of `new` win if `overwrite`, and the others if not."""
+
+    def clash(one: Case, others: tuple[Case, ...]) -> bool:
+        return any(_can_be(parameters, (*one.conditions, *other.conditions)) for other in others)
+
+    old = cases_of(parameters[name])
+    if overwrite:
+        cases = [*(case for case in old if not clash(case, cases_of(new))), *cases_of(new)]
+    else:
+        cases = [*old, *(case for case in cases_of(new) if not clash(case, old))]
+    always = next((case.domain for case in cases if not case.conditions), None)
+    return Cases(cases) if always is None else always
+
+
 def check_each_can_be(parameters: _Parameters) -> None:
     """Whether every case of every parameter can be met, and every value in a condition be had; `parameters` are in order, and
     all that there will be.
@@ -123,16 +144,15 @@ def check_each_can_be(parameters: _Parameters) -> None:
             for condition in case.conditions:
                 for value in condition.values:
                     if not _can_be(parameters, [Condition(condition.parent, value)]):
-                        raise _impossible(name, condition.parent, value, parameters[condition.parent])
+                        raise _wrong(name, _impossible(condition.parent, value, parameters[condition.parent]))
             if not _can_be(parameters, case.conditions):
                 raise SpaceError(f"parameter {name!r} can never be {case.describe()}: these conditions exclude each other")
 
 
 def _can_be(parameters: _Parameters, conditions: Sequence[Condition]) -> bool:
     """Whether all of these conditions can be met at once. `parameters` are in order."""
-    places = {name: place for place, name in enumerate(parameters)}
     wanted: dict[str, list[Value]] = {}
-    return _add(wanted, conditions) and _search(parameters, places, wanted)
+    return _add(wanted, conditions) and _search(parameters, wanted)
 
 
 def _add(wanted: dict[str, list[Value]], conditions: Sequence[Condition]) -> bool:
@@ -143,16 +163,20 @@ def _add(wanted: dict[str, list[Value]], conditions: Sequence[Condition]) -> boo
     return all(wanted.values())
 
 
-def _search(parameters: _Parameters, places: Mapping[str, int], wanted: dict[str, list[Value]]) -> bool:
-    # The last parent first: what its cases ask for in their turn stands before it, so none is looked at twice on one path.
-    conditional = [name for name in wanted if isinstance(parameters[name], Cases)]
-    if not conditional:
-        return True
-    last = max(conditional, key=places.__getitem__)
-    rest = {name: values for name, values in wanted.items() if name != last}
-    for case in cases_of(parameters[last]):
-        if any(case.domain.contains(value) for value in wanted[last]):
-            further = dict(rest)
-            if _add(further, case.conditions) and _search(parameters, places, further):
-                return True
+def _search(parameters: _Parameters, wanted: dict[str, list[Value]]) -> bool:
+    places: Mapping[str, int] = {}
+    left = [wanted]
+    while left:
+        wanted = left.pop()
+        conditional = [name for name in wanted if isinstance(parameters[name], Cases)]
+        if not conditional:
+            return True
+        # The last parent first: what its cases ask for in their turn stands before it, so none is looked at twice on one way.
+        places = places or {name: place for place, name in enumerate(parameters)}
+        last = max(conditional, key=places.__getitem__)
+        for case in reversed(cases_of(parameters[last])):
+            if any(case.domain.contains(value) for value in wanted[last]):
+                further = {name: values for name, values in wanted.items() if name != last}
+                if _add(further, case.conditions):
+                    left.append(further)
     return False

@@ -12,9 +12,9 @@ from typing import Literal, NoReturn, TypeAlias
 
 from attrs import define, field
 
-from asynctune._engine.caller import Caller, History, replay
+from asynctune._engine.caller import Caller, replay
 from asynctune._engine.journal import read_records
-from asynctune._engine.opening import Folded, fold
+from asynctune._engine.opening import Folded, fold, history
 from asynctune._engine.record import Record
 from asynctune._engine.retelling import retold
 from asynctune._machine import law
@@ -42,6 +42,7 @@ from asynctune.oracles.base import Oracle
 from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId, TrialView
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
+from asynctune.space import Space
 
 __all__ = ["HistoryError", "HistoryRule", "check_history"]
 
@@ -123,9 +124,9 @@ def check_history(
         trial, launch, step = lost[0]
         text = f"step {step} of trial {trial}, launch {launch}, was answered and is not recorded ({len(lost)} such reports)"
         raise HistoryError("acknowledged", None, text)
-    folded = _check_replay(records, scheduler)
+    folded, space = _check_replay(records, scheduler)
     if oracle is not None:
-        _check_oracle(folded, records, oracle)
+        _check_oracle(folded, space, records, oracle)
 
 
 # ---------------------------------------------------------------------------------------------------- from records alone
@@ -333,7 +334,7 @@ _Said: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialR
 # -------------------------------------------------------------------------------------------------------- told again
 
 
-def _check_replay(records: list[Record], scheduler: Scheduler | None) -> Folded:
+def _check_replay(records: list[Record], scheduler: Scheduler | None) -> tuple[Folded, Space]:
     machine = Machine(scheduler if scheduler is not None else FIFO())  # the recorded answers win, so any will do
     try:
         folded = fold(machine, records)
@@ -346,22 +347,22 @@ def _check_replay(records: list[Record], scheduler: Scheduler | None) -> Folded:
             raise HistoryError("replay", None, f"trial {told.id} is {told}, and by its own events {again}")
     if scheduler is not None and machine.consult.divergences:
         raise HistoryError("decisions", None, str(machine.consult.divergences[0]))
-    return folded
+    return folded, machine.space
 
 
 def _plainly(view: TrialView) -> str:
     return f"{view} {list(view.reports)}"  # as text, for NaN is not equal to itself
 
 
-def _check_oracle(folded: Folded, records: list[Record], oracle: Oracle) -> None:
+def _check_oracle(folded: Folded, space: Space, records: list[Record], oracle: Oracle) -> None:
     opened = [record.stimulus.settings for record in records if isinstance(record.stimulus, Opened)]
     if not opened:
         return
     caller = Caller(oracle)
     try:
-        history = History(folded.calls, folded.answers, objective=opened[-1].objective, seed=opened[-1].seed)
-        caller.begin(history)
-        _, divergences = replay(caller, history)
+        past = history(folded, opened[-1], Space(opened[-1].space), space)
+        caller.begin(past)
+        _, divergences = replay(caller, past)
     except PluginError as error:
         raise HistoryError("decisions", None, str(error)) from error
     finally:

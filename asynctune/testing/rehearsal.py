@@ -77,11 +77,23 @@ def _answer(answer: Any) -> Any:
 
 
 def _watched(plugin: Scheduler | Proposer, hook: str, arguments: tuple[Any, ...]) -> Any:
-    before = copy.deepcopy(arguments)
+    known = _known(plugin)
+    before, known_before = copy.deepcopy((arguments, known))
     answer = _called(plugin, hook, arguments)
     if arguments != before:
         raise ValueError(f"{hook} changed what it was shown: from {before} to {arguments}")
+    for what, now in _known(plugin).items():
+        if what in known_before and now != known_before[what]:
+            raise ValueError(f"{hook} changed what is known of {what}: from {known_before[what]} to {now}")
     return answer
+
+
+def _known(plugin: Scheduler | Proposer) -> dict[str, Any]:
+    """What an oracle can look at beside what it is shown."""
+    if isinstance(plugin, Scheduler):
+        return {}
+    ended = {f"trial {number}": view for number, view in plugin.known.trials.items()}
+    return ended | {f"trial {number}, which waits or runs": values for number, values in plugin.known.pending.items()}
 
 
 class SchedulerRehearsal:
@@ -267,7 +279,8 @@ class OracleRehearsal:
         self._declared = frozenset(self.space)
         self._used: dict[TrialId, dict[str, Value]] = {}
         self._live: dict[TrialId, None] = {}
-        self.proposer.set_search(objective=self.objective, seed=seed)
+        self._observed = 0
+        self.proposer.set_search(objective=self.objective, seed=seed, space=self.space)
 
     def ask(self) -> Suggestion:
         """Ask for the next trial, which runs at once if values are proposed.
@@ -278,10 +291,22 @@ class OracleRehearsal:
         trial = len(self.trials)
         suggestion: Suggestion = self._call("populate_space", trial, self.space)
         if suggestion.status is SuggestionStatus.RUNNING:
-            self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(suggestion.values), launches=1)
-            self._used[trial] = {}
-            self._live[trial] = None
+            self._start(trial, suggestion.values)
         return suggestion
+
+    def observe(self, values: Values, score: float | None, state: State = State.COMPLETED) -> TrialView:
+        """A trial of an earlier search is told of, as `warm_start=` does; before the first ask."""
+        self._observed += 1
+        view = TrialView(id=-self._observed, state=state, values=dict(values), score=score)
+        self._call("on_trial_end", view)
+        return view
+
+    def enqueue(self, values: Values) -> TrialId:
+        """A trial is added that the oracle is not asked for, and runs at once."""
+        trial = len(self.trials)
+        self._call("on_trial_add", trial, dict(values))
+        self._start(trial, values)
+        return trial
 
     def run(self, trial: TrialId) -> float:
         """A trial runs: it asks for parameters, those that are new become known, and the objective's value is returned."""
@@ -317,6 +342,11 @@ class OracleRehearsal:
     def live(self) -> list[TrialId]:
         """The trials that have not ended."""
         return list(self._live)
+
+    def _start(self, trial: TrialId, values: Values) -> None:
+        self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(values), launches=1)
+        self._used[trial] = {}
+        self._live[trial] = None
 
     def _end(self, trial: TrialId, **changes: Any) -> None:
         # Only what a trial asked for belongs to it, and what was declared beforehand.

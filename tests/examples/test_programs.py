@@ -51,6 +51,14 @@ def test_custom_scheduler(tmp_path: Path) -> None:
     assert lines[-1].startswith("best: ")
 
 
+def test_custom_oracle(tmp_path: Path) -> None:
+    assert len((EXAMPLES / "custom_oracle.py").read_text().splitlines()) < 40
+    told = [line.split(": ") for line in printed("custom_oracle", tmp_path)]
+    assert [name for name, _ in told] == ["RandomSearch", "NearTheBest"]
+    drawn, near = (float(miss.removesuffix(" m")) for _, miss in told)
+    assert near < drawn
+
+
 def test_resume(tmp_path: Path) -> None:
     for _ in range(2):  # the second time, too
         lines = printed("resume", tmp_path)

@@ -42,7 +42,7 @@ from asynctune.messages import FillRule, TrialRaised
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, FailureKind, Report, State, TrialView
 from asynctune.schedulers import ASHA, FIFO
-from asynctune.space import Boolean, Choice, Fixed, Float, Int
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int
 from asynctune.stoppers import TimeBudget
 from asynctune.testing.killing import killed_at
 from asynctune.wire import plain, typed
@@ -100,11 +100,11 @@ def commanded() -> Sequence[Record]:
         space={
             "a/x": Int(1, 100, step=3, default=4), "b": Float(1e-4, 1.0, sampling="log"), "c": Boolean(),
             "d": Choice(["one", 2, 3.0, None, True]), "e": Float(-1.0, 1.0, step=0.5),
-            "f": Fixed("same"),
+            "f": Fixed("same"), "g": Cases([Case((Condition("c", [True]), Condition("e", [0.5, 1.0])), Int(1, 3))]),
         },
         max_trials=30, fill=FillRule.DEFAULT, hears_reports=True, logs=True,
     )  # fmt: skip
-    values: Mapping[str, Any] = {"a/x": 4, "b": 0.01, "c": True, "d": "one", "e": 0.5, "f": "same"}
+    values: Mapping[str, Any] = {"a/x": 4, "b": 0.01, "c": True, "d": "one", "e": 0.5, "f": "same", "g": 2}
     driven.open()
     driven.tell(WorkersSet(at=0.0, slots=9))
     for _ in range(9):
@@ -112,6 +112,9 @@ def commanded() -> Sequence[Record]:
     for _ in range(9):
         driven.suggest(None, **values)
     driven.declare(0, {"late": Int(0, 3)}, late=2)
+    branches = [Case((Condition("late", [late]),), domain) for late, domain in ((2, Boolean()), (3, Int(5, 7)))]
+    driven.declare(0, {"branch": Cases(branches[:1])}, branch=True)
+    driven.declare(0, {"branch": Cases(branches)}, branch=True)
     driven.report(0, 1, loss=0.1, nan=float("nan"), inf=float("-inf"))
     driven.report(0, 2, loss=0.2, checkpoint=True)
     for trial, limit in enumerate(Limit, start=1):

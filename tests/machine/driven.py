@@ -45,7 +45,7 @@ from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Failure, FailureKind, Suggestion, TrialView, Value
 from asynctune.schedulers import FIFO, Scheduler
-from asynctune.space import Domain, Int
+from asynctune.space import Domain, Int, Parameter
 from asynctune.stoppers import Stopper
 
 __all__ = ["NO_LIMIT", "SPACE", "Driven", "answer", "failure", "plainly", "portrait", "settings"]
@@ -188,7 +188,7 @@ class Driven:
         (started,) = [i.order for i in self.suggest(Suggestion.run({})) if isinstance(i, StartLaunch)]
         return started
 
-    def declare(self, trial: int, parameters: Mapping[str, Domain], **values: Value) -> list[Instruction]:
+    def declare(self, trial: int, parameters: Mapping[str, Parameter], **values: Value) -> list[Instruction]:
         """The trial's launch declares parameters."""
         launch = self.orders[trial].launch
         message = ParametersDeclared(trial=trial, launch=launch, parameters=parameters, values=values)

@@ -121,6 +121,36 @@ async def test_values_and_metrics_of_every_kind(tmp_path: Path) -> None:
     assert [name for name, each in domains.items() if not each.differs] == ["none"]
 
 
+async def test_parameters_that_are_there_only_under_conditions(tmp_path: Path) -> None:
+    class BySeed(at.Oracle):
+        def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+            return at.Suggestion.run(space.sample(trial_id))
+
+    async def train(trial: at.AsyncTrial) -> float:
+        with trial.hp.conditional_scope("kind", "mlp"):
+            trial.hp.Boolean("bias")
+        return 1.0
+
+    space = {
+        "kind": at.Choice(["cnn", "mlp"]),
+        "units": at.When("kind", "cnn", at.Int(1, 9)) | at.When("kind", "mlp", at.Int(20, 30)),
+        "mixed": at.When("kind", "cnn", at.Int(1, 9)) | at.When("kind", "mlp", "none"),
+        "once": at.When("kind", "cnn", 7),
+    }
+    result = await search(train, space=space, oracle=BySeed(), observers=[TensorBoard(tmp_path)], max_trials=6)
+    board = Board(tmp_path)
+    assert {trial.values["kind"] for trial in result.trials.values()} == {"cnn", "mlp"}
+    for number, row in enumerate(board.rows().values()):
+        given = result.trials[number].values
+        assert row.values == {name: str(value) if name == "mixed" else value for name, value in given.items()}
+        assert ("bias" in given) == (given["kind"] == "mlp")
+    infos = {each.name: each for each in board.experiment().hparam_infos}
+    assert list(infos) == ["kind", "units", "mixed", "once", "bias"]
+    assert (infos["units"].domain_interval.min_value, infos["units"].domain_interval.max_value) == (1, 30)
+    assert list(infos["mixed"].domain_discrete) == ["1", "none"]
+    assert all(each.differs for each in infos.values())
+
+
 async def test_trials_that_report_nothing(tmp_path: Path) -> None:
     async def train(trial: at.AsyncTrial) -> float:
         trial.hp.Int("n", 1, 9)

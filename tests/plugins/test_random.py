@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from asynctune.errors import SpaceError
 from asynctune.oracles import RandomSearch
 from asynctune.records import SuggestionStatus
 from asynctune.seeds import generator
-from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, HyperParameters, Int, Space
 from asynctune.testing import OracleRehearsal
+from tests.plugins.spaces import BRANCHES, TWINS, everything
 from tests.plugins.trainables import SEARCHES, effective, same
 
 RUN, EXHAUSTED = SuggestionStatus.RUNNING, SuggestionStatus.EXHAUSTED
@@ -168,3 +170,121 @@ def test_every_part_of_the_scale_is_drawn_from() -> None:
 def test_settings() -> None:
     assert RandomSearch().settings() == {}
     assert repr(RandomSearch()) == "RandomSearch()"
+
+
+# ---------------------------------------------------------------------------------------- axes, conditions and rules
+
+
+def test_axes_are_walked_as_a_product_by_the_number_of_the_trial_and_the_rest_is_drawn() -> None:
+    space = {"a": Choice([1, 2], grid=True), "rate": Float(0, 1), "b": Choice(["x", "y", "z"], grid=True)}
+    rehearsal = OracleRehearsal(RandomSearch(), space=space)
+    drawn = [rehearsal.ask().values for _ in range(12)]
+    product = [(1, "x"), (1, "y"), (1, "z"), (2, "x"), (2, "y"), (2, "z")]
+    assert [(values["a"], values["b"]) for values in drawn] == product * 2
+    assert len({values["rate"] for values in drawn}) == 12
+
+
+def test_axes_alone_are_walked_once() -> None:
+    space = {"a": Choice([1, 2], grid=True), "b": Choice(["x", "y"], grid=True)}
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers=1)
+    assert found == [same({"a": a, "b": b}) for a in (1, 2) for b in ("x", "y")]
+
+
+def test_axes_under_conditions() -> None:
+    size = Choice([8, 16], grid=True)
+    space = Space(
+        {"kind": Choice(["a", "b"], grid=True), "size": Cases((Case((Condition("kind", "a"),), size),)), "c": Boolean()}
+    )
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers=3)
+    assert len(found) == len(set(found)) == space.size == 6
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_case_13_two_hundred_of_two_hundred(workers: int) -> None:
+    """Case 13: a space of 200 is tried to the last, with no duplicate. KerasTuner's random search stops at 160."""
+    space = {"a": Int(1, 10), "b": Choice(list("abcdefghij")), "c": Boolean()}
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers)
+    assert len(found) == len(set(found)) == 200
+
+
+@pytest.mark.parametrize("space", [BRANCHES, TWINS], ids=["branches", "twins"])
+@pytest.mark.parametrize("workers", [1, 8])
+def test_case_2_under_conditions_everything_is_tried_once(space: Space, workers: int) -> None:
+    """Case 2: also with one name in two branches. KerasTuner fails every trial of one branch with a KeyError."""
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers)
+    assert len(found) == len(set(found)) == space.size
+    assert set(found) == {same(values) for values in everything(space)}
+
+
+def test_case_6_zero_is_a_seed() -> None:
+    """Case 6: seed=0 is a seed. KerasTuner draws another one."""
+    assert proposals(0) == proposals(0)
+
+
+def test_case_14_what_is_fixed_does_not_hide_what_was_tried() -> None:
+    """Case 14: parameters that are not tuned tell no trial from another. KerasTuner ran 10 trials in a space of 3."""
+    found = search(OracleRehearsal(RandomSearch(), space={"a": Int(1, 3), "b": Fixed(1), "c": "x"}), workers=1)
+    assert len(found) == len(set(found)) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_what_the_rules_forbid_is_never_proposed(workers: int) -> None:
+    parameters = {"a": Int(1, 6), "b": Int(1, 6), "kind": Choice(["x", "y"])}
+    space = Space(parameters, forbidden=[{"a": [1, 2], "kind": "x"}], feasible=[sums_are_even])
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers)
+    allowed = [values for values in everything(space) if space.is_allowed(values)]
+    assert sorted(found) == sorted(same(values) for values in allowed)
+    assert len(found) == space.size == 36 - 6
+
+
+def sums_are_even(values: dict[str, Any]) -> bool:
+    return (values["a"] + values["b"]) % 2 == 0
+
+
+def test_rules_that_tell_numbers_apart() -> None:
+    """Where most of what is drawn is refused, something that is allowed is found all the same."""
+    space = Space({"x": Float(0, 1), "y": Float(0, 1), "n": Int(1, 10**9)}, feasible=[lambda v: v["x"] + v["y"] < 0.05])
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers=2, trials=20)
+    assert len(set(found)) == 20
+
+
+def test_rules_that_allow_next_to_nothing_are_an_error() -> None:
+    space = Space({"x": Float(0, 1), "n": Int(1, 3)}, feasible=[never])
+    with pytest.raises(SpaceError, match=r"hardly any combination is allowed by the rules of the space \(feasible: .*never\)"):
+        OracleRehearsal(RandomSearch(), space=space).ask()
+
+
+def never(values: dict[str, Any]) -> bool:
+    return False
+
+
+def test_rules_that_allow_nothing_of_what_can_be_listed_exhaust_the_search() -> None:
+    space = Space({"a": Int(1, 5), "b": Boolean()}, feasible=[never])
+    assert OracleRehearsal(RandomSearch(), space=space).ask().status is EXHAUSTED
+
+
+# ---------------------------------------------------------------------------------- KerasTuner's tests, by their meaning
+
+
+def test_exhausted_search_space() -> None:
+    """randomsearch_test.test_exhausted_search_space: 4 combinations are 4 trials (KerasTuner: 4), whatever max_trials is."""
+    found = search(OracleRehearsal(RandomSearch(), space={"a": Choice([1, 2]), "b": Boolean()}), workers=1)
+    assert len(found) == len(set(found)) == 4
+
+
+def test_update_space() -> None:
+    """randomsearch_test.test_update_space: what a trial names becomes part of the space (as in KerasTuner)."""
+    rehearsal = OracleRehearsal(
+        RandomSearch(), lambda hp: float(hp.Choice("a", [1, 2, 3]) + hp.Int("late", 1, 5)), space={"b": 7}
+    )
+    rehearsal.ask()
+    rehearsal.run(0)
+    assert set(rehearsal.ask().values) == {"b", "a", "late"}
+
+
+def test_clauses_that_speak_of_some_of_too_many_numbers() -> None:
+    """What is left of a range that is too long to list is nothing that is forbidden."""
+    numbers = list(range(1, 40))
+    space = Space({"n": Int(1, 10**6, sampling="log"), "kind": Choice(["x", "y"])}, forbidden=[{"n": numbers}])
+    found = search(OracleRehearsal(RandomSearch(), space=space), workers=1, trials=100)
+    assert len(set(found)) == 100

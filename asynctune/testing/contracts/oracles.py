@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
-from asynctune.records import SuggestionStatus
+from asynctune.records import State, SuggestionStatus
 from asynctune.seeds import generator
-from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, HyperParameters, Int, Space
+from asynctune.space.conditions import Case, Cases, Condition
 from asynctune.testing.contracts.draws import COPIES, ODD, SEEDS
 from asynctune.testing.rehearsal import Call, OracleRehearsal, replay
 
@@ -44,15 +46,35 @@ def _asks_for_any_number(hp: HyperParameters) -> float:
     return hp.Float("rate", 1e-4, 1e-1, sampling="log") * hp.Choice("sign", [-1, 1])
 
 
+def _is_feasible(values: Mapping[str, Any]) -> bool:
+    return bool(values["units"] != 2 or values["kind"] == "c")
+
+
+def _case(kind: str, domain: Domain) -> Case:
+    return Case((Condition("kind", (kind,)),), domain)
+
+
 _TRAINABLES: Final = (_asks_for_nothing, _asks_for_everything, _asks_by_condition, _asks_in_a_loop, _asks_for_any_number)
 _SPACES: Final = {
     "one": Space.of({"only": 7}),
     "small": Space.of({"units": Int(1, 4), "kind": Choice(["a", 1, 1.0, True, None]), "bias": Boolean(), "fixed": Fixed("x")}),
     "steps": Space.of({"rate": Float(0, 1, step=0.25), "units": Int(2, 64, step=2, sampling="log")}),
     "endless": Space.of({"rate": Float(1e-5, 1, sampling="log"), "units": Int(1, 3)}),
+    "conditional": Space(
+        {
+            "kind": Choice(["net", "tree", "none"]),
+            "size": Cases((_case("net", Int(1, 2)), _case("tree", Choice(["s", "m", "l"])))),
+            "bias": Cases((_case("net", Boolean()),)),
+        }
+    ),
+    "ruled": Space(
+        {"units": Int(1, 4), "kind": Choice(["a", "b", "c"]), "bias": Boolean()},
+        forbidden=[{"kind": "a", "bias": True}, {"units": [3, 4], "kind": "b"}],
+        feasible=[_is_feasible],
+    ),
     "vast": Space.of({"group": {f"p{place}": Int(1, 10**6, step=1000) for place in range(10)}}),
 }
-_SMALL: Final = pytest.mark.parametrize("name", ["one", "small", "steps"])
+_SMALL: Final = pytest.mark.parametrize("name", ["one", "small", "steps", "conditional", "ruled"])
 
 
 class OracleContract(ABC):
@@ -60,11 +82,16 @@ class OracleContract(ABC):
 
     Attributes:
         exhausts: whether it promises to try each combination of a small space once, and to say then that nothing is left.
-        many: how many trials of a vast space it is asked for. One whose proposals cost more with each trial takes fewer.
+        trials: how many trials a rehearsed search has; fewer than 50 for an oracle that thinks for long, at least 12.
+        many: how many trials a vast space is searched for.
+        flat: whether it promises that a proposal costs as much after `many` trials as it does after a tenth of them. Counted in
+            Python's calls, so that it is the same on every machine.
     """
 
     exhausts: ClassVar[bool] = False
+    trials: ClassVar[int] = 50
     many: ClassVar[int] = 2000
+    flat: ClassVar[bool] = False
 
     @abstractmethod
     def make(self) -> Oracle:
@@ -76,10 +103,12 @@ class OracleContract(ABC):
     def test_declared_spaces(self, seed: int, name: str, workers: int) -> None:
         """What it proposes is in the space, however trials end; and it is never idle while nothing runs."""
         rehearsal = OracleRehearsal(self.make(), space=_SPACES[name], seed=seed)
-        _search(rehearsal, generator(seed), trials=50, workers=workers)
+        _search(rehearsal, generator(seed), trials=self.trials, workers=workers)
         assert not rehearsal.live()
         assert rehearsal.trials
-        assert all(view.values.keys() == _SPACES[name].keys() for view in rehearsal.trials.values())
+        for view in rehearsal.trials.values():
+            assert _SPACES[name].validate(view.values) == view.values
+            assert _SPACES[name].objection(view.values) is None
 
     @SEEDS
     @pytest.mark.parametrize("trainable", _TRAINABLES)
@@ -89,12 +118,12 @@ class OracleContract(ABC):
     ) -> None:
         """Trials name parameters that nobody knew, some only under a condition."""
         rehearsal = OracleRehearsal(self.make(), trainable, seed=seed)
-        _search(rehearsal, generator(seed), trials=50, workers=workers)
+        _search(rehearsal, generator(seed), trials=self.trials, workers=workers)
         assert not rehearsal.live()
         assert rehearsal.trials
 
     @_SMALL
-    @pytest.mark.parametrize("workers", [1, 7])
+    @pytest.mark.parametrize("workers", [1, 8])
     @pytest.mark.parametrize("trouble", [False, True])
     def test_a_small_space_is_tried_to_the_last(self, name: str, workers: int, trouble: bool) -> None:
         """Each combination once, and then no more."""
@@ -104,6 +133,30 @@ class OracleContract(ABC):
         _search(rehearsal, generator(0), trials=10_000, workers=workers, trouble=trouble)
         tried = [repr(sorted(view.values.items())) for view in rehearsal.trials.values()]
         assert len(set(tried)) == len(tried) == _SPACES[name].size
+
+    @_SMALL
+    @pytest.mark.parametrize("workers", [1, 8])
+    def test_nothing_is_proposed_twice(self, name: str, workers: int) -> None:
+        """Neither what has ended, nor what waits or runs, nor what the user has added; unless it says that it means to."""
+        rehearsal = OracleRehearsal(self.make(), space=_SPACES[name])
+        if rehearsal.oracle.repeats:
+            pytest.skip("it means to repeat (Oracle.repeats)")
+        rehearsal.enqueue(_SPACES[name].defaults())
+        _search(rehearsal, generator(0), trials=self.trials, workers=workers)
+        tried = [repr(sorted(view.values.items())) for view in rehearsal.trials.values()]
+        assert len(set(tried)) == len(tried)
+
+    @SEEDS
+    def test_earlier_searches_are_taken_in(self, seed: int) -> None:
+        """What was observed before is no trial of this search: it may be tried again, and ends nothing."""
+        for name, space in _SPACES.items():
+            rehearsal = OracleRehearsal(self.make(), space=space, seed=seed)
+            for again, score in enumerate([0.5, None, 2.0, -1.0]):
+                rehearsal.observe(space.sample(again), score, State.FAILED if again == 1 else State.COMPLETED)
+            _search(rehearsal, generator(seed), trials=self.trials // 2, workers=3)
+            assert not rehearsal.live()
+            size = space.size if self.exhausts else None
+            assert len(rehearsal.trials) >= min(self.trials // 2, 1 if size is None else size), name
 
     @SEEDS
     def test_told_the_same_it_answers_the_same(self, seed: int) -> None:
@@ -141,6 +194,22 @@ class OracleContract(ABC):
             restored.set_state(json.loads(json.dumps(state)))
             assert replay(restored, first.calls[half:]) == [call.answer for call in first.calls[half:]]
 
+    def test_its_state_can_stand_in_at_any_call(self) -> None:
+        """A search can be cut off behind each of its records."""
+        rehearsal = OracleRehearsal(self.make(), space=_SPACES["small"])
+        _search(rehearsal, generator(0), trials=12, workers=3)
+        if rehearsal.proposer.get_state() is None:
+            pytest.skip("it gives no state: it is told everything again")
+        told = self._proposer(rehearsal)
+        for place, call in enumerate(rehearsal.calls):
+            assert replay(told, [call]) == [call.answer]
+            restored = self._proposer(rehearsal)
+            for earlier in rehearsal.calls[: place + 1]:
+                self._remember(restored, earlier)
+            restored.set_state(json.loads(json.dumps(told.get_state())))
+            later = rehearsal.calls[place + 1 :]
+            assert replay(restored, later) == [call.answer for call in later]
+
     def test_the_recipe_serves_twice(self) -> None:
         """One object, passed to two searches: neither sees the other."""
         recipe = self.make()
@@ -157,10 +226,15 @@ class OracleContract(ABC):
             assert not rehearsal.live()
 
     def test_a_vast_space_costs_no_more_than_its_trials(self) -> None:
-        """Nothing lists the combinations of a space."""
+        """Nothing lists the combinations of a space; and with `flat`, a proposal does not cost more the more there were."""
         rehearsal = OracleRehearsal(self.make(), space=_SPACES["vast"])
-        _search(rehearsal, generator(0), trials=self.many, workers=64, trouble=False)
-        assert len(rehearsal.trials) == self.many
+        costs = []
+        for trials in (self.many // 10, self.many):
+            _search(rehearsal, generator(0), trials=trials, workers=64, trouble=False)
+            costs.append(_calls(rehearsal.ask))
+        assert len(rehearsal.trials) > self.many or rehearsal.ask().status is SuggestionStatus.EXHAUSTED
+        if self.flat:
+            assert costs[1] <= 1.5 * costs[0] + 50, f"a proposal took {costs[0]} calls, and later {costs[1]}"
 
     def test_its_settings_are_a_fingerprint(self) -> None:
         """They can be written down, are the same for each that `make` makes, and stay as they are."""
@@ -177,6 +251,8 @@ class OracleContract(ABC):
     def _remember(proposer: Proposer, call: Call) -> None:
         if call.hook == "on_trial_end":
             proposer.on_trial_end(*call.arguments, remembered=True)
+        elif call.hook == "on_trial_add":
+            proposer.on_trial_add(*call.arguments)
         elif call.hook == "populate_space" and call.answer.status is SuggestionStatus.RUNNING:
             proposer.on_trial_add(call.arguments[0], call.answer.values)
 
@@ -188,8 +264,25 @@ class OracleContract(ABC):
     def _played(self, seed: int) -> list[OracleRehearsal]:
         rehearsals = self._rehearsals(seed)
         for rehearsal in rehearsals:
-            _search(rehearsal, generator(seed), trials=30, workers=3)
+            _search(rehearsal, generator(seed), trials=self.trials * 3 // 5, workers=3)
         return rehearsals
+
+
+def _calls(ask: Callable[[], object]) -> int:
+    """How many functions are called meanwhile."""
+    count = 0
+
+    def profile(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        ask()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
 def _search(rehearsal: OracleRehearsal, rng: Random, *, trials: int, workers: int, trouble: bool = True) -> None:
