@@ -10,6 +10,7 @@ from asynctune.testing.contracts import OracleContract
 
 class TestTPE(OracleContract):
     exhausts = True
+    trials = 24
     many = 100
 
     def make(self) -> Oracle:
