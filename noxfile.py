@@ -21,13 +21,14 @@ BENCHES = {
     "report": [],
     "keras_digits": [],
     "loop_lag": [],
+    "oracle_process": [],
     "startup": [],
     "slots": ["--trials", "10000"],
     "display": [],
     "service": [],
     "faults": [],
 }
-PEERLESS = {"slots", "display", "service"}
+PEERLESS = {"slots", "display", "service", "oracle_process"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.
 PEERS = {
     "keras-tuner": ["keras-tuner", "tensorflow", "tensorboard"],
@@ -102,7 +103,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the site, every warning an error, and run the examples in its pages."""
-    session.install("-e", ".[examples,tensorboard]", *group("docs"))
+    session.install("-e", ".[examples,tensorboard,optuna,cmaes]", *group("docs"))
     session.run("python", "docs/make_state_diagram.py", "--check")
     session.run("mkdocs", "build", "--strict", "--site-dir", str(Path(session.create_tmp()) / "site"))
     session.run("python", "docs/run_blocks.py", "README.md", "docs")

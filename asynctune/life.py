@@ -22,6 +22,7 @@ from weakref import WeakSet
 from anyio import CancelScope
 
 from asynctune._engine.actor import OracleActor
+from asynctune._engine.apart.caller import ApartCaller
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear
@@ -194,15 +195,17 @@ class Life:
             coroutine.failed(self._ear.failure)
         if coroutine.is_wanted:
             await self._attach()
+            oracle = self._request.oracle
             self._actor = OracleActor(
-                self._request.oracle,
+                oracle,
                 past,
+                caller=ApartCaller(oracle, self.directory / "logs" / "oracle.log") if oracle.apart else None,
                 answered=coroutine.answered,
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,
             )
             assert self._attachment is not None  # noqa: S101
-            coroutine.go(self._attachment, self._actor, learns=settings.ahead == 0)
+            coroutine.go(self._attachment, self._actor, learns=oracle.learns)
         self._coroutine = coroutine
         settled(self._ready)(None)
 

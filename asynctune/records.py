@@ -247,12 +247,14 @@ class Suggestion:
     Args:
         status: which of the three.
         values, parent, budget: of the trial to run; see `run`.
+        fallback: why it is not the oracle's own answer, where that was late (see `Oracle.apart`); None where it is.
     """
 
     status: SuggestionStatus
     values: Values = field(factory=dict)
     parent: TrialId | None = field(default=None, metadata=SELDOM)
     budget: int | None = field(default=None, metadata=SELDOM)
+    fallback: str | None = field(default=None, metadata=SELDOM)
 
     @classmethod
     def run(cls, values: Values, parent: TrialId | None = None, budget: int | None = None) -> Suggestion:

@@ -17,6 +17,7 @@ from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
+from asynctune.executors.trainable import pack_oracle
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
@@ -113,7 +114,7 @@ class Request:
             observers=_observers(observers, display),
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
-        _check_deadline(request.oracle)
+        _check_oracle(request.oracle)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
@@ -325,13 +326,16 @@ def _policy(name: str, kind: type, given: Any) -> Any:
     return given
 
 
-def _check_deadline(oracle: Oracle) -> None:
-    deadline: Any = oracle.deadline
-    if deadline is None:
-        return
-    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
-        wanted = "a number of seconds above 0, or None"
-        raise ConfigurationError(f"{type(oracle).__name__}.deadline is {deadline!r}: it must be {wanted}")
+def _check_oracle(oracle: Oracle) -> None:
+    name = type(oracle).__name__
+    for limit in ("deadline", "patience"):
+        given: Any = getattr(oracle, limit)
+        if given is None:
+            continue
+        if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
+            raise ConfigurationError(f"{name}.{limit} is {given!r}: it must be a number of seconds above 0, or None")
+    if oracle.apart:
+        pack_oracle(oracle)  # what cannot travel says so here
 
 
 def _check_end(request: Request) -> None:

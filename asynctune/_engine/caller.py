@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -67,12 +68,14 @@ class History:
 class Caller:
     """Makes calls to an oracle, through its proposer; async answers are awaited on a private loop.
 
+    `deadline` is how many seconds a call may take; past them the oracle has failed.
     `calling` is the hook that is being called and since when, for whoever watches how long that takes.
     """
 
     def __init__(self, oracle: Oracle, now: Callable[[], float] = SYSTEM.now) -> None:
         self.proposer = Proposer(oracle)
         self.name = self.proposer.name
+        self.deadline = math.inf if oracle.deadline is None else oracle.deadline
         self.calling: tuple[str, float] | None = None
         self._now = now
         self._runner: asyncio.Runner | None = None
@@ -183,7 +186,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
             caller.tell(call, remembered=place < remembered)
         elif recorded is None:
             fresh.append(caller.ask(call))
-        elif place < remembered or history.adopt or recorded.foreign:
+        elif place < remembered or history.adopt or recorded.foreign or recorded.suggestion.fallback is not None:
             if recorded.suggestion.status is SuggestionStatus.RUNNING:
                 caller.tell(TellAdded(call.trial, recorded.suggestion.values))
         else:

@@ -1,4 +1,4 @@
-"""How a trainable leaves for another process: by name where it can be imported there, by value where it cannot.
+"""How a trainable, or an oracle, leaves for another process: by name where it can be imported there, by value where it cannot.
 
 By value goes what lives in `__main__`, in another function, in a notebook. So the user's main script is never run again.
 """
@@ -19,11 +19,11 @@ import cloudpickle
 from attrs import frozen
 
 from asynctune._runner.trainable import name_of
-from asynctune.errors import TrainableError
+from asynctune.errors import ConfigurationError, TrainableError
 from asynctune.secret import Secret, packed
 from asynctune.space.shape import Shape
 
-__all__ = ["Packed", "pack_data", "pack_shape", "pack_trainable"]
+__all__ = ["Packed", "pack_call", "pack_data", "pack_oracle", "pack_shape", "pack_trainable"]
 
 _DEEPEST = 8
 
@@ -49,6 +49,28 @@ def pack_trainable(trainable: Any) -> Packed:
             return Packed(_pickled(trainable))
     except Exception as error:
         raise TrainableError(_why(f"the trainable {name_of(trainable)}", trainable, error)) from error
+
+
+def pack_oracle(oracle: Any) -> bytes:
+    """An oracle as one pickle, for the process in which it is to run.
+
+    Raises:
+        ConfigurationError: if it cannot travel, naming the object inside that keeps it.
+    """
+    try:
+        with _by_value_where_needed([oracle]):
+            return pack_call(oracle)
+    except Exception as error:
+        name = type(oracle).__name__
+        message = _why(f"the oracle {name} runs in a process of its own ({name}.apart is True), and", oracle, error)
+        raise ConfigurationError(message) from error
+
+
+def pack_call(call: Any) -> bytes:
+    """What an oracle in a process of its own is called with, as one pickle."""
+    with io.BytesIO() as pickled:
+        _Pickler(pickled, protocol=5).dump(call)
+        return pickled.getvalue()
 
 
 def pack_shape(shape: Shape) -> Packed:

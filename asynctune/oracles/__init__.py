@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.cmaes import CMAES
 from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
 from asynctune.oracles.hyperband import HyperbandBracket, HyperbandOracle, HyperbandPlan, HyperbandRound
@@ -10,8 +11,13 @@ from asynctune.oracles.limiter import ConcurrencyLimiter
 from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.oracles.random import RandomSearch
 from asynctune.oracles.repeater import Group, Repeater, grouped
+from asynctune.oracles.through_optuna import GP, NSGAII, TPE, OptunaOracle
 
 __all__ = [
+    "CMAES",
+    "GP",
+    "NSGAII",
+    "TPE",
     "ConcurrencyLimiter",
     "GridSearch",
     "Group",
@@ -19,6 +25,7 @@ __all__ = [
     "HyperbandOracle",
     "HyperbandPlan",
     "HyperbandRound",
+    "OptunaOracle",
     "Oracle",
     "QuasiRandom",
     "RandomSearch",

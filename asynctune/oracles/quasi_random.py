@@ -53,6 +53,7 @@ class QuasiRandom(Oracle):
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
+    learns: ClassVar[bool] = False
 
     sequence: Literal["sobol", "halton"] = field(default="sobol", validator=one_of("sobol", "halton"))
     scramble: bool = field(default=True, validator=flag)

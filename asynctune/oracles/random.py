@@ -40,6 +40,7 @@ class RandomSearch(Oracle):
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
+    learns: ClassVar[bool] = False
     several: ClassVar[bool] = True
 
     # The space as it was last seen, and the choices in it whose values are taken in turn.

@@ -212,7 +212,7 @@ class SimulatedSearch:
                 threads=threads,
             )
             runners = self._runners(coroutine)
-            coroutine.go(runners, actor, learns=settings.ahead == 0)
+            coroutine.go(runners, actor, learns=self.oracle.learns)
             await coroutine.run()
             runners.close()
             stopped.append(actor.stop())
