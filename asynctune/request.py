@@ -81,10 +81,10 @@ class Request:
         Raises:
             ConfigurationError: naming the argument, what it takes, and what it got. (TrainableError, SpaceError: these, too.)
         """
-        if not callable(trainable) and not isinstance(trainable, str):
-            message = f'the trainable is a function of one argument, or "package.module:name", not {trainable!r}'
-            raise ConfigurationError(message)
-        check_trainable(trainable)
+        if trainable is not None:  # whether there must be one is the executor's to say
+            if not callable(trainable) and not isinstance(trainable, str):
+                raise _no_trainable(trainable)
+            check_trainable(trainable)
         request = cls(
             trainable=trainable,
             space=Space.of(space),
@@ -111,8 +111,14 @@ class Request:
 
         Raises:
             CapabilityError: it cannot; says what, and what could.
+            ConfigurationError: there is no trainable for it to run, or one that it cannot run.
         """
         can, name = executor.capabilities, type(executor).__name__
+        if self.trainable is None and not can.asks:
+            raise _no_trainable(None)
+        if self.trainable is not None and can.asks:
+            told = f"{name} runs nothing, and takes no trainable: leave it out, and try what `await search.ask()` hands you"
+            raise ConfigurationError(f"{told}; or have it run by LocalExecutor")
         for limit in self.limits.asked:
             if limit not in can.limits:
                 message = f"Limits({limit}=...) needs an executor that watches over trials from outside, and {name} does not"
@@ -139,13 +145,17 @@ class Request:
             checkpoints=self.checkpoints,
             resources=self.resources,
             slots=executor.pool.size,
-            ahead=self.oracle.ahead,
+            ahead=0 if executor.capabilities.asks else self.oracle.ahead,
             fill=self.oracle.fill,
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
         )
+
+
+def _no_trainable(given: Any) -> ConfigurationError:
+    return ConfigurationError(f'the trainable is a function of one argument, or "package.module:name", not {given!r}')
 
 
 _POLICIES: Mapping[str, type] = {

@@ -34,6 +34,7 @@ from asynctune._machine.stimuli import Opened, Settings, Stimulus, WorkersSet
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalError, PluginError
 from asynctune.events import SearchEnded
+from asynctune.executors.base import Attachment
 from asynctune.objective import Objective, as_objective
 from asynctune.oracles.base import Oracle
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -185,7 +186,7 @@ class SimulatedSearch:
         opened = await decider.opened
         folded = opened.folded
         clock = SearchClock(folded.at, threads.now)
-        self._coroutine = coroutine = OracleCoroutine(clock, decider, self._pool, _published, self.limits.grace)
+        self._coroutine = coroutine = OracleCoroutine(clock, decider, self._pool, self._publish, self.limits.grace)
         for at, make in self.commands:
             if at >= folded.at:
                 self._loop.call_later(at - folded.at, partial(self._command, make))
@@ -204,7 +205,7 @@ class SimulatedSearch:
                 diverged=self.divergences.extend,
                 threads=threads,
             )
-            runners = self._runners(coroutine)
+            runners = await self._runners(coroutine)
             coroutine.go(runners, actor, learns=settings.ahead == 0)
             await coroutine.run()
             runners.close()
@@ -218,7 +219,10 @@ class SimulatedSearch:
         if self.end is not None and self.check:
             assert self._pool.busy == 0, f"the search is over and {self._pool.busy} slots are taken"
 
-    def _runners(self, coroutine: OracleCoroutine) -> SimulatedRunners:
+    def _publish(self, committed: Committed) -> None:
+        """Nobody reads the records before the end."""
+
+    async def _runners(self, coroutine: OracleCoroutine) -> Attachment:
         return SimulatedRunners(
             script=self.script,
             listener=coroutine,
@@ -308,10 +312,6 @@ class _Store(DirectoryStore):
 
     def delete(self, key: CheckpointKey) -> None:
         self._stored.remove(key)
-
-
-def _published(_: Committed) -> None:
-    """Nobody reads the records before the end."""
 
 
 class _Disk(MemoryJournal):
