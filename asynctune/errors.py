@@ -134,8 +134,8 @@ class ExecutorError(SearchError):
 
 
 class LeaseExpiredError(AsynctuneError):
-    """Whoever held this launch of `External` said nothing of it for too long, or the search was closed meanwhile. The trial goes
-    to whoever asks next, and nothing more is recorded of this launch."""
+    """Whoever held this launch of `External` said nothing of it for too long, or the search was closed meanwhile. The trial
+    goes to whoever asks next, and nothing more is recorded of this launch."""
 
 
 class WireError(AsynctuneError):

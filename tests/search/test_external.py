@@ -114,10 +114,7 @@ async def test_a_failure_is_tried_again_by_whoever_asks_next() -> None:
     failure = at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None)
     async with asked(max_trials=3, failure=failure) as search:
         first = one(await search.ask())
-        try:
-            raise KeyError("lost")
-        except KeyError as error:
-            assert await first.fail(error)
+        assert await first.fail(KeyError("lost"))
         again = one(await search.ask())
         assert (again.trial, again.number, again.attempt, again.values) == (0, 2, 2, first.values)
         assert search.launch(0, 2) is again

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -164,7 +165,7 @@ def test_asks_wait_while_the_scheduler_does() -> None:
     search = searched(*[finishes] * 5, scheduler=Waits(), max_trials=6)
     assert [trial.state for trial in search.trials.values()] == [at.State.COMPLETED] * 6
     times = [(trial.started or 0, trial.ended or 0) for trial in search.trials.values()]
-    assert all(ended <= started for (_, ended), (started, _) in zip(times, times[1:], strict=False))
+    assert all(ended <= started for (_, ended), (started, _) in itertools.pairwise(times))
 
 
 def test_a_retry_that_is_not_due_is_waited_for() -> None:
