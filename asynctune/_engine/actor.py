@@ -103,16 +103,11 @@ class Caller:
         if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        values = {}
-        for name, value in answer.values.items():
-            try:
-                if name not in call.space:
-                    raise SpaceError(f"there is no parameter {name!r}")
-                values[name] = call.space[name].coerce(value)
-            except SpaceError as error:
-                who = f"{self.name} proposed values for trial {call.trial}"
-                raise PluginError(f"{who} that are not in the space: {name!r}: {error}") from error
-        return Suggestion.run(values)
+        try:
+            return Suggestion.run(call.space.coerce(answer.values))
+        except SpaceError as error:
+            who = f"{self.name} proposed values for trial {call.trial}"
+            raise PluginError(f"{who} that are not in the space: {error}") from error
 
     def _state(self) -> Mapping[str, Any] | None:
         state = self.oracle.get_state()

@@ -9,6 +9,7 @@ from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError, SpaceError
 from asynctune.events import TrialAdded
 from asynctune.records import SuggestionStatus, TrialId, Values
+from asynctune.space.conditions import cases_of
 
 __all__ = ["ask", "can_ask", "check_values", "enqueued", "suggested"]
 
@@ -32,16 +33,22 @@ def enqueued(search: Situation, stimulus: Enqueued) -> None:
 
 def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
     """Whether a trial can be given these values; with `unknown`, also of parameters that no trial has named yet."""
-    for name in search.book.declared:
-        if name not in values:
+    active = search.space.active(values)
+    for name in active:
+        if name in search.book.declared and name not in values:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:
             if unknown:
                 continue
             raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
-        if not search.space[name].contains(value):
-            raise SpaceError(f"{value!r} is not a value of {name!r}, {search.space[name].describe()}")
+        parameter = search.space[name]
+        if name not in active and not unknown:
+            raise SpaceError(f"{name!r} has a value, and is not there with the others: it is {parameter.describe()}")
+        # Where names are the trials' to give, a parent without a value may still get the one under which this is there.
+        domains = [active[name]] if name in active else [case.domain for case in cases_of(parameter)]
+        if not any(domain.contains(value) for domain in domains):
+            raise SpaceError(f"{value!r} is not a value of {name!r}, {parameter.describe()}")
 
 
 def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:

@@ -48,14 +48,14 @@ def heard(search: Situation, stimulus: Heard) -> None:
 
 
 def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) -> None:
-    new = {name: domain for name, domain in message.parameters.items() if name not in search.space}
     try:
         grown = search.space.grow(message.parameters)
-        _check_used(grown, message.values)
+        _check_used(grown, {**trial.used, **message.values}, message.values)
     except SpaceError as error:
         failure = Failure(kind=FailureKind.REFUSED, message=str(error), error_type="SpaceError", retry=False)
         search.halt(trial, str(error), failure)
         return
+    new = {name: grown[name] for name in message.parameters if search.space.get(name) != grown[name]}
     search.space = grown
     if new:
         search.happened.append(SpaceGrew(trial=trial.id, parameters=new))
@@ -64,13 +64,15 @@ def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) ->
     search.happened.append(ParametersUsed(trial=trial.id, values=message.values))
 
 
-def _check_used(space: Space, values: Values) -> None:
-    for name, value in values.items():
+def _check_used(space: Space, used: Values, new: Values) -> None:
+    for name, value in new.items():
         if name not in space:
             raise SpaceError(f"it asked for {name!r}, which nobody has declared")
-        if not space[name].contains(value):
+        domain = space.domain(name, used)
+        if domain is None or not domain.contains(value):
             told = f"it asked for {name!r} and says that it got {value!r}"
-            raise SpaceError(f"{told}, which is not a value of {space[name].describe()}")
+            known = space[name] if domain is None else domain
+            raise SpaceError(f"{told}, which is not a value of {known.describe()}")
 
 
 def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:

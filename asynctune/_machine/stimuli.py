@@ -14,7 +14,7 @@ from asynctune.messages import Breach, Ending, FillRule, MetricsReported, Parame
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import CheckpointKey, Suggestion, TrialId, Values
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union
 
 __all__ = [
@@ -54,7 +54,7 @@ class Settings:
 
     objective: Objective
     seed: int
-    space: Mapping[str, Domain]
+    space: Mapping[str, Parameter]
     max_trials: int | None
     failure: FailurePolicy
     limits: Limits

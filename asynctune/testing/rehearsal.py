@@ -275,7 +275,8 @@ class OracleRehearsal:
             raise TypeError(f"populate_space answered {suggestion!r}: no Suggestion.run(values), .idle() or .exhausted()")
         if suggestion.status is SuggestionStatus.RUNNING:
             for name, value in suggestion.values.items():
-                if name not in self.space or not self.space[name].contains(value):
+                domain = self.space.domain(name, suggestion.values)
+                if domain is None or not domain.contains(value):
                     raise ValueError(f"populate_space proposed {name}={value!r}, which is not in {self.space}")
             self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(suggestion.values), launches=1)
             self._used[trial] = {}
