@@ -30,6 +30,7 @@ def asked(**options: Any) -> at.Search:
         "executor": at.External(),
         "seed": 0,
         "max_trials": 6,
+        "failure": at.FailurePolicy(max_retries_per_trial=1),
         **options,
     }
     return at.Search(**given)
