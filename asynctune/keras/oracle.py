@@ -114,7 +114,7 @@ class Oracle:
     # ------------------------------------------------------------------------------------------------ to be overridden
 
     def populate_space(self, trial_id: str) -> Mapping[str, Any]:
-        """Propose values for a trial: `{"status": "RUNNING", "values": {...}}`, or the status "IDLE" (nothing now: ask again when a
+        """Propose values for a trial: `{"status": "RUNNING", "values": {...}}`, or "IDLE" (nothing now: ask again when a
         trial has ended), or "STOPPED" (nothing is left)."""
         raise NotImplementedError(f"{type(self).__name__} must have a populate_space(trial_id)")
 
