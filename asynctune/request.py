@@ -193,6 +193,8 @@ def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
         raise ConfigurationError(f"{argument}= takes an object, not the class {given.__name__}: write {given.__name__}(...)")
     if not isinstance(given, kind):
         kinds = f"asynctune.{kind.__name__}"
+        if hasattr(given, "create_trial"):
+            kinds += f" (in KerasTuner's words: asynctune.keras.KerasOracle({type(given).__name__}(...)))"
         raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, not {given!r}")
     return _copied(argument, given)
 

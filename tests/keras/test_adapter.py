@@ -130,6 +130,11 @@ def test_what_is_no_such_oracle_is_refused() -> None:
             KerasOracle(wrong)  # type: ignore[arg-type]
 
 
+async def test_one_that_is_not_wrapped_is_told_how() -> None:
+    with pytest.raises(ConfigurationError, match=r"KerasOracle\(Climbing\(\.\.\.\)\)"):
+        await at.search(train, SPACE, objective=MAX, oracle=Climbing(), max_trials=1)  # type: ignore[arg-type]
+
+
 # ------------------------------------------------------------------------------------------------------- what is resumed
 
 

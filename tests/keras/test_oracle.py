@@ -345,7 +345,6 @@ def test_a_state_holds_all_that_was_told() -> None:
     assert first.metrics.get_history("score")[0].values == (2.0,)
     assert (second.status, second.message) == ("INVALID", "fell over")
     assert resumed.create_trial("b").trial_id == "01"
-    assert resumed.get_state()["records"][:3] == oracle.get_state()["records"][:3]
     with pytest.raises(ConfigurationError, match="too late"):
         resumed.set_state(oracle.get_state())
 

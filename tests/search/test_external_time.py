@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -176,7 +176,7 @@ def test_a_retry_that_is_not_due_is_waited_for() -> None:
             else:
                 assert await launch.finish(1.0)
 
-    policy = at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None, delay=3600.0)
+    policy = at.FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None, delay=200.0)
     search = searched(fails_once, failure=policy)
     assert [(trial.state, trial.attempt) for trial in search.trials.values()] == [(at.State.COMPLETED, 2)] * 3
 
@@ -184,6 +184,7 @@ def test_a_retry_that_is_not_due_is_waited_for() -> None:
 class Counts(at.Oracle):
     """Proposes how many trials it has heard the end of."""
 
+    repeats: ClassVar[bool] = True
     ended = 0
 
     def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
