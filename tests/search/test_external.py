@@ -281,7 +281,7 @@ async def test_a_cancelled_ask_leaves_what_was_proposed_to_the_next() -> None:
 
 
 async def test_more_ask_than_there_may_be_launches() -> None:
-    async with asked(executor=at.External(max_workers=2), max_trials=None, stop=lambda *_: False) as search:
+    async with asked(executor=at.External(max_workers=2), max_trials=9) as search:
         first, second = one(await search.ask()), one(await search.ask())
         third = asyncio.create_task(search.ask())
         await first.finish(1.0)
