@@ -55,10 +55,11 @@ class ExternalAttachment(Attachment):
         try:
             return await asker
         except asyncio.CancelledError:
-            if asker.cancelled():
+            if asker in self._askers:  # else it was passed over meanwhile
                 self._askers.remove(asker)
                 self._turns.left()
-            elif (given := asker.result()) is not None:  # it was given one, and is cancelled in the same moment
+            given = None if asker.cancelled() else asker.result()
+            if given is not None:  # in the moment in which it was cancelled
                 given.begin_again()
                 self._give(given)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
 import pickle
@@ -39,7 +40,7 @@ def asked(**options: Any) -> at.Search:
 async def worker(search: at.Search) -> None:
     while (launch := await search.ask()) is not None:
         for step in range(launch.step + 1, 4):
-            await launch.report(step=step, loss=launch.values["x"] / step)
+            await launch.report(step=step, loss=launch.hp.Float("x", 0.0, 1.0) / step)
         await launch.finish()
 
 
@@ -386,17 +387,35 @@ def test_a_lease_error_travels() -> None:
 # ------------------------------------------------------------------------------------------------- cancelled and killed
 
 
+def forgotten(work: Callable[[Launch], Awaitable[object]]) -> Callable[[at.Search], Awaitable[None]]:
+    """One that is cancelled forgets what it holds; then the lease runs out, and the other one gets it."""
+
+    async def working(search: at.Search) -> None:
+        while (launch := await search.ask()) is not None:
+            with contextlib.suppress(LeaseExpiredError):
+                await work(launch)
+
+    return working
+
+
+async def reports_and_finishes(launch: Launch) -> None:
+    await launch.report(loss=float(launch.values["x"] or 0))
+    await launch.finish()
+
+
+async def fails_first(launch: Launch) -> None:
+    await (launch.fail("once") if launch.attempt == 1 else launch.finish(1.0))
+
+
 async def whole(storage: Path) -> None:
-    with await run(asked(storage=storage, max_trials=3)):
+    search = asked(storage=storage, max_trials=3, executor=at.External(lease=0.3))
+    with await run(search, work=forgotten(reports_and_finishes)):
         pass
 
 
 async def fails_and_retries(storage: Path) -> None:
-    async def work(search: at.Search) -> None:
-        while (launch := await search.ask()) is not None:
-            await (launch.fail("once") if launch.attempt == 1 else launch.finish(1.0))
-
-    with await run(asked(storage=storage, max_trials=2), work=work):
+    search = asked(storage=storage, max_trials=2, executor=at.External(lease=0.3))
+    with await run(search, work=forgotten(fails_first)):
         pass
 
 

@@ -203,7 +203,7 @@ def test_each_ask_sees_all_that_was_told_before_it() -> None:
             before = told
             if (launch := await search.ask()) is None:
                 return
-            assert launch.values["x"] >= before / 100
+            assert launch.hp.Float("x", 0.0, 1.0) >= before / 100
             await asyncio.sleep(1 + launch.trial % 3)
             assert await launch.finish(0.0)
             told += 1
