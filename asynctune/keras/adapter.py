@@ -65,6 +65,7 @@ class KerasOracle(Oracle):
                 f"KerasOracle(...) takes an object of a subclass of asynctune.keras.Oracle, not {oracle!r}"
             )
         self.oracle = oracle
+        vars(self)["fill"] = getattr(oracle, "fill", FillRule.DEFAULT)  # of the class, for every other oracle
         # Where a class gives a state itself, a search is restored from it; else it is asked again for what it has proposed.
         self._has_state = "get_state" in {name for kind in type(oracle).__mro__[:-1] for name in _own(kind)}
 

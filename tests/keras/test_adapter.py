@@ -12,7 +12,7 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import ConfigurationError, PluginError
-from asynctune.keras import GridSearchOracle, KerasOracle, Oracle
+from asynctune.keras import GridSearchOracle, KerasOracle, Oracle, RandomSearchOracle
 from asynctune.testing import check_history
 
 MAX = at.Objective("score", "max")
@@ -82,6 +82,18 @@ async def test_ours_do_as_they_do() -> None:
         executor=at.InlineExecutor(1),
     )
     assert [trial.values["x"] for trial in result.trials.values()] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("space", [None, {"x": at.Float(0.0, 1.0)}])
+async def test_ours_draw_as_they_draw(space: Any) -> None:
+    async def draws(trial: at.AsyncTrial) -> float:
+        return trial.hp.Float("x", 0.0, 1.0)
+
+    given: dict[str, Any] = {"objective": MAX, "max_trials": 5, "seed": 3}
+    oracles = at.oracles.RandomSearch(), KerasOracle(RandomSearchOracle())
+    found = [await at.search(draws, space, oracle=oracle, executor=at.InlineExecutor(1), **given) for oracle in oracles]
+    values = [[trial.values for trial in result.trials.values()] for result in found]
+    assert values[0] == values[1]
 
 
 class Remembering(Oracle):
