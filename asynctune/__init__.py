@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         FatalValueError,
     )
     from asynctune.events import Event
-    from asynctune.executors import Executor, InlineExecutor, LocalExecutor
+    from asynctune.executors import Executor, External, InlineExecutor, Launch, LocalExecutor
     from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
@@ -75,6 +75,7 @@ __all__ = [
     "Event",
     "Executor",
     "Exploit",
+    "External",
     "FailedTrialError",
     "Failure",
     "FailurePolicy",
@@ -87,6 +88,7 @@ __all__ = [
     "HyperParameters",
     "InlineExecutor",
     "Int",
+    "Launch",
     "Limits",
     "LocalExecutor",
     "Normal",
@@ -140,7 +142,7 @@ _ROOMS: Final = {
     "asynctune.observers.base": ("Observer",),
     "asynctune.oracles.base": ("Oracle",),
     "asynctune.schedulers.base": ("Scheduler",),
-    "asynctune.executors": ("Executor", "InlineExecutor", "LocalExecutor"),
+    "asynctune.executors": ("Executor", "External", "InlineExecutor", "Launch", "LocalExecutor"),
     "asynctune._runner.trial": ("Trial",),
     "asynctune._runner.async_trial": ("AsyncTrial",),
     "asynctune.errors": (

@@ -15,6 +15,7 @@
     │   ├─ ObjectiveError          no report carries the objective
     │   ├─ PluginError             an oracle, scheduler or stopper raised, or answered nonsense
     │   └─ ExecutorError           runners can no longer be started
+    ├─ LeaseExpiredError           a caller's: it held a launch of `External`, and said nothing of it for too long
     ├─ WireError                   a frame that is not a message
     └─ IllegalTransition           ours: the law of a trial was broken
 
@@ -40,6 +41,7 @@ __all__ = [
     "IllegalTransition",
     "JournalCorruptError",
     "JournalError",
+    "LeaseExpiredError",
     "ObjectiveError",
     "PluginError",
     "ResumeError",
@@ -129,6 +131,11 @@ class PluginError(SearchError):
 
 class ExecutorError(SearchError):
     """The executor can no longer start runners."""
+
+
+class LeaseExpiredError(AsynctuneError):
+    """Whoever held this launch of `External` said nothing of it for too long, or the search was closed meanwhile. The trial
+    goes to whoever asks next, and nothing more is recorded of this launch."""
 
 
 class WireError(AsynctuneError):

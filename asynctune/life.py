@@ -106,6 +106,11 @@ class Life:
             raise SearchError("the search was left before it was over; it can be resumed")
         return self._result
 
+    @property
+    def attachment(self) -> Attachment | None:
+        """Its hold on the executor; None when there was nothing to do."""
+        return self._attachment
+
     async def command(self, make: Callable[[float], Stimulus]) -> None:
         """Have a user's command handled."""
         if self._coroutine is None:
@@ -302,6 +307,8 @@ class Life:
 
     def _publish(self, committed: Committed) -> None:
         self.publication.publish(committed.records, committed.trials)
+        if self._attachment is not None:
+            self._attachment.recorded(committed.records)
 
     def _diverged(self, divergences: list[Divergence]) -> None:
         self.divergences += divergences

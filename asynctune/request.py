@@ -90,10 +90,10 @@ class Request:
         Raises:
             ConfigurationError: naming the argument, what it takes, and what it got. (TrainableError, SpaceError: these, too.)
         """
-        if not callable(trainable) and not isinstance(trainable, str):
-            message = f'the trainable is a function of one argument, or "package.module:name", not {trainable!r}'
-            raise ConfigurationError(message)
-        check_trainable(trainable)
+        if trainable is not None:  # whether there must be one is the executor's to say
+            if not callable(trainable) and not isinstance(trainable, str):
+                raise _no_trainable(trainable)
+            check_trainable(trainable)
         declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
         request = cls(
             trainable=trainable,
@@ -125,8 +125,14 @@ class Request:
 
         Raises:
             CapabilityError: it cannot; says what, and what could.
+            ConfigurationError: there is no trainable for it to run, or one that it cannot run.
         """
         can, name = executor.capabilities, type(executor).__name__
+        if self.trainable is None and not can.asks:
+            raise _no_trainable(None)
+        if self.trainable is not None and can.asks:
+            told = f"{name} runs nothing, and takes no trainable: leave it out, and try what `await search.ask()` hands you"
+            raise ConfigurationError(f"{told}; or have it run by LocalExecutor")
         for limit in self.limits.asked:
             if limit not in can.limits:
                 message = f"Limits({limit}=...) needs an executor that watches over trials from outside, and {name} does not"
@@ -181,7 +187,7 @@ class Request:
             checkpoints=self.checkpoints,
             resources=self.resources,
             slots=executor.pool.size,
-            ahead=self.oracle.ahead,
+            ahead=0 if executor.capabilities.asks else self.oracle.ahead,
             fill=self.oracle.fill,
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
@@ -190,6 +196,10 @@ class Request:
             new_entries=self.new_entries,
             **self.space.terms,
         )
+
+
+def _no_trainable(given: Any) -> ConfigurationError:
+    return ConfigurationError(f'the trainable is a function of one argument, or "package.module:name", not {given!r}')
 
 
 _POLICIES: Mapping[str, type] = {
@@ -227,6 +237,8 @@ def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
         raise ConfigurationError(f"{argument}= takes an object, not the class {given.__name__}: write {given.__name__}(...)")
     if not isinstance(given, kind):
         kinds = f"asynctune.{kind.__name__}"
+        if hasattr(given, "create_trial"):
+            kinds += f" (in KerasTuner's words: asynctune.keras.KerasOracle({type(given).__name__}(...)))"
         raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, not {given!r}")
     return _copied(argument, given)
 

@@ -19,6 +19,7 @@ from asynctune._machine.stimuli import Stimulus
 from asynctune.errors import ConfigurationError
 from asynctune.events import Event
 from asynctune.executors.base import Executor
+from asynctune.executors.external import External, ExternalAttachment, Launch
 from asynctune.executors.local import LocalExecutor
 from asynctune.life import Life
 from asynctune.objective import Goal
@@ -118,7 +119,7 @@ class Search:
     @_names_checked
     def __init__(
         self,
-        trainable: Any,
+        trainable: Any = None,
         space: Any = None,
         *,
         objective: Goal | str | Sequence[Goal | str],
@@ -241,6 +242,45 @@ class Search:
             raise ConfigurationError(f"events(from_seq=...) takes the number of an event, not {from_seq!r}")
         return self._running().publication.events(max(0, from_seq - 1))
 
+    # -------------------------------------------------------------------------------------------------- ask and tell
+
+    async def ask(self) -> Launch | None:
+        """The next launch, with `executor=External()`; None when the search is over. What came of it is told to the launch.
+
+        Nothing is proposed before it is asked for, and what was told before an ask is known to the oracle. It waits while the
+        oracle is idle, the search is paused, or `max_workers` launches are out. It can be cancelled: what was proposed for it
+        goes to the next ask.
+
+        Raises:
+            ConfigurationError: the search has another executor.
+        """
+        attachment = self._asked("ask()")
+        return None if attachment is None else await attachment.ask()
+
+    def launch(self, trial: TrialId, number: int) -> Launch | None:
+        """A launch that was handed out and is in nobody's hands just now, as between two requests to a service.
+
+        Args:
+            trial, number: the launch's own.
+
+        Returns:
+            None if it is over, and what its holder said last was heard.
+
+        Raises:
+            LeaseExpiredError: it was lost.
+            ConfigurationError: there is no such launch, or the search has another executor.
+        """
+        attachment = self._asked("launch()")
+        return None if attachment is None else attachment.launch(trial, number, self._running().publication.trials.get(trial))
+
+    def _asked(self, what: str) -> ExternalAttachment | None:
+        attachment = self._running().attachment
+        if not isinstance(self._executor, External):
+            raise ConfigurationError(
+                f"{what} needs executor=External(): {type(self._executor).__name__} runs the trials itself"
+            )
+        return attachment if isinstance(attachment, ExternalAttachment) else None
+
     # ----------------------------------------------------------------------------------------------------- the commands
 
     async def stop(self, reason: str = "stopped by the user") -> None:
@@ -321,5 +361,8 @@ def check_names(who: str, options: Mapping[str, object]) -> None:
         if name not in known:
             meant = difflib.get_close_matches(name, known, n=1)
             raise TypeError(f"{who} has no argument {name!r}" + (f": did you mean {meant[0]!r}?" if meant else ""))
+    if who != "Search()" and isinstance(options.get("executor"), External):
+        ask = "`async with Search(executor=External(), ...) as search: launch = await search.ask()`"
+        raise ConfigurationError(f"{who} leaves nobody who could ask External for a launch: write {ask}")
     if "objective" not in options:
         raise TypeError(f'{who} needs objective=, such as Objective("loss", "min") or "val_accuracy"')

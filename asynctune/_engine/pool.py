@@ -52,6 +52,11 @@ class Pool:
         """How many are taken."""
         return len(self._busy)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot can be granted now."""
+        return len(self._busy) < self._size
+
     def request(self, claimant: Claimant, count: int = 1) -> None:
         """Ask for `count` more slots, behind those who asked before."""
         self._waiting.extend([claimant] * count)
@@ -87,7 +92,7 @@ class Pool:
     def _grant(self) -> None:
         # A claimant's `granted` may request or release; each of those calls comes back here, so we take the decision
         # (queue, slot, busy) whole before we tell anybody.
-        while self._waiting and len(self._busy) < self._size:
+        while self._waiting and self.has_room:
             claimant = self._waiting.popleft()
             if self._free:
                 slot = self._free.pop()

@@ -11,6 +11,7 @@ from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
     from asynctune.executors.base import Capabilities, Executor
+    from asynctune.executors.external import External, Launch
     from asynctune.executors.inline import InlineExecutor
     from asynctune.executors.local import LocalExecutor
 else:
@@ -19,9 +20,11 @@ else:
         {
             "Capabilities": "base",
             "Executor": "base",
+            "External": "external",
             "InlineExecutor": "inline",
+            "Launch": "external",
             "LocalExecutor": "local",
         },
     )
 
-__all__ = ["Capabilities", "Executor", "InlineExecutor", "LocalExecutor"]
+__all__ = ["Capabilities", "Executor", "External", "InlineExecutor", "Launch", "LocalExecutor"]

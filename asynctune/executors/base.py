@@ -8,7 +8,7 @@ door through which its launches are started, spoken to and ended. The engine cal
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self
 from attrs import field, frozen
 
 from asynctune._engine.pool import Pool
+from asynctune._engine.record import Record
 from asynctune.errors import ExecutorError
 from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
 from asynctune.objective import Goal
@@ -35,12 +36,15 @@ class Capabilities:
         exploits: a trial can go on from the checkpoint of another one.
         gpus: how many GPUs there are to give.
         logs: what a trial prints is kept, where `asynctune.records.log_name` says.
+        asks: it runs nothing: launches are handed to whoever asks for one. So there is no trainable, and nothing is proposed
+            before it is asked for.
     """
 
     limits: frozenset[str] = frozenset()
     exploits: bool = False
     gpus: int = 0
     logs: bool = False
+    asks: bool = False
 
 
 @frozen(kw_only=True)
@@ -48,7 +52,7 @@ class Recipe:
     """What a search needs of its runners.
 
     Args:
-        trainable: as the user passed it.
+        trainable: as the user passed it; None where the executor `asks`.
         data: as the user passed it.
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
@@ -104,6 +108,9 @@ class Attachment(ABC):
         handed to `send`, on the loop: a trial then waits until the loop comes round.
         """
         return False
+
+    def recorded(self, records: Sequence[Record]) -> None:
+        """These were committed, and will be acted on when this returns. For executors that owe somebody an answer."""
 
     @abstractmethod
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:

@@ -7,34 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from asynctune._engine.pool import Pool
 from asynctune._runner.account import Account, only_stops
 from asynctune._runner.async_trial import AsyncTrial
 from asynctune._runner.failures import failure_of, no_result
-from asynctune._runner.framing import Line
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune._runner.trainable import Argument, argument_of, find, is_async, name_of
 from asynctune.errors import ExecutorError, TrainableError
+from asynctune.executors._desk import Desk, DeskTrial
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
 from asynctune.messages import (
     Ending,
-    FromRunner,
     Halt,
     Lost,
-    MetricsReported,
-    ParametersDeclared,
     RunTrial,
     ToRunner,
     TrialRaised,
     TrialReturned,
 )
 from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
-from asynctune.wire import decode, encode
 
 __all__ = ["AsyncTrial", "InlineExecutor"]
 
@@ -43,53 +36,13 @@ _MOST_CANCELS = 2  # before a task that does not end is given up
 _PATIENCE = 0.5  # seconds that a task has to end after each of them, or the grace, if that is longer
 
 
-class _Desk(Line):
-    """A line without a pipe: what the trial sends is heard at once, what it is sent waits here."""
-
-    def __init__(self, listener: Listener) -> None:  # and nothing of Line's, which is about a socket
-        self._listener = listener
-        self._bodies: deque[bytes] = deque()
-        self._reader: asyncio.Future[None] | None = None
-        #: Whether anybody wants to know what the trial says.
-        self.is_heard = True
-
-    def send(self, *bodies: bytes) -> None:
-        for body in bodies if self.is_heard else ():
-            message = decode(body, FromRunner)
-            if isinstance(message, MetricsReported | ParametersDeclared):
-                self._listener.heard(message)
-
-    def receive_nowait(self) -> bytes | None:
-        return self._bodies.popleft() if self._bodies else None
-
-    def put(self, body: bytes) -> None:
-        self._bodies.append(body)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
-
-    async def readable(self) -> None:
-        self._reader = asyncio.get_running_loop().create_future()
-        await self._reader
-
-
-class _InlineTrial(AsyncTrial):
-    """A trial in the search's own loop."""
-
-    def __init__(self, account: Account, desk: _Desk, directory: Path, data: Mapping[str, Any]) -> None:
-        super().__init__(account, str(directory), data)
-        self._desk = desk
-
-    async def _readable(self) -> None:
-        await self._desk.readable()
-
-
 class _Launch:
     """One launch, as a task."""
 
     def __init__(self, attachment: _InlineAttachment, order: RunTrial) -> None:
         self.order = order
         self._attachment = attachment
-        self._desk = _Desk(attachment.listener)
+        self._desk = Desk(attachment.listener)
         self._timer: asyncio.TimerHandle | None = None
         self._patience = _PATIENCE
         self._cancels = 0
@@ -100,7 +53,7 @@ class _Launch:
         self.task.add_done_callback(self._done)
 
     def send(self, message: ToRunner) -> None:
-        self._desk.put(encode(message, ToRunner))
+        self._desk.put(message)
 
     def halt(self, reason: str, grace: float) -> None:
         self.send(Halt(trial=self.order.trial, launch=self.order.launch, reason=reason))
@@ -145,10 +98,10 @@ class _Launch:
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
         account = Account(order, self._desk, shape=recipe.shape)
-        trial = _InlineTrial(account, self._desk, recipe.directory, self._attachment.data)
+        trial = DeskTrial(account, self._desk, recipe.directory, self._attachment.data)
         try:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
-            self._say_declared(account)
+            self._desk.say(account.declared())
             if account.stop is not None:
                 return account.left
             outcome = outcome_of(result, recipe.objective, reported=account.has_reported)
@@ -167,11 +120,8 @@ class _Launch:
         except InvalidResult as error:
             return self._raised(no_result(str(error), None))
         except BaseException as error:  # noqa: BLE001 -- whatever a trial raises is that trial's failure, and nobody else's
-            self._say_declared(account)
+            self._desk.say(account.declared())
             return account.left if only_stops(error) else self._raised(failure_of(error, None))
-
-    def _say_declared(self, account: Account) -> None:
-        self._desk.send(*(encode(message, FromRunner) for message in account.declared()))
 
     def _raised(self, failure: Failure) -> TrialRaised:
         return TrialRaised(trial=self.order.trial, launch=self.order.launch, failure=failure)

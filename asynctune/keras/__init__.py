@@ -1,28 +1,45 @@
-"""Keras's side: what a trial needs to report from inside `fit`. Keras itself is imported where a trial runs, and not before."""
+"""KerasTuner's words: a callback that reports from inside `fit`, and its oracles, driven by hand or by a search.
+
+Each name is fetched from its module when it is first asked for: a trial, which needs the callback, does not pay for the rest.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
-    from asynctune._runner.trial import Trial
+    from asynctune.keras.adapter import KerasOracle
+    from asynctune.keras.metrics import MetricsTracker, Observation
+    from asynctune.keras.oracle import Oracle
+    from asynctune.keras.oracles import GridSearchOracle, RandomSearchOracle
+    from asynctune.keras.reporting import ReportCallback
+    from asynctune.keras.trial import Trial, TrialStatus
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "GridSearchOracle": "oracles",
+            "KerasOracle": "adapter",
+            "MetricsTracker": "metrics",
+            "Observation": "metrics",
+            "Oracle": "oracle",
+            "RandomSearchOracle": "oracles",
+            "ReportCallback": "reporting",
+            "Trial": "trial",
+            "TrialStatus": "trial",
+        },
+    )
 
-__all__ = ["ReportCallback"]
-
-
-def ReportCallback(trial: Trial, *, checkpoint: bool = False) -> Any:  # noqa: N802 -- a Keras callback, made as one is
-    """A Keras callback that reports each epoch's logs as a step of `trial`, and stops the training when the trial is to stop.
-
-    Epoch n (from 0) is step n + 1. `fit` ends as it does after early stopping, every callback's `on_train_end` runs, and then
-    your function is left.
-
-    Args:
-        trial: as your function was handed it.
-        checkpoint: save the model, its optimizer included, as `model.keras` in a checkpoint of each epoch. Go on from it with
-            `keras.models.load_model(trial.restore() / "model.keras")` and `fit(..., initial_epoch=trial.step)`.
-
-    Raises:
-        ImportError: Keras is not installed: `pip install "asynctune[keras]"`.
-    """
-    return import_module("asynctune.keras.callback").ReportCallback(trial, checkpoint=checkpoint)
+__all__ = [
+    "GridSearchOracle",
+    "KerasOracle",
+    "MetricsTracker",
+    "Observation",
+    "Oracle",
+    "RandomSearchOracle",
+    "ReportCallback",
+    "Trial",
+    "TrialStatus",
+]

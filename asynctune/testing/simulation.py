@@ -35,6 +35,7 @@ from asynctune._machine.stimuli import Opened, Settings, Stimulus, WorkersSet
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalError, PluginError
 from asynctune.events import SearchEnded
+from asynctune.executors.base import Attachment
 from asynctune.objective import Goal, Objective, as_objective
 from asynctune.oracles.base import Oracle
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
@@ -194,7 +195,7 @@ class SimulatedSearch:
         opened = await decider.opened
         folded = opened.folded
         clock = SearchClock(folded.at, threads.now)
-        self._coroutine = coroutine = OracleCoroutine(clock, decider, self._pool, _published, self.limits.grace)
+        self._coroutine = coroutine = OracleCoroutine(clock, decider, self._pool, self._publish, self.limits.grace)
         for at, make in self.commands:
             if at >= folded.at:
                 self._loop.call_later(at - folded.at, partial(self._command, make))
@@ -211,7 +212,7 @@ class SimulatedSearch:
                 diverged=self.divergences.extend,
                 threads=threads,
             )
-            runners = self._runners(coroutine)
+            runners = await self._runners(coroutine)
             coroutine.go(runners, actor, learns=self.oracle.learns)
             await coroutine.run()
             runners.close()
@@ -234,7 +235,10 @@ class SimulatedSearch:
         observed = WarmStart.of(self.warm_start, space, self.objective).read(space, self.objective)
         return evolve(opened, observed=observed, first=first)
 
-    def _runners(self, coroutine: OracleCoroutine) -> SimulatedRunners:
+    def _publish(self, committed: Committed) -> None:
+        """Nobody reads the records before the end."""
+
+    async def _runners(self, coroutine: OracleCoroutine) -> Attachment:
         return SimulatedRunners(
             script=self.script,
             listener=coroutine,
@@ -324,10 +328,6 @@ class _Store(DirectoryStore):
 
     def delete(self, key: CheckpointKey) -> None:
         self._stored.remove(key)
-
-
-def _published(_: Committed) -> None:
-    """Nobody reads the records before the end."""
 
 
 class _Disk(MemoryJournal):

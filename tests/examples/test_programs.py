@@ -86,6 +86,13 @@ def test_async_objective(tmp_path: Path) -> None:
     assert lines[1].startswith("best: trial ")
 
 
+def test_ask_and_tell(tmp_path: Path) -> None:
+    assert len((EXAMPLES / "ask_and_tell.py").read_text().splitlines()) < 40
+    found = re.fullmatch(r"2 benches, 60 runs; best error (\S+), with .*", printed("ask_and_tell", tmp_path)[-1])
+    assert found is not None
+    assert float(found[1]) < 0.4
+
+
 def test_external_command(tmp_path: Path) -> None:
     lines = printed("external_command", tmp_path)
     assert len(lines) == 20

@@ -134,6 +134,22 @@ async def main() -> None:
         assert_type(several.hypervolume({"loss": 1, "size": 2}), float)
 
 
+async def ask_and_tell() -> None:
+    space = {"x": at.Float(0.0, 1.0)}
+    async with at.Search(space=space, objective="val_loss", executor=at.External(lease=60.0, max_workers=10)) as search:
+        while (launch := await search.ask()) is not None:
+            assert_type(launch, at.Launch)
+            assert_type(await launch.report({"val_loss": 1.0}, step=3), bool)
+            assert_type(await launch.renew(), bool)
+            assert_type(search.launch(launch.trial, launch.number), at.Launch | None)
+            if launch.should_stop or launch.restore() is not None:
+                await launch.fail("no", retry=False)
+            await launch.finish(0.5)
+    oracle = at.keras.RandomSearchOracle("val_loss", 10, hyperparameters=space)
+    assert_type(oracle.create_trial("me").score, float | None)
+    await at.search(train_inline, objective="val_loss", oracle=at.keras.KerasOracle(oracle))
+
+
 def script() -> None:
     try:
         assert_type(at.run(train, objective="val_loss", scheduler=Scheduler(), display=False), at.Result)

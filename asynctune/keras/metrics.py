@@ -1,0 +1,99 @@
+"""What a trial has reported: for each metric its values, by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from attrs import frozen
+
+from asynctune._runner.metrics import as_number
+from asynctune.errors import ConfigurationError
+
+__all__ = ["MetricsTracker", "Observation"]
+
+
+@frozen
+class Observation:
+    """What a metric was at a step: several values where a trial is executed several times, of which the mean counts."""
+
+    step: int
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of the values."""
+        return sum(self.values) / len(self.values)
+
+
+class MetricsTracker:
+    """The metrics of one trial.
+
+    Values that are reported again at the same step are averaged. A value that is NaN counts for nothing while there is another
+    one.
+    """
+
+    def __init__(self) -> None:
+        self._histories: dict[str, dict[int, list[float]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<MetricsTracker of {', '.join(self._histories) or 'nothing'}>"
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The metrics that were reported."""
+        return tuple(self._histories)
+
+    def exists(self, name: str) -> bool:
+        """Whether this metric was reported."""
+        return name in self._histories
+
+    def update(self, name: str, value: Any, step: int = 0) -> None:
+        """Report a value.
+
+        Raises:
+            TypeError: it is no number.
+        """
+        self._histories.setdefault(name, {}).setdefault(step, []).append(as_number(name, value))
+
+    def get_history(self, name: str) -> list[Observation]:
+        """What was reported, by step; empty if nothing was."""
+        return [Observation(step, tuple(values)) for step, values in sorted(self._histories.get(name, {}).items())]
+
+    def get_last_value(self, name: str) -> float | None:
+        """The mean at the last step; None if nothing was reported."""
+        history = self.get_history(name)
+        return history[-1].mean if history else None
+
+    def get_best_value(self, name: str, direction: Literal["min", "max"]) -> float | None:
+        """The best of the means; NaN if all of them are, None if nothing was reported."""
+        best = self._best(name, direction)
+        return None if best is None else best.mean
+
+    def get_best_step(self, name: str, direction: Literal["min", "max"]) -> int | None:
+        """The first step with the best mean; None if there is none."""
+        best = self._best(name, direction)
+        return None if best is None or math.isnan(best.mean) else best.step
+
+    def get_state(self) -> dict[str, list[list[Any]]]:
+        """All of it, as JSON has it."""
+        return {name: [[step, list(values)] for step, values in steps.items()] for name, steps in self._histories.items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Sequence[Sequence[Any]]]) -> MetricsTracker:
+        """The one that `get_state` has told of."""
+        tracker = cls()
+        for name, steps in state.items():
+            for step, values in steps:
+                for value in values:
+                    tracker.update(name, value, step)
+        return tracker
+
+    def _best(self, name: str, direction: str) -> Observation | None:
+        if direction not in ("min", "max"):
+            raise ConfigurationError(f'direction= takes "min" or "max", not {direction!r}')
+        history = self.get_history(name)
+        numbers = [each for each in history if not math.isnan(each.mean)]
+        choose = min if direction == "min" else max
+        return choose(numbers, key=lambda each: each.mean) if numbers else next(iter(history), None)
