@@ -13,6 +13,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["PROBLEMS", "Problem", "drawn", "regrets"]
@@ -96,7 +97,7 @@ def _ackley(values: Mapping[str, Any]) -> float:
 
 def _rosenbrock(values: Mapping[str, Any]) -> float:
     x = _point(values)
-    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in zip(x, x[1:], strict=False))
+    return sum(100 * (b - a * a) ** 2 + (1 - a) ** 2 for a, b in pairwise(x))
 
 
 def _levy(values: Mapping[str, Any]) -> float:
@@ -152,7 +153,7 @@ def _weight(*words: str) -> float:
 
 def _choices(values: Mapping[str, Any]) -> float:
     alone = sum(_weight(part, values[part]) for part in _PARTS)
-    pairs = sum(_weight(a, values[a], b, values[b]) for a, b in zip(_PARTS, _PARTS[1:], strict=False))
+    pairs = sum(_weight(a, values[a], b, values[b]) for a, b in pairwise(_PARTS))
     return alone + 0.5 * pairs
 
 
@@ -171,7 +172,7 @@ _TARGETS = (3, 17, 9, 14, 6, 11)
 
 def _integers(values: Mapping[str, Any]) -> float:
     x = [(values[f"n{place}"] - target) / 20 for place, target in enumerate(_TARGETS)]
-    return sum(a * a for a in x) + 0.5 * sum((a - b) ** 2 for a, b in zip(x, x[1:], strict=False))
+    return sum(a * a for a in x) + 0.5 * sum((a - b) ** 2 for a, b in pairwise(x))
 
 
 def _int(name: str, low: int, high: int, **more: Any) -> dict[str, Any]:
