@@ -21,7 +21,8 @@ from weakref import WeakSet
 
 from anyio import CancelScope
 
-from asynctune._engine.actor import History, OracleActor
+from asynctune._engine.actor import OracleActor
+from asynctune._engine.caller import History
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
 from asynctune._engine.ear import Ear

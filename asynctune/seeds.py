@@ -9,13 +9,18 @@ from __future__ import annotations
 import hashlib
 import random
 
-__all__ = ["derive", "fill_seed", "generator"]
+__all__ = ["derive", "fill_seed", "generator", "unit"]
 
 
 def derive(*parts: int | str) -> int:
     """A 63-bit seed that depends on every part and on their order (blake2b; the same on every machine)."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return _hash(parts) >> 1
+
+
+def unit(*parts: int | str) -> float:
+    """A number in [0, 1) that depends on every part and on their order: over all parts, uniform among the multiples of 2**-53,
+    as `random.random()` is."""
+    return (_hash(parts) >> 11) * 2**-53
 
 
 def fill_seed(search: int, trial: int) -> int:
@@ -30,3 +35,9 @@ def fill_seed(search: int, trial: int) -> int:
 def generator(*parts: int | str) -> random.Random:
     """A fresh `random.Random` seeded with `derive(*parts)`."""
     return random.Random(derive(*parts))  # noqa: S311 -- a search, not a secret
+
+
+def _hash(parts: tuple[int | str, ...]) -> int:
+    # What Python would read back as these parts, so no two lists of parts share it. In ASCII: which of the other characters are
+    # printable depends on the version of Python.
+    return int.from_bytes(hashlib.blake2b(ascii(parts).encode(), digest_size=8).digest(), "big")

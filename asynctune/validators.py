@@ -11,7 +11,7 @@ from attrs import Attribute
 
 from asynctune.errors import ConfigurationError
 
-__all__ = ["LARGEST_INTEGER", "as_bytes", "number", "one_of", "size"]
+__all__ = ["LARGEST_INTEGER", "as_bytes", "flag", "number", "one_of", "size"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", re.ASCII)
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -46,6 +46,12 @@ def number(
             raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}{bound}, not {value!r}")
 
     return check
+
+
+def flag(instance: object, attribute: Attribute[Any], value: Any) -> None:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes True or False, not {value!r}")
 
 
 def one_of(*choices: str) -> Any:

@@ -6,202 +6,24 @@ So an oracle may take its time, or wait for somebody else's service, and the loo
 from __future__ import annotations
 
 import asyncio
-import copy
-import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from attrs import frozen
-
+from asynctune._engine.caller import Answered, Caller, History, OracleCall, replay
 from asynctune._engine.futures import settled
 from asynctune._engine.threads import SYSTEM, Threads
 from asynctune._machine.consult import Divergence
-from asynctune._machine.instructions import Ask, TellEnd, TellReport
-from asynctune.errors import PluginError, SpaceError
-from asynctune.objective import Objective
+from asynctune._machine.instructions import Ask
+from asynctune.errors import PluginError
 from asynctune.oracles.base import Oracle
-from asynctune.records import Suggestion, SuggestionStatus
-from asynctune.secret import redacted
-from asynctune.wire import decode, encode
 
-__all__ = ["Answered", "Caller", "History", "OracleActor", "OracleCall", "replay"]
+__all__ = ["OracleActor"]
 
 _logger = logging.getLogger("asynctune.oracle")
 _SLOW = 60.0  # seconds that a call may take before somebody should hear of it
 _TOGETHER = 0.002  # seconds that an answer may wait for the next one, to be said with it
-OracleCall: TypeAlias = Ask | TellReport | TellEnd
-
-
-@frozen
-class Answered:
-    """The oracle's answer to an ask.
-
-    Args:
-        ask: its number. suggestion: what was answered.
-        state: what the oracle then knew, if it says.
-        foreign: the answer is that of another oracle, which this one has taken over from.
-    """
-
-    ask: int
-    suggestion: Suggestion
-    state: Mapping[str, Any] | None
-    foreign: bool = False
-
-
-@frozen
-class History:
-    """The calls that were made before, in order, and the answers that were recorded, by the number of their ask; and what the
-    search is about.
-
-    `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
-    """
-
-    calls: Sequence[OracleCall]
-    answers: Mapping[int, Answered]
-    objective: Objective
-    seed: int
-    adopt: bool = False
-
-
-class Caller:
-    """Makes calls to an oracle; async answers are awaited on a private loop.
-
-    `calling` is the hook that is being called and since when, for whoever watches how long that takes.
-    """
-
-    def __init__(self, oracle: Oracle, now: Callable[[], float] = SYSTEM.now) -> None:
-        self.oracle = oracle
-        self.calling: tuple[str, float] | None = None
-        self._now = now
-        self.name = type(oracle).__name__
-        self.keeps_state = type(oracle).get_state is not Oracle.get_state
-        self._runner: asyncio.Runner | None = None
-        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
-        self._cancelled = False
-
-    def tell(self, call: TellReport | TellEnd) -> None:
-        """Tell it what became of a trial."""
-        if isinstance(call, TellEnd):
-            self._call("on_trial_end", lambda: self.oracle.on_trial_end(call.trial))
-        else:
-            self._call("on_trial_result", lambda: self.oracle.on_trial_result(call.trial, call.report))
-
-    def ask(self, call: Ask) -> Answered:
-        """Ask it for values."""
-        answer = self._call("populate_space", lambda: self._wait(self.oracle.populate_space(call.trial, call.space)))
-        suggestion = self._checked(call, answer)
-        return Answered(call.number, suggestion, self._call("get_state", self._state) if self.keeps_state else None)
-
-    def _checked(self, call: Ask, answer: Any) -> Suggestion:
-        """The suggestion, with values of the space's own types (NumPy's come from most algorithms)."""
-        if isinstance(answer, Suggestion) and answer.status in (SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED):
-            return Suggestion(answer.status)
-        is_run = isinstance(answer, Suggestion) and answer.status is SuggestionStatus.RUNNING
-        if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
-            wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
-            raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        values = {}
-        for name, value in answer.values.items():
-            try:
-                if name not in call.space:
-                    raise SpaceError(f"there is no parameter {name!r}")
-                values[name] = call.space[name].coerce(value)
-            except SpaceError as error:
-                who = f"{self.name} proposed values for trial {call.trial}"
-                raise PluginError(f"{who} that are not in the space: {name!r}: {error}") from error
-        return Suggestion.run(values)
-
-    def _state(self) -> Mapping[str, Any] | None:
-        state = self.oracle.get_state()
-        if state is None:
-            return None
-        # Written and read, so that what cannot be stored, or comes back as something else, is this oracle's error and today's.
-        stored: Mapping[str, Any] = decode(encode(state, dict[str, Any]), dict[str, Any])
-        return stored
-
-    def begin(self, history: History) -> None:
-        """Tell it what the search is about."""
-        self._call("set_search", lambda: self.oracle.set_search(objective=history.objective, seed=history.seed))
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set it to a recorded state."""
-        self._call("set_state", lambda: self.oracle.set_state(state))
-
-    def close(self) -> None:
-        """Close its private loop."""
-        if self._runner is not None:
-            self._runner.close()
-
-    def _wait(self, answer: Any) -> Any:
-        if not inspect.isawaitable(answer):
-            return answer
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-
-        async def waited() -> Any:
-            task = asyncio.current_task()
-            self._waiting = asyncio.get_running_loop(), task
-            try:
-                if self._cancelled and task is not None:
-                    task.cancel()  # whoever cancelled was too early to find it
-                return await answer
-            finally:
-                self._waiting = None
-
-        return self._runner.run(waited())
-
-    def cancel(self) -> None:
-        """Cancel the answer that is awaited, if one is, and every later one. From any thread."""
-        self._cancelled = True
-        waiting = self._waiting
-        if waiting is not None and waiting[1] is not None:
-            with suppress(RuntimeError):  # it has come, and its loop is closed
-                waiting[0].call_soon_threadsafe(waiting[1].cancel)
-
-    def _call(self, hook: str, call: Callable[[], Any]) -> Any:
-        self.calling = hook, self._now()
-        try:
-            return call()
-        except PluginError:
-            raise
-        except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
-            raise PluginError(redacted(f"{self.name}.{hook} raised {type(error).__name__}: {error}")) from error
-        finally:
-            self.calling = None
-
-
-def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Divergence]]:
-    """Make the recorded calls again. Returns the answers to asks that were never answered (they are the last ones, for calls
-    are made in order), and where the oracle now answers otherwise.
-
-    An oracle that gives its state is set to the last one that was recorded, and only told what came after.
-    """
-    calls, fresh, divergences = list(history.calls), list[Answered](), list[Divergence]()
-    if caller.keeps_state and not history.adopt:
-        for last, state in reversed([(i, _state(history, call)) for i, call in enumerate(calls)]):
-            if state is not None:
-                caller.restore(copy.deepcopy(dict(state)))
-                calls = calls[last + 1 :]
-                break
-    for call in calls:
-        if not isinstance(call, Ask):
-            caller.tell(call)
-        elif call.number not in history.answers:
-            fresh.append(caller.ask(call))
-        elif not history.adopt and not history.answers[call.number].foreign:
-            now, recorded = caller.ask(call), history.answers[call.number]
-            if now.suggestion != recorded.suggestion:
-                old, new = repr(recorded.suggestion), repr(now.suggestion)
-                divergences.append(Divergence(caller.name, "populate_space", call.trial, old, new))
-    return fresh, divergences
-
-
-def _state(history: History, call: OracleCall) -> Mapping[str, Any] | None:
-    answered = history.answers.get(call.number) if isinstance(call, Ask) else None
-    return answered.state if answered is not None and not answered.foreign else None
 
 
 class OracleActor:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from asynctune._engine.actor import Answered, OracleActor, OracleCall
+from asynctune._engine.actor import OracleActor
+from asynctune._engine.caller import Answered, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
 from asynctune._engine.futures import failed, settled
@@ -30,6 +31,7 @@ from asynctune._machine.instructions import (
     RequestSlots,
     StartLaunch,
     StopLaunch,
+    TellAdded,
     TellEnd,
     TellReport,
     WakeAt,
@@ -110,6 +112,7 @@ class OracleCoroutine:
         self.error: BaseException | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
             Ask: self._post,
+            TellAdded: self._post,
             TellEnd: self._post,
             TellReport: self._post,
             RequestSlots: lambda i: self._pool.request(self, i.count),

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from attrs import define, evolve, field
 
-from asynctune._engine.actor import Answered, OracleCall
+from asynctune._engine.caller import Answered, OracleCall
 from asynctune._engine.record import Record, pack
 from asynctune._engine.tail import end_of_log
-from asynctune._machine.instructions import Ask, Instruction, TellEnd, TellReport
+from asynctune._machine.instructions import Instruction
 from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Opened, Settings, Suggested
 from asynctune.checkpoints import CheckpointStore
@@ -64,7 +64,7 @@ def fold(machine: Machine, records: Iterable[Record]) -> Folded:
         if isinstance(said, Opened) and machine.opened and said.settings.oracle != machine.settings.oracle:
             # Another oracle took over. It was told what had come of the trials, and was not asked what had been answered.
             folded.answers = {number: evolve(answer, foreign=True) for number, answer in folded.answers.items()}
-        folded.calls += [i for i in _told(machine, record) if isinstance(i, Ask | TellReport | TellEnd)]
+        folded.calls += [i for i in _told(machine, record) if isinstance(i, OracleCall)]
         if isinstance(said, Suggested):
             folded.answers[said.ask] = Answered(said.ask, said.suggestion, said.state)
         folded.seq, folded.at = record.seq, said.at

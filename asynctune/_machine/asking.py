@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asynctune._machine.instructions import Ask
+from asynctune._machine.instructions import Ask, TellAdded
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Suggested
 from asynctune._machine.trial import Trial
@@ -50,6 +50,8 @@ def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None)
     search.happened.append(TrialAdded(trial=number, values=dict(values), ask=ask))
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
+    if ask is None:
+        search.do.append(TellAdded(number, dict(values)))
     search.obey(search.consult.added(search.book.view(trial)))
 
 

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from asynctune import errors
 from asynctune.messages import Answer, RunTrial
-from asynctune.records import CheckpointKey, LaunchNumber, Report, TrialId, TrialView
+from asynctune.records import CheckpointKey, LaunchNumber, Report, TrialId, TrialView, Values
 from asynctune.space import Space
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "RequestSlots",
     "StartLaunch",
     "StopLaunch",
+    "TellAdded",
     "TellEnd",
     "TellReport",
     "WakeAt",
@@ -35,6 +36,14 @@ class Ask:
     number: int
     trial: TrialId
     space: Space
+
+
+@frozen
+class TellAdded:
+    """Tell the oracle of a trial that it was not asked for."""
+
+    trial: TrialId
+    values: Values
 
 
 @frozen
@@ -126,6 +135,7 @@ class EndSearch:
 
 Instruction: TypeAlias = (
     Ask
+    | TellAdded
     | TellReport
     | TellEnd
     | RequestSlots

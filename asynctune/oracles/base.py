@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from asynctune.messages import FillRule
 from asynctune.objective import Objective
+from asynctune.oracles.known import Known
 from asynctune.records import Report, Suggestion, TrialId, TrialView
 from asynctune.space import Space
 
@@ -29,6 +30,8 @@ class Oracle(ABC):
             possible, with everything that is known by then; an oracle that does not learn may say more.
         fill: how a parameter that a trial names for the first time gets its value.
         exhaustive: whether it comes to an end by itself in every space.
+        repeats: whether it may propose again what was tried, waits or runs, and means it. What any other oracle proposes twice
+            is replaced by something new, or, when nothing is left, ends the search.
         deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
             asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
             the search ends with a `PluginError` that names the hook, and can be resumed.
@@ -37,13 +40,15 @@ class Oracle(ABC):
     ahead: ClassVar[int] = 0
     fill: ClassVar[FillRule] = FillRule.DRAW
     exhaustive: ClassVar[bool] = False
+    repeats: ClassVar[bool] = False
     deadline: ClassVar[float | None] = 600.0
 
     seed: int
     objective: Objective
+    known: Known
 
     def set_search(self, *, objective: Objective, seed: int) -> None:
-        """Called once, before everything else."""
+        """Called once, before everything else; `self.known` is there by then."""
         self.objective = objective
         self.seed = seed
 
@@ -60,11 +65,13 @@ class Oracle(ABC):
             `Suggestion.exhausted()` (asked again only when the space has grown).
         """
 
-    def on_trial_result(self, trial: TrialView, report: Report) -> None:
-        """A trial reported. Called only where it is overridden."""
+    def on_trial_result(self, trial: TrialView, report: Report) -> Awaitable[None] | None:
+        """A trial reported. Called only where it is overridden; may be async."""
+        return None
 
-    def on_trial_end(self, trial: TrialView) -> None:
-        """A trial ended (COMPLETED or FAILED)."""
+    def on_trial_end(self, trial: TrialView) -> Awaitable[None] | None:
+        """A trial ended (COMPLETED or FAILED); may be async."""
+        return None
 
     def get_state(self) -> Mapping[str, Any] | None:
         """What the oracle knows, as lists, dicts, numbers and strings. If given, it is stored with each answer and restored

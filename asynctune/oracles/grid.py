@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Final
 
 from attrs import define, field, frozen
 
-from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
-from asynctune.oracles.tried import Odometer, Tried, Wheel
+from asynctune.oracles.tried import Odometer, Wheel
 from asynctune.records import Suggestion, TrialId, TrialView, Value
 from asynctune.space import Domain, FillRule, Float, Int, Space
 from asynctune.space.scales import part
@@ -81,33 +80,26 @@ class GridSearch(Oracle):
     exhaustive: ClassVar[bool] = True
 
     points: int = field(default=10, validator=number(2, integer=True, most=_MOST_POINTS))
-    _tried: Tried = field(init=False, repr=False)
+    # The walk, and how much was known of the space when it began.
     _walk: Odometer = field(init=False, repr=False, factory=lambda: Odometer({}))
+    _seen: int = field(init=False, repr=False, default=0)
     # The trial that was proposed before anything was known, and whether it still runs.
     _first: TrialId | None = field(init=False, repr=False, default=None)
     _alone: bool = field(init=False, repr=False, default=False)
-
-    def set_search(self, *, objective: Objective, seed: int) -> None:
-        """Called once, before everything else."""
-        super().set_search(objective=objective, seed=seed)
-        self._tried = Tried(self.fill, seed)
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """The next combination."""
         if not space:
             return self._before_anything_is_known(trial_id)
-        if self._tried.see(space):
+        if len(space) != self._seen:
             # Combinations that were behind us have others beside them now.
+            self._seen = len(space)
             self._walk = Odometer({name: self._wheel(domain) for name, domain in space.items()})
-        values = self._walk.next(self._tried)
-        if values is None:
-            return Suggestion.exhausted()
-        self._tried.propose(trial_id, values)
-        return Suggestion.run(values)
+        values = self._walk.next(self.known.tried)
+        return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
     def on_trial_end(self, trial: TrialView) -> None:
-        """What the trial asked for has been tried."""
-        self._tried.end(trial)
+        """The first one is known."""
         if trial.id == self._first:
             self._alone = False
 
@@ -115,7 +107,6 @@ class GridSearch(Oracle):
         if self._first is not None:
             return Suggestion.idle() if self._alone else Suggestion.exhausted()
         self._first, self._alone = trial_id, True
-        self._tried.propose(trial_id, {})
         return Suggestion.run({})
 
     def _wheel(self, domain: Domain) -> Wheel:

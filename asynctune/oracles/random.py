@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from attrs import define, field
+from attrs import define
 
-from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
-from asynctune.oracles.tried import Odometer, Tried
-from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
+from asynctune.records import Suggestion, TrialId
 from asynctune.seeds import derive, fill_seed
-from asynctune.space import Domain, Space, draw
+from asynctune.space import Space
 
 __all__ = ["RandomSearch"]
 
 _DRAWS: Final = 20  # before what is left is looked for instead
-_LISTED: Final = 100_000  # values, at most, that a parameter can have for each of them to be looked at
 
 
 @define(kw_only=True, eq=False, slots=False)
@@ -38,44 +34,12 @@ class RandomSearch(Oracle):
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
 
-    _tried: Tried = field(init=False, repr=False)
-
-    def set_search(self, *, objective: Objective, seed: int) -> None:
-        """Called once, before everything else."""
-        super().set_search(objective=objective, seed=seed)
-        self._tried = Tried(self.fill, seed)
-
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
-        """Draw until something is new; then look for what is left."""
-        self._tried.see(space)
-        if not space:
-            self._tried.propose(trial_id, {})
-            return Suggestion.run({})
+        """Draw until something is new. Where nothing was, the proposer looks for what is left."""
         luck = fill_seed(self.seed, trial_id)
-        values: Values | None
-        for again in range(_DRAWS):
-            values = space.sample(derive(luck, again) if again else luck)
-            if self._tried.covering(values) is None:
+        values = space.sample(luck)
+        for again in range(1, _DRAWS):
+            if self.known.is_new(values):
                 break
-        else:
-            values = self._left(trial_id, space)
-        if values is None:
-            return Suggestion.exhausted()
-        self._tried.propose(trial_id, values)
+            values = space.sample(derive(luck, again))
         return Suggestion.run(values)
-
-    def on_trial_end(self, trial: TrialView) -> None:
-        """What the trial asked for has been tried, also what it found out itself."""
-        self._tried.end(trial)
-
-    def _left(self, trial_id: TrialId, space: Space) -> Values | None:
-        # Each parameter's values from a place of its own on, so that what comes first is no corner of the space.
-        wheels = {name: self._wheel(name, domain, derive(self.seed, "left", trial_id, name)) for name, domain in space.items()}
-        return Odometer(wheels).next(self._tried)
-
-    def _wheel(self, name: str, domain: Domain, luck: int) -> Sequence[Value]:
-        if domain.size is not None and domain.size <= _LISTED:
-            start = luck % domain.size
-            return domain.values[start:] + domain.values[:start]
-        # Among so many there are values that no trial has had, and one of them stands for all: nothing tried tells them apart.
-        return (self._tried.fresh(name, (draw(domain, derive(luck, again)) for again in range(_LISTED))),)

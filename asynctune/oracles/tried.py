@@ -10,15 +10,17 @@ This room does not know who wants the next combination, nor what a trial's score
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import Factory, define, field
 
 from asynctune.records import State, TrialId, TrialView, Value, Values
-from asynctune.seeds import fill_seed
-from asynctune.space import Fill, FillRule, Space
+from asynctune.seeds import derive, fill_seed
+from asynctune.space import Domain, Fill, FillRule, Space, draw
 
-__all__ = ["Odometer", "Tried", "Wheel"]
+__all__ = ["Odometer", "Tried", "Wheel", "left"]
+
+_LISTED: Final = 100_000  # values, at most, that a parameter can have for each of them to be looked at
 
 _NOTHING: Values = {}  # for all trials without values there is one
 
@@ -188,3 +190,18 @@ class Odometer:
                 return True
             blamed = self._blamed[place]
         return False
+
+
+def left(tried: Tried, space: Space, seed: int) -> dict[str, Value] | None:
+    """Some combination of `space` that has not been tried; None when there is none. Drawn by hash(`seed`, name):
+    each parameter's values are looked at from a place of its own on, so that what comes first is no corner of the space."""
+    wheels = {name: _wheel(tried, name, domain, derive(seed, name)) for name, domain in space.items()}
+    return Odometer(wheels).next(tried)
+
+
+def _wheel(tried: Tried, name: str, domain: Domain, luck: int) -> Sequence[Value]:
+    if domain.size is not None and domain.size <= _LISTED:
+        start = luck % domain.size
+        return domain.values[start:] + domain.values[:start]
+    # Among so many there are values that no trial has had, and one of them stands for all: nothing tried tells them apart.
+    return (tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED))),)

@@ -7,13 +7,13 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import Attribute, define, field
+from attrs import define, field
 
 from asynctune.errors import ConfigurationError
 from asynctune.records import Report, Stop, TrialId, TrialView, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.losses import Cutoff, counted, loss_of, shown
-from asynctune.validators import number
+from asynctune.validators import flag, number
 
 __all__ = ["ASHA"]
 
@@ -47,16 +47,11 @@ class ASHA(Scheduler):
     max_steps: int = field(validator=number(1, integer=True))
     grace: int = field(default=1, validator=number(1, integer=True))
     factor: int = field(default=3, validator=number(2, integer=True))
-    stop_last: bool = field(default=True)
+    stop_last: bool = field(default=True, validator=flag)
     rungs: tuple[int, ...] = field(init=False, repr=False)
     _cutoffs: tuple[Cutoff, ...] = field(init=False, repr=False)
     # The highest rung that a live trial was judged at, by its index.
     _reached: dict[TrialId, int] = field(init=False, factory=dict, repr=False)
-
-    @stop_last.validator
-    def _is_bool(self, attribute: Attribute[bool], value: Any) -> None:
-        if not isinstance(value, bool):
-            raise ConfigurationError(f"ASHA(stop_last=...) takes True or False, not {value!r}")
 
     def __attrs_post_init__(self) -> None:
         if self.max_steps < self.grace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
@@ -10,7 +9,7 @@ from attrs import frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.seeds import derive
+from asynctune.seeds import unit
 from asynctune.space.domains import Domain
 
 __all__ = ["Fill", "FillRule", "draw", "from_units", "to_units"]
@@ -32,12 +31,13 @@ class Fill:
 
     def value(self, name: str, domain: Domain) -> Value:
         """The value that the parameter `name` gets: always the same one."""
-        return domain.default if self.rule is FillRule.DEFAULT else draw(domain, derive(self.seed, name))
+        return domain.default if self.rule is FillRule.DEFAULT else draw(domain, self.seed, name)
 
 
-def draw(domain: Domain, seed: int) -> Value:
-    """The value of `domain` that belongs to `seed`; over all seeds, uniform along the domain's scale."""
-    return domain.from_unit(random.Random(seed).random())  # noqa: S311 -- a search, not a secret
+def draw(domain: Domain, *luck: int | str) -> Value:
+    """The value of `domain` that belongs to hash(`luck`), such as a seed and a name; over all seeds, uniform along the domain's
+    scale."""
+    return domain.from_unit(unit(*luck))
 
 
 def to_units(space: Mapping[str, Domain], values: Values) -> list[float]:

@@ -8,6 +8,7 @@ range. An `Int` without a step is the sequence of all its integers; under a log,
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -262,6 +263,7 @@ def _is_in(value: object, integers: range | tuple[int, ...]) -> bool:
     return type(value) is int and value in integers
 
 
+@lru_cache(maxsize=4096)  # of each domain that is drawn from, and decimals take their time
 def _rungs(low: float, high: float, step: float | None, sampling: Sampling) -> Rungs | None:
     if step is None:
         # A range without length is one value, not a continuum.

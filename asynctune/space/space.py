@@ -13,7 +13,6 @@ from attrs import field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.seeds import derive
 from asynctune.space.checks import declared_twice, sound_name, wrong
 from asynctune.space.domains import Domain, Fixed
 from asynctune.space.encoding import draw
@@ -96,7 +95,7 @@ class Space(Mapping[str, Domain]):
 
     def sample(self, seed: int) -> dict[str, Value]:
         """A value for each parameter, drawn from hash(`seed`, name): so the other parameters and the order change nothing."""
-        return {name: draw(domain, derive(seed, name)) for name, domain in self._parameters.items()}
+        return {name: draw(domain, seed, name) for name, domain in self._parameters.items()}
 
     def validate(self, values: Values) -> dict[str, Value]:
         """`values` as they are to be: one for each parameter, in its order, of its type.

@@ -12,7 +12,7 @@ from typing import Literal, NoReturn, TypeAlias
 
 from attrs import define, field
 
-from asynctune._engine.actor import Caller, History, replay
+from asynctune._engine.caller import Caller, History, replay
 from asynctune._engine.journal import read_records
 from asynctune._engine.opening import Folded, fold
 from asynctune._engine.record import Record

@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.proposer import Proposer
 from asynctune.records import (
     CONTINUE,
     Choice,
@@ -56,9 +57,13 @@ class Call:
     answer: Any
 
 
-def replay(plugin: Scheduler | Oracle, calls: Sequence[Call]) -> list[Any]:
+def replay(plugin: Scheduler | Proposer, calls: Sequence[Call]) -> list[Any]:
     """Make recorded calls again, and return the answers."""
-    return [_answer(getattr(plugin, call.hook)(*call.arguments)) for call in calls]
+    return [_called(plugin, call.hook, call.arguments) for call in calls]
+
+
+def _called(plugin: Scheduler | Proposer, hook: str, arguments: tuple[Any, ...]) -> Any:
+    return _answer(getattr(plugin, hook)(*arguments))
 
 
 def _answer(answer: Any) -> Any:
@@ -71,9 +76,9 @@ def _answer(answer: Any) -> Any:
     return asyncio.run(awaited())
 
 
-def _watched(plugin: Scheduler | Oracle, hook: str, arguments: tuple[Any, ...]) -> Any:
+def _watched(plugin: Scheduler | Proposer, hook: str, arguments: tuple[Any, ...]) -> Any:
     before = copy.deepcopy(arguments)
-    answer = _answer(getattr(plugin, hook)(*arguments))
+    answer = _called(plugin, hook, arguments)
     if arguments != before:
         raise ValueError(f"{hook} changed what it was shown: from {before} to {arguments}")
     return answer
@@ -227,12 +232,13 @@ class SchedulerRehearsal:
 
 
 class OracleRehearsal:
-    """Trials that exist only as views, proposed by an oracle.
+    """Trials that exist only as views, proposed by an oracle through its proposer, as in a search.
 
     A trial runs `trainable(hp)`: it asks for parameters, and returns the objective's value. Every method plays one event, and
     makes the call that a search would make.
 
     Attributes:
+        proposer: what stands before the oracle; `proposer.known` is what the oracle knows.
         trials: every trial as it stands.
         space: what is known; it grows as trials declare parameters.
         calls: what was called, and what was answered. With `guarding=True`, each is also watched for changes to what it is
@@ -250,6 +256,7 @@ class OracleRehearsal:
         guarding: bool = False,
     ) -> None:
         self.oracle = oracle
+        self.proposer = Proposer(oracle)
         self.objective = objective or Objective("score", "max")
         self.space = Space.of(space)
         self.seed = seed
@@ -260,23 +267,17 @@ class OracleRehearsal:
         self._declared = frozenset(self.space)
         self._used: dict[TrialId, dict[str, Value]] = {}
         self._live: dict[TrialId, None] = {}
-        oracle.set_search(objective=self.objective, seed=seed)
+        self.proposer.set_search(objective=self.objective, seed=seed)
 
     def ask(self) -> Suggestion:
         """Ask for the next trial, which runs at once if values are proposed.
 
         Raises:
-            TypeError: if the answer is none.
-            ValueError: if it proposes what is not in the space.
+            PluginError: if the answer is none, or proposes what is not in the space.
         """
         trial = len(self.trials)
-        suggestion = self._call("populate_space", trial, self.space)
-        if not isinstance(suggestion, Suggestion):
-            raise TypeError(f"populate_space answered {suggestion!r}: no Suggestion.run(values), .idle() or .exhausted()")
+        suggestion: Suggestion = self._call("populate_space", trial, self.space)
         if suggestion.status is SuggestionStatus.RUNNING:
-            for name, value in suggestion.values.items():
-                if name not in self.space or not self.space[name].contains(value):
-                    raise ValueError(f"populate_space proposed {name}={value!r}, which is not in {self.space}")
             self.trials[trial] = TrialView(id=trial, state=State.RUNNING, values=dict(suggestion.values), launches=1)
             self._used[trial] = {}
             self._live[trial] = None
@@ -328,6 +329,8 @@ class OracleRehearsal:
         self.trials[trial] = evolve(self.trials[trial], **changes)
 
     def _call(self, hook: str, *arguments: Any) -> Any:
-        answer = _watched(self.oracle, hook, arguments) if self._guarding else _answer(getattr(self.oracle, hook)(*arguments))
+        answer = (
+            _watched(self.proposer, hook, arguments) if self._guarding else _answer(getattr(self.proposer, hook)(*arguments))
+        )
         self.calls.append(Call(hook, arguments, answer))
         return answer

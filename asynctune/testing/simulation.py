@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 
 from attrs import astuple, define, field
 
-from asynctune._engine.actor import Answered, History, OracleActor
+from asynctune._engine.actor import OracleActor
+from asynctune._engine.caller import Answered, History
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider
 from asynctune._engine.decider import Opened as Opening

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from asynctune._engine.actor import Answered, Caller, History, OracleActor, OracleCall, replay
+from asynctune._engine.actor import OracleActor
+from asynctune._engine.caller import Answered, Caller, History, OracleCall, replay
 from asynctune._engine.opening import fold
 from asynctune._engine.record import pack, unpack
 from asynctune._machine.consult import Divergence
@@ -91,26 +92,32 @@ def answer(number: int, x: int, **more: Any) -> Answered:
 CALLS: list[OracleCall] = [ask(1), ask(2), reported(0, 1), told(0), ask(3), told(1)]
 
 
+def calling(oracle: Oracle) -> Caller:
+    caller = Caller(oracle)
+    caller.begin(history([]))
+    return caller
+
+
 # ------------------------------------------------------------------------------------------------------------ told again
 
 
 @pytest.mark.parametrize("kind", [Diary, Patient])
 def test_without_a_state_it_is_called_again_from_the_beginning(kind: type[Diary]) -> None:
     oracle = kind()
-    with closing(Caller(oracle)) as caller:
+    with closing(calling(oracle)) as caller:
         assert replay(caller, history(CALLS, answer(1, 1), answer(2, 2), answer(3, 5))) == ([], [])
     assert oracle.pages == ["asked for 0", "asked for 1", "0 reported step 1", "0 ended", "asked for 2", "1 ended"]
 
 
 def test_what_was_asked_and_not_answered_is_answered_now_in_its_place() -> None:
     oracle = Diary()
-    fresh, divergences = replay(Caller(oracle), history(CALLS, answer(1, 1), answer(2, 2)))
+    fresh, divergences = replay(calling(oracle), history(CALLS, answer(1, 1), answer(2, 2)))
     assert (fresh, divergences) == ([answer(3, 5)], [])
     assert oracle.pages[-1] == "1 ended"
 
 
 def test_another_answer_than_the_recorded_one_is_a_difference_and_no_answer() -> None:
-    fresh, divergences = replay(Caller(Diary()), history(CALLS, answer(1, 1), answer(2, 7), answer(3, 5)))
+    fresh, divergences = replay(calling(Diary()), history(CALLS, answer(1, 1), answer(2, 7), answer(3, 5)))
     assert fresh == []
     recorded, now = (repr(Suggestion.run({"x": x})) for x in (7, 2))
     assert divergences == [Divergence("Diary", "populate_space", 1, recorded, now)]
@@ -119,7 +126,7 @@ def test_another_answer_than_the_recorded_one_is_a_difference_and_no_answer() ->
 def test_with_a_state_it_is_set_to_the_last_one_and_told_only_what_came_after() -> None:
     state = {"pages": ["what", "it", "knew", "then"]}
     oracle = Stored()
-    caller = Caller(oracle)
+    caller = calling(oracle)
     answers = [answer(1, 1, state={"pages": ["no"]}), answer(2, 2, state=state)]
     fresh, divergences = replay(caller, history(CALLS, *answers))
     assert divergences == []
@@ -135,7 +142,7 @@ def test_with_a_state_it_is_set_to_the_last_one_and_told_only_what_came_after() 
 def test_an_oracle_that_adopts_a_search_is_told_of_the_trials_and_asked_only_what_nobody_answered(kind: type[Diary]) -> None:
     oracle = kind()
     answers = [answer(1, 50, state={"pages": ["not", "mine"]}), answer(2, 60)]
-    fresh, divergences = replay(Caller(oracle), history(CALLS, *answers, adopt=True))
+    fresh, divergences = replay(calling(oracle), history(CALLS, *answers, adopt=True))
     assert divergences == []
     assert oracle.pages == ["0 reported step 1", "0 ended", "asked for 2", "1 ended"]
     assert [one.suggestion for one in fresh] == [Suggestion.run({"x": 3})]
@@ -155,7 +162,7 @@ def test_an_oracle_that_had_adopted_a_search_is_not_asked_for_what_another_answe
     folded = fold(Machine(FIFO()), [unpack(pack(record)) for record in driven.records])
 
     oracle = kind()
-    caller = Caller(oracle)
+    caller = calling(oracle)
     again = History(folded.calls, folded.answers, objective=OBJECTIVE, seed=3)
     assert replay(caller, again) == ([], [])
     assert oracle.pages == ["0 ended", "asked for 1"]
@@ -163,15 +170,20 @@ def test_an_oracle_that_had_adopted_a_search_is_not_asked_for_what_another_answe
 
 def test_it_is_told_what_the_search_is_about_before_everything_else() -> None:
     oracle = Diary()
-    Caller(oracle).begin(history([]))
+    calling(oracle)
     assert (oracle.objective, oracle.seed) == (OBJECTIVE, 3)
 
 
 # --------------------------------------------------------------------------------------------------------- bad answers
 
 
+def odd(answer: Any, **hooks: Any) -> Diary:
+    kind: type[Diary] = type("Odd", (Diary,), {"populate_space": lambda self, trial_id, space: answer, **hooks})
+    return kind()
+
+
 def proposes(answer: Any, **hooks: Any) -> Caller:
-    return Caller(type("Odd", (Diary,), {"populate_space": lambda self, trial_id, space: answer, **hooks})())
+    return calling(odd(answer, **hooks))
 
 
 @pytest.mark.parametrize(
@@ -251,11 +263,11 @@ def test_a_state_that_cannot_be_stored_is_the_oracles_error(state: Any) -> None:
             return kept
 
     with pytest.raises(PluginError, match=r"Secretive\.get_state raised WireError"):
-        Caller(Secretive()).ask(ask(1))
+        calling(Secretive()).ask(ask(1))
 
 
 def test_an_answer_keeps_the_state_of_its_moment() -> None:
-    caller = Caller(Stored())
+    caller = calling(Stored())
     one, other = caller.ask(ask(1)), caller.ask(ask(2))
     assert (one.state, other.state) == ({"pages": ["asked for 0"]}, {"pages": ["asked for 0", "asked for 1"]})
 
@@ -324,7 +336,7 @@ async def test_differences_are_told() -> None:
 
 async def test_an_error_is_told_once_and_ends_the_thread() -> None:
     heard = Heard()
-    actor = heard.actor(proposes(None).oracle, history([]))
+    actor = heard.actor(odd(None), history([]))
     actor.post([ask(1), ask(2)])
     actor.post([ask(3)])
     await heard.until(lambda: bool(heard.errors))

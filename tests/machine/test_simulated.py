@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 from attrs import evolve
 
-from asynctune._engine.actor import Answered, Caller, History, replay
+from asynctune._engine.caller import Answered, Caller, History, replay
 from asynctune._engine.opening import fold
 from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.instructions import Ask, TellEnd, TellReport

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from asynctune.errors import PluginError
 from asynctune.oracles import Oracle, RandomSearch
 from asynctune.records import PAUSE, STOP, Choice, Report, Stop, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
@@ -179,6 +180,10 @@ class Same(Oracle):
         return Suggestion.run(space.defaults())
 
 
+class MeansToRepeat(Same):
+    repeats = True
+
+
 class OutOfRange(Same):
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         return Suggestion.run(dict.fromkeys(space, 99))
@@ -218,10 +223,10 @@ class HalfAState(RandomSearch):
 
 
 ORACLES = [
-    (OutOfRange, "test_declared_spaces", "which is not in Space"),
+    (OutOfRange, "test_declared_spaces", "that are not in the space: parameter"),
     (AlwaysIdle, "test_declared_spaces", "idle though nothing runs"),
-    (BareValues, "test_spaces_that_are_found_on_the_way", "no Suggestion.run"),
-    (Same, "test_a_small_space_is_tried_to_the_last", None),
+    (BareValues, "test_spaces_that_are_found_on_the_way", "it must return Suggestion.run"),
+    (MeansToRepeat, "test_a_small_space_is_tried_to_the_last", None),
     (GivesUpSoon, "test_a_small_space_is_tried_to_the_last", None),
     (WritesOnTheProposal, "test_what_it_is_shown_is_left_alone", "on_trial_end changed what it was shown"),
     (HalfAState, "test_its_state_can_stand_in_for_its_history", "write both or neither"),
@@ -230,7 +235,7 @@ ORACLES = [
 
 @pytest.mark.parametrize(("plugin", "test", "said"), ORACLES, ids=[one[0].__name__ for one in ORACLES])
 def test_an_oracle_that_breaks_a_promise_is_caught(plugin: type[Oracle], test: str, said: str | None) -> None:
-    with pytest.raises((AssertionError, TypeError, ValueError), match=said):
+    with pytest.raises((AssertionError, PluginError, TypeError, ValueError), match=said):
         run(OracleContract, plugin, test, **ARGUMENTS[test])
 
 

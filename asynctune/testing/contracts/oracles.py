@@ -12,11 +12,12 @@ from typing import ClassVar, Final
 import pytest
 
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.proposer import Proposer
 from asynctune.records import SuggestionStatus
 from asynctune.seeds import generator
 from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
 from asynctune.testing.contracts.draws import COPIES, ODD, SEEDS
-from asynctune.testing.rehearsal import OracleRehearsal, replay
+from asynctune.testing.rehearsal import Call, OracleRehearsal, replay
 
 __all__ = ["OracleContract"]
 
@@ -106,18 +107,16 @@ class OracleContract(ABC):
     def test_told_the_same_it_answers_the_same(self, seed: int) -> None:
         """What a search does when it is opened again."""
         for first in self._played(seed):
-            again = self.make()
-            assert again is not first.oracle, "make() must return a new oracle each time"
-            again.set_search(objective=first.objective, seed=seed)
+            again = self._proposer(first)
+            assert again.oracle is not first.oracle, "make() must return a new oracle each time"
             assert replay(again, first.calls) == [call.answer for call in first.calls]
 
     @SEEDS
     @COPIES
-    def test_a_copy_goes_on_where_the_original_stands(self, seed: int, copied: Callable[[Oracle], Oracle]) -> None:
+    def test_a_copy_goes_on_where_the_original_stands(self, seed: int, copied: Callable[[Proposer], Proposer]) -> None:
         """It is copied at the door; and what it remembers can be kept."""
         for first in self._played(seed):
-            original, half = self.make(), len(first.calls) // 2
-            original.set_search(objective=first.objective, seed=seed)
+            original, half = self._proposer(first), len(first.calls) // 2
             replay(original, first.calls[:half])
             twin = copied(original)
             expected = [call.answer for call in first.calls[half:]]
@@ -129,14 +128,14 @@ class OracleContract(ABC):
     def test_its_state_can_stand_in_for_its_history(self, seed: int) -> None:
         """If it gives a state, that is all it needs, as lists, dicts, numbers and strings."""
         for first in self._played(seed):
-            original, half = self.make(), len(first.calls) // 2
-            original.set_search(objective=first.objective, seed=seed)
+            original, half = self._proposer(first), len(first.calls) // 2
             replay(original, first.calls[:half])
             state = original.get_state()
             if state is None:
                 continue
-            restored = self.make()
-            restored.set_search(objective=first.objective, seed=seed)
+            restored = self._proposer(first)
+            for call in first.calls[:half]:
+                self._remember(restored, call)
             restored.set_state(json.loads(json.dumps(state)))
             assert replay(restored, first.calls[half:]) == [call.answer for call in first.calls[half:]]
 
@@ -144,7 +143,7 @@ class OracleContract(ABC):
         """One object, passed to two searches: neither sees the other."""
         recipe = self.make()
         for first in self._played(0):
-            taken = copy.deepcopy(recipe)
+            taken = Proposer(copy.deepcopy(recipe))
             taken.set_search(objective=first.objective, seed=0)
             assert replay(taken, first.calls) == [call.answer for call in first.calls]
 
@@ -166,6 +165,18 @@ class OracleContract(ABC):
         settings = dict(self.make().settings())
         assert json.loads(json.dumps(settings)) == settings
         assert all(dict(rehearsal.oracle.settings()) == settings for rehearsal in self._played(0))
+
+    def _proposer(self, rehearsal: OracleRehearsal) -> Proposer:
+        proposer = Proposer(self.make())
+        proposer.set_search(objective=rehearsal.objective, seed=rehearsal.seed)
+        return proposer
+
+    @staticmethod
+    def _remember(proposer: Proposer, call: Call) -> None:
+        if call.hook == "on_trial_end":
+            proposer.on_trial_end(*call.arguments, remembered=True)
+        elif call.hook == "populate_space" and call.answer.status is SuggestionStatus.RUNNING:
+            proposer.on_trial_add(call.arguments[0], call.answer.values)
 
     def _rehearsals(self, seed: int, *, guarding: bool = False) -> list[OracleRehearsal]:
         declared = [OracleRehearsal(self.make(), space=space, seed=seed, guarding=guarding) for space in _SPACES.values()]

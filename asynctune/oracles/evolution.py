@@ -1,0 +1,129 @@
+"""Regularized evolution: the best of a few is varied, and the oldest die."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+from attrs import define, field
+
+from asynctune.errors import ConfigurationError
+from asynctune.oracles.base import Oracle
+from asynctune.records import State, Suggestion, TrialId, TrialView, Value, Values
+from asynctune.seeds import derive, fill_seed, unit
+from asynctune.space import Boolean, Choice, Domain, Space, draw
+from asynctune.validators import number
+
+__all__ = ["RegularizedEvolution"]
+
+_VARIATIONS: Final = 20  # that are looked at for one that is new; then anything that is new is proposed
+_ANEW: Final = 0.1  # of the mutations of a number draw it anew, so that no part of its range is ever out of reach
+
+
+@define(kw_only=True, eq=False, slots=False)
+class RegularizedEvolution(Oracle):
+    """Aging evolution (Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019, algorithm 1).
+
+    The population is what ended last: the newest `population_size` trials with a score, in the order in which they ended. Each
+    proposal draws `sample_size` of them, with replacement, and mutates the best of these. So a lucky score dies of age, however
+    good it was, and only what does well again and again lives on. Until the population is full, proposals are drawn at random.
+
+    A mutation changes one parameter of those that the parent had and that can be something else: a category becomes another
+    one; a number, or a `Choice` in order, moves by a normally distributed step of standard deviation `spread` along its scale,
+    but at least to the next value there is, or, one time in ten, is drawn anew. Parameters that become active by it are drawn
+    at random, and those that are no longer active are dropped. What has been tried, waits or runs is not proposed again.
+
+    It never waits, so any number of workers is kept busy; a proposal knows what has ended by then. Trials that failed, or have
+    no finite score, are ignored. What earlier searches have observed (`warm_start=`) belongs to the population, as its oldest
+    part. The proposal for trial n depends on the search's seed, on n, and on the trials that have ended, in their order.
+
+    Args:
+        population_size: how many trials live at a time; at least 2, by default 25. The paper takes 100 of 20,000.
+        sample_size: how many compete to be the parent; from 1 (no selection at all) to `population_size`, by default a quarter
+            of it, as in the paper. More is greedier.
+        spread: the standard deviation of a number's step, as a part of its scale; above 0 and at most 1, by default 0.1.
+
+    Raises:
+        ConfigurationError: for another argument.
+    """
+
+    population_size: int = field(default=25, validator=number(2, integer=True, most=1_000_000))
+    sample_size: int = field(validator=number(1, integer=True))
+    spread: float = field(default=0.1, validator=number(0, above=True, most=1))
+
+    @sample_size.default
+    def _a_quarter(self) -> int:
+        size: Any = self.population_size
+        return max(size // 4, 1) if isinstance(size, int) else 1
+
+    def __attrs_post_init__(self) -> None:
+        if self.sample_size > self.population_size:
+            asked = f"RegularizedEvolution(sample_size={self.sample_size}) is more than"
+            raise ConfigurationError(f"{asked} population_size={self.population_size}: the parent is one of the population")
+
+    def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
+        """A variation of the best of some, or at first something at random."""
+        population = self._population()
+        parent = None
+        if population and len(population) + len(self.known.pending) >= self.population_size:
+            parent = self._parent(trial_id, population)
+        luck = fill_seed(self.seed, trial_id)
+        values: Values = {}
+        for again in range(_VARIATIONS):
+            luck = derive(luck, again) if again else luck
+            values = space.sample(luck) if parent is None else self._mutated(space, parent, luck)
+            if self.known.is_new(values):
+                break
+        return Suggestion.run(values)
+
+    def _population(self) -> list[TrialView]:
+        """The newest first."""
+        trials = reversed(self.known.trials.values())
+        return list(islice((trial for trial in trials if _is_scored(trial)), self.population_size))
+
+    def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
+        drawn = (int(unit(self.seed, "sample", trial_id, each) * len(population)) for each in range(self.sample_size))
+        return min((population[place] for place in drawn), key=lambda trial: self.objective.loss(trial.score or 0.0)).values
+
+    def _mutated(self, space: Space, parent: Values, luck: int) -> dict[str, Value]:
+        # Of a trial that named its parameters itself, what it never asked for is no part of it.
+        values = {name: value for name, value in parent.items() if name in space}
+        able = [name for name in values if space[name].size != 1]
+        if able:
+            name = able[int(unit(luck, "which") * len(able))]
+            values[name] = self._moved(space[name], values[name], luck)
+        return {name: values[name] if name in values else draw(domain, luck, name) for name, domain in space.items()}
+
+    def _moved(self, domain: Domain, value: Value, luck: int) -> Value:
+        """Another value of the domain."""
+        if isinstance(domain, Boolean) or (isinstance(domain, Choice) and not domain.ordered):
+            others = [other for other in domain.values if (type(other), other) != (type(value), value)]
+            return others[int(unit(luck, "other") * len(others))]
+        if unit(luck, "anew") < _ANEW:
+            return draw(domain, luck, "anew")
+        start, step = domain.to_unit(value), self.spread * _normal(unit(luck, "step"), unit(luck, "turn"))
+        moved = domain.from_unit(_reflected(start + step))
+        if moved == value and domain.size is not None:
+            moved = domain.from_unit(_reflected(start + math.copysign(1 / domain.size, step)))
+        return moved
+
+    def settings(self) -> Mapping[str, Any]:
+        """What makes it propose as it does."""
+        return {"population_size": self.population_size, "sample_size": self.sample_size, "spread": self.spread}
+
+
+def _is_scored(trial: TrialView) -> bool:
+    return trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score)
+
+
+def _normal(one: float, other: float) -> float:
+    """A standard normal number from two uniform ones (Box and Muller, 1958)."""
+    return math.sqrt(-2 * math.log(1 - one)) * math.cos(2 * math.pi * other)
+
+
+def _reflected(place: float) -> float:
+    """`place`, folded back into [0, 1] at its ends."""
+    place = abs(place) % 2
+    return 2 - place if place > 1 else place

@@ -1,0 +1,119 @@
+"""What is known of a search's trials, and what is left to be tried.
+
+Every oracle has one of these, and none has to keep its own: the proposer writes down here what is proposed, what has ended and
+what was observed before, in the order of the journal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from attrs import define, evolve, field
+
+from asynctune.objective import Objective
+from asynctune.oracles.tried import Tried, left
+from asynctune.records import State, TrialId, TrialView, Values
+from asynctune.seeds import derive
+from asynctune.space import FillRule, Space
+
+__all__ = ["Known"]
+
+
+@define(eq=False, kw_only=True)
+class Known:
+    """The trials of a search, as its oracle may know them. To be read; the proposer alone writes.
+
+    Args:
+        objective, seed: of the search.
+        fill: how a parameter that nobody has proposed a value for gets one.
+        tuned: the parameters that are ever proposed values for; None when those that trials name become known, too. What a
+            trial has beside them tells it from no other.
+
+    Attributes:
+        space: what was known of the space when a trial was last proposed.
+        tried: which combinations need not be tried again; for those that walk over the rest.
+    """
+
+    objective: Objective
+    seed: int
+    fill: FillRule
+    tuned: frozenset[str] | None = None
+    space: Space = field(init=False, factory=Space)
+    tried: Tried = field(init=False)
+    _trials: dict[TrialId, TrialView] = field(init=False, factory=dict)
+    _pending: dict[TrialId, Values] = field(init=False, factory=dict)
+    _scored: list[TrialView] = field(init=False, factory=list)
+    _best: TrialView | None = field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        self.tried = Tried(self.fill, self.seed)
+
+    @property
+    def trials(self) -> Mapping[TrialId, TrialView]:
+        """The trials that have ended, COMPLETED or FAILED, in the order in which they did. What was observed in earlier
+        searches (`warm_start=`) comes first, as trials -1, -2, ..."""
+        return MappingProxyType(self._trials)
+
+    @property
+    def pending(self) -> Mapping[TrialId, Values]:
+        """The values of each trial that was proposed or enqueued and has not ended, in the order in which they were."""
+        return MappingProxyType(self._pending)
+
+    @property
+    def best(self) -> TrialView | None:
+        """The one of `scored()` with the best score, the first of equals; None while there is none."""
+        return self._best
+
+    def scored(self) -> list[TrialView]:
+        """Those of `trials` that are COMPLETED with a finite score, in their order. A new list, yours to sort."""
+        return list(self._scored)
+
+    def is_new(self, values: Values) -> bool:
+        """Whether a trial with these values would be a new one: no trial that has ended stands for them, and none that waits or
+        runs.
+
+        Args:
+            values: one for each parameter that is known, of the parameter's own type.
+        """
+        return not self.space or self.tried.covering(values) is None
+
+    def left(self, trial_id: TrialId) -> Values | None:
+        """Some combination that is new, or None when nothing is left. Depends on the search's seed, on `trial_id`, and on what
+        has been tried, and on nothing else."""
+        return left(self.tried, self.space, derive(self.seed, "left", trial_id))
+
+    # ------------------------------------------------------------------------------------------- told by the proposer
+
+    def see(self, space: Space) -> None:
+        """The space as it is now."""
+        self.space = space
+        self.tried.see(space)
+
+    def propose(self, trial: TrialId, values: Values) -> None:
+        """This trial is going to be run."""
+        self._pending[trial] = values
+        self.tried.propose(trial, values)
+
+    def end(self, trial: TrialView) -> None:
+        """This trial, proposed here or not, has ended."""
+        self._pending.pop(trial.id, None)
+        self._add(trial)
+        if self.tuned is not None:
+            trial = evolve(trial, values={name: value for name, value in trial.values.items() if name in self.tuned})
+        self.tried.end(trial)
+
+    def observe(self, trials: Iterable[TrialView]) -> None:
+        """These were trials of earlier searches. Nothing of them counts as tried here."""
+        for trial in trials:
+            self._add(trial)
+
+    def _add(self, trial: TrialView) -> None:
+        self._trials[trial.id] = trial
+        if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
+            return
+        self._scored.append(trial)
+        best = self._best
+        if best is None or best.score is None or self.objective.loss(trial.score) < self.objective.loss(best.score):
+            self._best = trial

@@ -1,0 +1,138 @@
+"""The proposer: what every oracle gets without writing it.
+
+It stands between whoever asks and the oracle, is called as an oracle is, and calls the oracle in turn. What the oracle
+proposes is given the space's own types and completed; what is no new combination is replaced by one that is. What has become of
+trials is written down before the oracle hears of it, and is there for it as `self.known`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from attrs import evolve
+
+from asynctune.errors import PluginError, SpaceError
+from asynctune.objective import Objective
+from asynctune.oracles.base import Oracle
+from asynctune.oracles.known import Known
+from asynctune.records import Report, Suggestion, SuggestionStatus, TrialId, TrialView, Value, Values
+from asynctune.seeds import fill_seed
+from asynctune.space import Fill, FillRule, Space
+
+__all__ = ["Proposer"]
+
+
+class Proposer:
+    """Stands before an oracle; `set_search` first.
+
+    Attributes:
+        oracle: owned from now on.
+        name: its class, for errors.
+        keeps_state: whether it gives a state.
+        known: what it knows.
+    """
+
+    known: Known
+
+    def __init__(self, oracle: Oracle) -> None:
+        self.oracle = oracle
+        self.name = type(oracle).__name__
+        self.keeps_state = type(oracle).get_state is not Oracle.get_state
+
+    def set_search(
+        self, *, objective: Objective, seed: int, fill: FillRule | None = None, tuned: frozenset[str] | None = None
+    ) -> None:
+        """Called once, before everything else.
+
+        Args:
+            fill: how what nobody proposes gets its value; as the oracle says, by default.
+            tuned: see `Known`.
+        """
+        self.known = Known(objective=objective, seed=seed, fill=self.oracle.fill if fill is None else fill, tuned=tuned)
+        # Also for one that writes a `set_search` of its own, and has forgotten ours.
+        for name, value in (("objective", objective), ("seed", seed), ("known", self.known)):
+            object.__setattr__(self.oracle, name, value)
+        self.oracle.set_search(objective=objective, seed=seed)
+
+    def populate_space(
+        self, trial_id: TrialId, space: Space, recorded: Suggestion | None = None
+    ) -> Suggestion | Awaitable[Suggestion]:
+        """Propose values for the next trial: all that `space` has, of its types, and new.
+
+        Args:
+            trial_id, space: see `Oracle.populate_space`.
+            recorded: what was answered when this was asked before. It is what has been run, whatever is answered now.
+
+        Raises:
+            PluginError: the oracle answered what is no suggestion, or what is not in the space.
+        """
+        self.known.see(space)
+        answer: Any = self.oracle.populate_space(trial_id, space)
+        if inspect.isawaitable(answer):
+            return self._awaited(trial_id, space, answer, recorded)
+        return self._settled(trial_id, space, answer, recorded)
+
+    def on_trial_add(self, trial_id: TrialId, values: Values) -> None:
+        """A trial was added that this oracle was not asked for, or is not asked for again."""
+        self.known.propose(trial_id, dict(values))
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Awaitable[None] | None:
+        """A trial reported."""
+        return self.oracle.on_trial_result(trial, report)
+
+    def on_trial_end(self, trial: TrialView, *, remembered: bool = False) -> Awaitable[None] | None:
+        """A trial ended; with `remembered`, the oracle's state knows of it."""
+        self.known.end(trial)
+        return None if remembered else self.oracle.on_trial_end(trial)
+
+    def get_state(self) -> Mapping[str, Any] | None:
+        """The oracle's state; what is known here is told again."""
+        return self.oracle.get_state()
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set the oracle to a state."""
+        self.oracle.set_state(state)
+
+    async def _awaited(
+        self, trial_id: TrialId, space: Space, answer: Awaitable[Any], recorded: Suggestion | None
+    ) -> Suggestion:
+        return self._settled(trial_id, space, await answer, recorded)
+
+    def _settled(self, trial_id: TrialId, space: Space, answer: Any, recorded: Suggestion | None) -> Suggestion:
+        suggestion = self._checked(trial_id, space, answer)
+        stands = suggestion if recorded is None else recorded
+        if stands.status is SuggestionStatus.RUNNING:
+            self.known.propose(trial_id, dict(stands.values))  # the other one is the machine's
+        return suggestion
+
+    def _checked(self, trial_id: TrialId, space: Space, answer: Any) -> Suggestion:
+        if isinstance(answer, Suggestion) and answer.status in (SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED):
+            return Suggestion(answer.status)
+        is_run = isinstance(answer, Suggestion) and answer.status is SuggestionStatus.RUNNING
+        if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
+            wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
+            raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
+        values: Values | None = self._completed(trial_id, space, answer.values)
+        if not self.oracle.repeats and not self.known.is_new(values):
+            values = self.known.left(trial_id)
+        return Suggestion.exhausted() if values is None else evolve(answer, values=values)
+
+    def _completed(self, trial_id: TrialId, space: Space, proposed: Mapping[str, Any]) -> dict[str, Value]:
+        """The proposed values in the space's own types (NumPy's come from most algorithms), and the missing ones filled."""
+        fill = Fill(self.known.fill, fill_seed(self.known.seed, trial_id))
+        name: str | None = None
+        try:
+            unknown = [name for name in proposed if name not in space]
+            if unknown:
+                known = ", ".join(map(repr, space)) or "none"
+                raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {known}")
+            values: dict[str, Value] = {}
+            for name, domain in space.items():
+                values[name] = domain.coerce(proposed[name]) if name in proposed else fill.value(name, domain)
+        except SpaceError as error:
+            which = "" if name is None else f"parameter {name!r}: "
+            who = f"{self.name} proposed values for trial {trial_id}"
+            raise PluginError(f"{who} that are not in the space: {which}{error}") from error
+        return values
