@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, TypeAlias
 from attrs import field, frozen
 
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union, plain, typed
 
 __all__ = [
@@ -143,10 +143,10 @@ class TrialAdded:
 
 @frozen(kw_only=True)
 class SpaceGrew:
-    """A trial named parameters that were not known."""
+    """A trial named parameters that were not known, or not under these conditions: the parameters as they are known now."""
 
     trial: TrialId
-    parameters: Mapping[str, Domain]
+    parameters: Mapping[str, Parameter]
 
 
 @frozen(kw_only=True)

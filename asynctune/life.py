@@ -22,6 +22,7 @@ from weakref import WeakSet
 from anyio import CancelScope
 
 from asynctune._engine.actor import OracleActor
+from asynctune._engine.apart.caller import ApartCaller
 from asynctune._engine.caller import History
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Opened
@@ -187,26 +188,31 @@ class Life:
             adopt=recorded is not None and recorded.oracle != settings.oracle,
             objective=settings.objective,
             seed=settings.seed,
+            tuned=None if settings.new_entries == "tune" else frozenset({**settings.space, **opened.machine.space}),
         )
         assert self._audience is not None  # noqa: S101
         self._audience.start()
-        wall, gone = time.time(), opened.gone
-        opening = stimuli.Opened(at=clock.now(), wall=wall, version=_VERSION, settings=settings, gone=gone)
+        now, wall, first = clock.now(), time.time(), self._request.try_first if recorded is None else ()
+        opening = stimuli.Opened(
+            at=now, wall=wall, version=_VERSION, settings=settings, gone=opened.gone, observed=opened.observed, first=first
+        )
         self._ear.coroutine = coroutine  # not before: the opening is the first thing that a machine can be told
         await coroutine.open(opening)
         if self._ear.failure is not None:  # said before anybody could hear it
             coroutine.failed(self._ear.failure)
         if coroutine.is_wanted:
             await self._attach()
+            oracle = self._request.oracle
             self._actor = OracleActor(
-                self._request.oracle,
+                oracle,
                 history,
+                caller=ApartCaller(oracle, self.directory / "logs" / "oracle.log") if oracle.apart else None,
                 answered=coroutine.answered,
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,
             )
             assert self._attachment is not None  # noqa: S101
-            coroutine.go(self._attachment, self._actor, learns=settings.ahead == 0)
+            coroutine.go(self._attachment, self._actor, learns=oracle.learns)
         self._coroutine = coroutine
         settled(self._ready)(None)
 
@@ -262,6 +268,7 @@ class Life:
     def _opening(self, decider: Decider) -> Opened:
         request = self._request
         store = DirectoryStore(self.directory / "checkpoints")
+        observed = request.observed() if request.overwrite else ()  # it may be what is about to be removed
         if request.overwrite and request.storage is not None:
             remove_search(request.storage)
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage, self._check_found)
@@ -274,7 +281,9 @@ class Life:
             self._check_found(machine.settings if folded.seq else None)  # what was looked at may have been replaced since
             journal.settle([machine.book.view(t) for t in machine.book.trials.values()])
             store.sweep(referenced(machine))
-            return Opened(machine, journal, store, folded, missing(machine, store))
+            if not folded.seq and not request.overwrite:
+                observed = request.observed()
+            return Opened(machine, journal, store, folded, missing(machine, store), observed)
         except BaseException:
             journal.close()
             raise

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from asynctune.policies import Limit, Resources
 from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.wire import closed_union
 
@@ -60,7 +60,7 @@ class RunTrial:
     launch: LaunchNumber
     attempt: int
     values: Values
-    space: Mapping[str, Domain]
+    space: Mapping[str, Parameter]
     fill: Fill
     seed: int
     resources: Resources
@@ -114,13 +114,13 @@ class ParametersDeclared:
     """What the trial has asked for since it last said so. Sent before the next report, one way.
 
     Args:
-        parameters: those that were not in the `space` of its launch.
-        values: every parameter it asked for, with its value.
+        parameters: those that were not in the `space` of its launch, or not in all of these cases. Some may be inactive.
+        values: every parameter it asked for and that is active, with its value; so also those on which others depend.
     """
 
     trial: TrialId
     launch: LaunchNumber
-    parameters: Mapping[str, Domain]
+    parameters: Mapping[str, Parameter]
     values: Values
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "FailureKind",
     "LaunchNumber",
     "Metrics",
+    "Observation",
     "Pause",
     "Reallocate",
     "Report",
@@ -229,10 +230,17 @@ class SuggestionStatus(Enum):
 
 @frozen
 class Suggestion:
-    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left"."""
+    """An oracle's answer: values to run, "ask again when something has changed", or "there is nothing left".
+
+    Args:
+        status: which of the three.
+        values: to run.
+        fallback: why it is not the oracle's own answer, where that was late (see `Oracle.apart`); None where it is.
+    """
 
     status: SuggestionStatus
     values: Values = field(factory=dict)
+    fallback: str | None = None
 
     @classmethod
     def run(cls, values: Values) -> Suggestion:
@@ -333,6 +341,21 @@ class TrialView:
     created: float = 0.0
     started: float | None = None
     ended: float | None = None
+
+
+@frozen
+class Observation:
+    """What an earlier search has found: what it tried, and what came of it.
+
+    Args:
+        values: by flat name.
+        score: None when there was no finite one.
+        state: COMPLETED, or FAILED.
+    """
+
+    values: Values
+    score: float | None
+    state: State = State.COMPLETED
 
 
 Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]

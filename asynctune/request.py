@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -17,20 +17,23 @@ from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
+from asynctune.executors.trainable import pack_oracle
 from asynctune.objective import Objective, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import FailureKind
+from asynctune.records import FailureKind, Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
 from asynctune.stoppers import SearchStopper, Stopper, as_stopper
+from asynctune.warm_start import WarmStart, points
 
 __all__ = ["Request", "fingerprint", "new_seed"]
 
 _RESUMES = ("auto", "must", "never", "adopt")
+_NEW_ENTRIES = ("tune", "default", "refuse")
 _NOT_PLAIN = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
 
 
@@ -54,6 +57,9 @@ class Request:
     resume: str
     overwrite: bool
     seed: int | None
+    warm_start: WarmStart
+    try_first: tuple[Values, ...]
+    new_entries: Literal["tune", "default", "refuse"]
     observers: Sequence[Observer]
 
     @classmethod
@@ -72,6 +78,9 @@ class Request:
         resume: Any,
         overwrite: Any,
         seed: Any,
+        warm_start: Any,
+        try_first: Any,
+        new_entries: Any,
         observers: Any,
         display: Any,
         policies: Mapping[str, Any],
@@ -85,23 +94,27 @@ class Request:
             message = f'the trainable is a function of one argument, or "package.module:name", not {trainable!r}'
             raise ConfigurationError(message)
         check_trainable(trainable)
+        declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
         request = cls(
             trainable=trainable,
-            space=Space.of(space),
-            objective=as_objective(objective),
+            space=declared,
+            objective=wanted,
             oracle=_plugin("oracle", oracle, Oracle, RandomSearch),
             scheduler=_plugin("scheduler", scheduler, Scheduler, FIFO),
             stoppers=_stoppers(stop),
-            max_trials=_count("max_trials", max_trials, least=1),
+            max_trials=most,
             data=_data(data),
             storage=_storage(storage),
             resume=_resume(resume, storage, overwrite),
             overwrite=bool(overwrite),
             seed=_count("seed", seed, least=0),
+            warm_start=WarmStart.of(warm_start, declared, wanted),
+            try_first=points(try_first, declared, most),
+            new_entries=_new_entries(new_entries, declared),
             observers=_observers(observers, display),
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
-        _check_deadline(request.oracle)
+        _check_oracle(request.oracle)
         _check_end(request)
         _check_failure(request)
         return request
@@ -127,6 +140,14 @@ class Request:
             message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
             raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
 
+    def observed(self) -> tuple[Observation, ...]:
+        """What earlier searches have found. May read a journal.
+
+        Raises:
+            ConfigurationError: it is not there, or does not fit.
+        """
+        return self.warm_start.read(self.space, self.objective)
+
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
         return Settings(
@@ -145,6 +166,7 @@ class Request:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
+            new_entries=self.new_entries,
         )
 
 
@@ -266,6 +288,14 @@ def _resume(resume: Any, storage: Any, overwrite: Any) -> str:
     return str(resume)
 
 
+def _new_entries(given: Any, space: Space) -> Any:
+    if given not in _NEW_ENTRIES:
+        raise ConfigurationError(f"new_entries= takes {', '.join(map(repr, _NEW_ENTRIES))}, not {given!r}")
+    if given != "tune" and not space:
+        raise ConfigurationError(f"new_entries={given!r} needs space=: with nothing declared there would be nothing to tune")
+    return given
+
+
 def _policy(name: str, kind: type, given: Any) -> Any:
     if given is None:
         return kind()
@@ -274,13 +304,16 @@ def _policy(name: str, kind: type, given: Any) -> Any:
     return given
 
 
-def _check_deadline(oracle: Oracle) -> None:
-    deadline: Any = oracle.deadline
-    if deadline is None:
-        return
-    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
-        wanted = "a number of seconds above 0, or None"
-        raise ConfigurationError(f"{type(oracle).__name__}.deadline is {deadline!r}: it must be {wanted}")
+def _check_oracle(oracle: Oracle) -> None:
+    name = type(oracle).__name__
+    for limit in ("deadline", "patience"):
+        given: Any = getattr(oracle, limit)
+        if given is None:
+            continue
+        if isinstance(given, bool) or not isinstance(given, int | float) or not given > 0:
+            raise ConfigurationError(f"{name}.{limit} is {given!r}: it must be a number of seconds above 0, or None")
+    if oracle.apart:
+        pack_oracle(oracle)  # what cannot travel says so here
 
 
 def _check_end(request: Request) -> None:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypedDict, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypedDict, Unpack
 
 from asynctune._machine import stimuli
 from asynctune._machine.consult import Divergence
@@ -25,10 +25,11 @@ from asynctune.objective import Objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import TrialId, TrialView, Values
+from asynctune.records import TrialId, TrialView
 from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler
+from asynctune.warm_start import given_values
 
 __all__ = ["Search", "SearchOptions", "check_names", "search"]
 
@@ -51,6 +52,9 @@ class SearchOptions(TypedDict, total=False):
     resume: str
     overwrite: bool
     seed: int | None
+    warm_start: Any
+    try_first: Sequence[Mapping[str, Any]]
+    new_entries: Literal["tune", "default", "refuse"]
     observers: Sequence[Observer]
     display: bool | None
 
@@ -92,6 +96,16 @@ class Search:
             "adopt" goes on with another oracle or scheduler than the recorded one.
         overwrite: remove the search that is there, and none of your own files beside it, and start a new one.
         seed: of everything that is drawn; None draws one, once.
+        warm_start: what earlier searches have found, for the oracle to know: a search's directory (also of one that runs), or
+            a `Result`, or a table. That is a list of dicts, or a data frame, with a column for each parameter and one for the
+            score, which is named as the objective, or "score"; `Result.to_dicts()` is one. A score that is missing, or no finite
+            number, is none. The oracle is told of them as trials -1, -2, ...; they are no trials of this search, and may be
+            tried again. It is read and recorded when the search is first opened; when it is resumed, what was recorded counts.
+        try_first: dicts of values, nested or flat, to be tried before the first proposal. What they leave out is drawn. They
+            count as trials. When the search is resumed, they have been added already.
+        new_entries: what becomes of a parameter that a trial names and `space` has not. "tune" adds it to the space; "default"
+            gives it its default in every trial; "refuse" ends the search with a SpaceError, and it can be resumed. The last two
+            need `space`.
         observers: told of everything that happens, each in a thread of its own; see `Observer`. They are not copied. One that
             cannot do its work (its file is somebody else's) raises ConfigurationError when the search is entered.
         display: show what goes on, as `observers=[Display()]` does. None is False here, and True in `run()`.
@@ -121,6 +135,9 @@ class Search:
         resume: str = "auto",
         overwrite: bool = False,
         seed: int | None = None,
+        warm_start: Any = None,
+        try_first: Sequence[Mapping[str, Any]] = (),
+        new_entries: Literal["tune", "default", "refuse"] = "tune",
         observers: Sequence[Observer] = (),
         display: bool | None = False,
     ) -> None:
@@ -138,6 +155,9 @@ class Search:
             resume=resume,
             overwrite=overwrite,
             seed=seed,
+            warm_start=warm_start,
+            try_first=try_first,
+            new_entries=new_entries,
             observers=observers,
             display=display,
             policies=policies,
@@ -242,19 +262,18 @@ class Search:
         """Start new things again."""
         await self._command(lambda at: stimuli.ResumeAsked(at=at))
 
-    async def enqueue(self, values: Values) -> None:
+    async def enqueue(self, values: Mapping[str, Any]) -> None:
         """Have these values tried before the next proposal. Counts as a trial.
 
-        Where no space was declared, any names are taken: a trial uses the values of those that it asks for. One that asks for a
-        name with a range in which its value is not is FAILED, and says so.
+        They may be nested. What they leave out of a declared space is drawn, by hash(seed, trial). Where no space was declared,
+        any names are taken: a trial uses the values of those that it asks for. One that asks for a name with a range in which
+        its value is not is FAILED, and says so.
 
         Raises:
             ConfigurationError: they are not in the space.
         """
-        named = isinstance(values, Mapping) and all(isinstance(name, str) for name in values)
-        if not named or not all(value is None or isinstance(value, bool | int | float | str) for value in values.values()):
-            raise ConfigurationError(f'enqueue() takes a dict from names to values, such as {{"units": 64}}, not {values!r}')
-        await self._command(lambda at: stimuli.Enqueued(at=at, values=dict(values)))
+        given = given_values(values, self._request.space, "enqueue()")
+        await self._command(lambda at: stimuli.Enqueued(at=at, values=given))
 
     async def set_max_workers(self, count: int) -> None:
         """Change how many trials run at once, for every search on this executor. Running ones are not ended.

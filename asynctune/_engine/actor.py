@@ -35,6 +35,7 @@ class OracleActor:
         history: what it is told first.
         answered, failed, diverged: called on the loop.
         threads: where the thread comes from.
+        caller: makes the calls, if they are not simply made in the thread.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class OracleActor:
         failed: Callable[[PluginError], None],
         diverged: Callable[[list[Divergence]], None],
         threads: Threads = SYSTEM,
+        caller: Caller | None = None,
     ) -> None:
-        self._caller = Caller(oracle, threads.now)
-        self._deadline = math.inf if oracle.deadline is None else oracle.deadline
+        self._caller = Caller(oracle, threads.now) if caller is None else caller
+        self._deadline = self._caller.deadline
         self._history = history
         self._answered, self._failed, self._diverged = answered, failed, diverged
         self._calls = threads.queue()  # of sequences of calls, and at last None

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -15,18 +16,18 @@ from attrs import frozen
 
 from asynctune._engine.threads import SYSTEM
 from asynctune._machine.consult import Divergence
-from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
+from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellObserved, TellReport
 from asynctune.errors import PluginError
 from asynctune.objective import Objective
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
-from asynctune.records import Suggestion, SuggestionStatus
+from asynctune.records import Suggestion, SuggestionStatus, TrialView
 from asynctune.secret import redacted
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleCall", "replay"]
 
-OracleCall: TypeAlias = Ask | TellAdded | TellReport | TellEnd
+OracleCall: TypeAlias = Ask | TellAdded | TellObserved | TellReport | TellEnd
 
 
 @frozen
@@ -50,41 +51,51 @@ class History:
     """The calls that were made before, in order, and the answers that were recorded, by the number of their ask; and what the
     search is about.
 
-    `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
+    `tuned`: see `Known`. `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials,
+    and not asked again.
     """
 
     calls: Sequence[OracleCall]
     answers: Mapping[int, Answered]
     objective: Objective
     seed: int
+    tuned: frozenset[str] | None = None
     adopt: bool = False
 
 
 class Caller:
     """Makes calls to an oracle, through its proposer; async answers are awaited on a private loop.
 
+    `deadline` is how many seconds a call may take; past them the oracle has failed.
     `calling` is the hook that is being called and since when, for whoever watches how long that takes.
     """
 
     def __init__(self, oracle: Oracle, now: Callable[[], float] = SYSTEM.now) -> None:
         self.proposer = Proposer(oracle)
         self.name = self.proposer.name
+        self.deadline = math.inf if oracle.deadline is None else oracle.deadline
         self.calling: tuple[str, float] | None = None
         self._now = now
         self._runner: asyncio.Runner | None = None
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
         self._cancelled = False
 
-    def tell(self, call: TellAdded | TellReport | TellEnd, *, remembered: bool = False) -> None:
+    def tell(self, call: TellAdded | TellObserved | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial; with `remembered`, its state knows of that, and only the proposer is told."""
         proposer = self.proposer
         match call:
             case TellAdded():
                 self._call("on_trial_add", lambda: proposer.on_trial_add(call.trial, call.values))
             case TellEnd():
-                self._call("on_trial_end", lambda: self._wait(proposer.on_trial_end(call.trial, remembered=remembered)))
+                self._end(call.trial, remembered=remembered)
+            case TellObserved():
+                for trial in call.trials:
+                    self._end(trial, remembered=remembered)
             case TellReport() if not remembered:
                 self._call("on_trial_result", lambda: self._wait(proposer.on_trial_result(call.trial, call.report)))
+
+    def _end(self, trial: TrialView, *, remembered: bool) -> None:
+        self._call("on_trial_end", lambda: self._wait(self.proposer.on_trial_end(trial, remembered=remembered)))
 
     def ask(self, call: Ask, recorded: Suggestion | None = None) -> Answered:
         """Ask it for values. If `recorded` is what it answered when it was asked before, that is what was run."""
@@ -103,7 +114,8 @@ class Caller:
 
     def begin(self, history: History) -> None:
         """Tell it what the search is about."""
-        self._call("set_search", lambda: self.proposer.set_search(objective=history.objective, seed=history.seed))
+        about = {"objective": history.objective, "seed": history.seed, "tuned": history.tuned}
+        self._call("set_search", lambda: self.proposer.set_search(**about))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it to a recorded state."""
@@ -169,7 +181,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
             caller.tell(call, remembered=place < remembered)
         elif recorded is None:
             fresh.append(caller.ask(call))
-        elif place < remembered or history.adopt or recorded.foreign:
+        elif place < remembered or history.adopt or recorded.foreign or recorded.suggestion.fallback is not None:
             if recorded.suggestion.status is SuggestionStatus.RUNNING:
                 caller.tell(TellAdded(call.trial, recorded.suggestion.values))
         else:

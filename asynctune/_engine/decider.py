@@ -24,7 +24,7 @@ from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
 from asynctune.messages import Answer
-from asynctune.records import CheckpointKey, TrialId, TrialView
+from asynctune.records import CheckpointKey, Observation, TrialId, TrialView
 
 __all__ = ["Committed", "Decider", "Opened", "Outcome"]
 
@@ -58,6 +58,7 @@ class Opened:
     """What the thread works on: a machine and a journal that stand behind record number `seq`.
 
     `store` is where checkpoints that nobody needs any more are deleted from; `gone` are those that should be there and are not.
+    `observed` is what earlier searches have found.
     """
 
     machine: Machine
@@ -65,6 +66,7 @@ class Opened:
     store: CheckpointStore
     folded: Folded
     gone: tuple[CheckpointKey, ...] = ()
+    observed: tuple[Observation, ...] = ()
 
 
 Outcome: TypeAlias = Committed | BaseException

@@ -33,6 +33,7 @@ from asynctune._machine.instructions import (
     StopLaunch,
     TellAdded,
     TellEnd,
+    TellObserved,
     TellReport,
     WakeAt,
 )
@@ -111,10 +112,7 @@ class OracleCoroutine:
         self.end: EndSearch | None = None
         self.error: BaseException | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
-            Ask: self._post,
-            TellAdded: self._post,
-            TellEnd: self._post,
-            TellReport: self._post,
+            **dict.fromkeys((Ask, TellAdded, TellEnd, TellObserved, TellReport), self._post),
             RequestSlots: lambda i: self._pool.request(self, i.count),
             ReleaseSlot: lambda _: self._pool.release(self._held.pop()),
             StartLaunch: self._start,

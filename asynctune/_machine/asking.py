@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from asynctune._machine.instructions import Ask, TellAdded
+from asynctune._machine.instructions import Ask, TellAdded, TellObserved
 from asynctune._machine.situation import Situation
-from asynctune._machine.stimuli import Enqueued, Suggested
+from asynctune._machine.stimuli import Enqueued, Opened, Suggested
 from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError, SpaceError
 from asynctune.events import TrialAdded
-from asynctune.records import SuggestionStatus, TrialId, Values
+from asynctune.records import SuggestionStatus, TrialId, TrialView, Values
+from asynctune.seeds import fill_seed
+from asynctune.space import Fill, FillRule
+from asynctune.space.conditions import cases_of
 
-__all__ = ["ask", "can_ask", "check_values", "enqueued", "suggested"]
+__all__ = ["ask", "begin", "can_ask", "check_given", "check_values", "enqueued", "suggested"]
 
 
 def suggested(search: Situation, stimulus: Suggested) -> None:
@@ -25,23 +28,61 @@ def suggested(search: Situation, stimulus: Suggested) -> None:
         _add(search, trial, suggestion.values, ask=stimulus.ask)
 
 
+def begin(search: Situation, stimulus: Opened) -> None:
+    """What is known and wanted before the oracle is asked for the first time."""
+    if stimulus.observed:
+        views = [
+            TrialView(id=-place, state=found.state, values=dict(found.values), score=found.score)
+            for place, found in enumerate(stimulus.observed, 1)
+        ]
+        search.do.append(TellObserved(tuple(views)))
+    for values in stimulus.first:
+        _add_given(search, values)
+
+
 def enqueued(search: Situation, stimulus: Enqueued) -> None:
     search.enqueued += 1
-    _add(search, search.asks.new_id(), stimulus.values, ask=None)
+    _add_given(search, stimulus.values)
+
+
+def check_given(search: Situation, values: Values) -> None:
+    """Whether the user can have these tried; what is missing will be drawn.
+
+    With nothing declared, names are the trials' to give, and the user may know them before any trial has run.
+    """
+    if search.book.declared:
+        search.space.coerce(values)
+    else:
+        check_values(search, values, unknown=True)
+
+
+def _add_given(search: Situation, values: Values) -> None:
+    number, declared = search.asks.new_id(), search.book.declared
+    if declared:
+        luck = Fill(FillRule.DRAW, fill_seed(search.settings.seed, number))
+        whole = search.space.complete(values, luck.value)
+        values = {name: value for name, value in whole.items() if name in values or name in declared}
+    _add(search, number, values, ask=None)
 
 
 def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
     """Whether a trial can be given these values; with `unknown`, also of parameters that no trial has named yet."""
-    for name in search.book.declared:
-        if name not in values:
+    active = search.space.active(values)
+    for name in active:
+        if name in search.book.declared and name not in values:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:
             if unknown:
                 continue
             raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
-        if not search.space[name].contains(value):
-            raise SpaceError(f"{value!r} is not a value of {name!r}, {search.space[name].describe()}")
+        parameter = search.space[name]
+        if name not in active and not unknown:
+            raise SpaceError(f"{name!r} has a value, and is not there with the others: it is {parameter.describe()}")
+        # Where names are the trials' to give, a parent without a value may still get the one under which this is there.
+        domains = [active[name]] if name in active else [case.domain for case in cases_of(parameter)]
+        if not any(domain.contains(value) for domain in domains):
+            raise SpaceError(f"{value!r} is not a value of {name!r}, {parameter.describe()}")
 
 
 def _add(search: Situation, number: TrialId, values: Values, *, ask: int | None) -> None:

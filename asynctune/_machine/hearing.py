@@ -28,7 +28,7 @@ from asynctune.messages import (
 )
 from asynctune.policies import Limit, Limits
 from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
-from asynctune.space import Space
+from asynctune.space import Parameter, Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
 
@@ -48,29 +48,46 @@ def heard(search: Situation, stimulus: Heard) -> None:
 
 
 def _parameters(search: Situation, trial: Trial, message: ParametersDeclared) -> None:
-    new = {name: domain for name, domain in message.parameters.items() if name not in search.space}
+    launch, tunes = trial.launch, search.settings.new_entries == "tune"
+    assert launch is not None
     try:
-        grown = search.space.grow(message.parameters)
-        _check_used(grown, message.values)
+        grown = (launch.space or search.space).grow(message.parameters)
+        _check_used(grown, {**trial.used, **message.values}, message.values)
     except SpaceError as error:
         failure = Failure(kind=FailureKind.REFUSED, message=str(error), error_type="SpaceError", retry=False)
         search.halt(trial, str(error), failure)
         return
-    search.space = grown
-    if new:
+    new = {name: grown[name] for name in message.parameters if search.space.get(name) != grown[name]}
+    if new and search.settings.new_entries == "refuse":
+        _refuse_entry(search, trial, new)
+        return
+    if tunes:
+        search.space = grown
+    else:
+        launch.space = grown  # what it has named stays its own
+    if new and tunes:
         search.happened.append(SpaceGrew(trial=trial.id, parameters=new))
         search.asks.space_grew()
     trial.use(message.values)
     search.happened.append(ParametersUsed(trial=trial.id, values=message.values))
 
 
-def _check_used(space: Space, values: Values) -> None:
-    for name, value in values.items():
+def _refuse_entry(search: Situation, trial: Trial, new: Mapping[str, Parameter]) -> None:
+    name, parameter = next(iter(new.items()))
+    text = f"trial {trial.id} asked for {name!r}, {parameter.describe()}, which space= does not declare"
+    hint = "declare it; new_entries='tune' would tune it too, 'default' would give it its default"
+    search.end_early(f"{text}, and new_entries='refuse': {hint}", error="SpaceError")
+
+
+def _check_used(space: Space, used: Values, new: Values) -> None:
+    for name, value in new.items():
         if name not in space:
             raise SpaceError(f"it asked for {name!r}, which nobody has declared")
-        if not space[name].contains(value):
+        domain = space.domain(name, used)
+        if domain is None or not domain.contains(value):
             told = f"it asked for {name!r} and says that it got {value!r}"
-            raise SpaceError(f"{told}, which is not a value of {space[name].describe()}")
+            known = space[name] if domain is None else domain
+            raise SpaceError(f"{told}, which is not a value of {known.describe()}")
 
 
 def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:

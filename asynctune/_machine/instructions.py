@@ -24,6 +24,7 @@ __all__ = [
     "StopLaunch",
     "TellAdded",
     "TellEnd",
+    "TellObserved",
     "TellReport",
     "WakeAt",
 ]
@@ -44,6 +45,13 @@ class TellAdded:
 
     trial: TrialId
     values: Values
+
+
+@frozen
+class TellObserved:
+    """Tell the oracle of the trials of earlier searches; their numbers are -1, -2, ..."""
+
+    trials: tuple[TrialView, ...]
 
 
 @frozen
@@ -136,6 +144,7 @@ class EndSearch:
 Instruction: TypeAlias = (
     Ask
     | TellAdded
+    | TellObserved
     | TellReport
     | TellEnd
     | RequestSlots

@@ -139,8 +139,7 @@ def _refused(search: Situation, stimulus: Stimulus) -> str | None:
             return f"the search is ending ({search.ending.reason}): open it again to add a trial"
         case Enqueued(values=values):
             try:
-                # With nothing declared, names are the trials' to give, and the user may know them before any trial has run.
-                asking.check_values(search, values, unknown=not search.book.declared)
+                asking.check_given(search, values)
             except SpaceError as error:
                 return str(error)
     return None
@@ -192,6 +191,7 @@ def _opened(search: Situation, stimulus: Opened) -> None:
         search.space = Space(dict(stimulus.settings.space))
         search.book.declared = frozenset(stimulus.settings.space)
         search.consult.set_search(stimulus.settings.objective)
+        asking.begin(search, stimulus)
 
 
 def _pause_starts(search: Situation, stimulus: PauseAsked | ResumeAsked) -> None:

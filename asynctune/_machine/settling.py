@@ -10,7 +10,7 @@ from asynctune._machine.situation import Situation
 from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
-from asynctune.messages import Fill, RunTrial
+from asynctune.messages import Fill, FillRule, RunTrial
 from asynctune.records import State, TrialId
 from asynctune.seeds import derive, fill_seed
 
@@ -81,6 +81,7 @@ def _start(search: Situation, trial: Trial) -> None:
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
     restore = trial.checkpoint
+    rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
     number, step = trial.launches + 1, restore.step if restore is not None else 0
     search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
     search.do.append(
@@ -91,7 +92,7 @@ def _start(search: Situation, trial: Trial) -> None:
                 attempt=trial.attempt,
                 values=trial.values(search.book.declared),
                 space=search.space.parameters,
-                fill=Fill(search.settings.fill, fill_seed(search.settings.seed, trial.id)),
+                fill=Fill(rule, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
                 resources=search.settings.resources,
                 restore=restore,

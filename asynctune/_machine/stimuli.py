@@ -6,15 +6,15 @@ A committed record holds one stimulus; so a search is its stimuli, and can be to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import CheckpointKey, Suggestion, TrialId, Values
-from asynctune.space.domains import Domain
+from asynctune.records import CheckpointKey, Observation, Suggestion, TrialId, Values
+from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union
 
 __all__ = [
@@ -50,11 +50,13 @@ class Settings:
         hears_reports: whether the oracle is told of reports.
         oracle, scheduler: their fingerprints.
         logs: whether launches have logs.
+        new_entries: what becomes of a parameter that a trial names and the space has not: "tune" adds it to the space,
+            "default" gives it its default in every trial, "refuse" ends the search.
     """
 
     objective: Objective
     seed: int
-    space: Mapping[str, Domain]
+    space: Mapping[str, Parameter]
     max_trials: int | None
     failure: FailurePolicy
     limits: Limits
@@ -67,6 +69,7 @@ class Settings:
     oracle: str
     scheduler: str
     logs: bool = False
+    new_entries: Literal["tune", "default", "refuse"] = "tune"
 
 
 @frozen(kw_only=True)
@@ -75,6 +78,8 @@ class Opened:
 
     Args:
         wall: the time of day (Unix seconds), for people.
+        observed: what earlier searches have found; `first`: what is to be tried before the first proposal, where it may lack
+            values that are drawn then. Both only when it is opened for the first time: with it they are known, or not at all.
         gone: the checkpoints that unfinished trials could go on from, by the records, and that are not there.
     """
 
@@ -83,6 +88,8 @@ class Opened:
     version: str
     settings: Settings
     gone: tuple[CheckpointKey, ...] = ()
+    observed: tuple[Observation, ...] = ()
+    first: tuple[Values, ...] = ()
 
 
 @frozen(kw_only=True)

@@ -24,6 +24,7 @@ from asynctune.records import (
     Value,
     Values,
 )
+from asynctune.space import Space
 
 __all__ = ["Launch", "Trial"]
 
@@ -39,7 +40,8 @@ class Launch:
     """A launch that has not ended.
 
     `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it
-    was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for.
+    was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for. `space` is what
+    it knows of the space, when it has named parameters that are not tuned.
     """
 
     number: LaunchNumber
@@ -47,6 +49,7 @@ class Launch:
     step: int = 0
     halted: str | None = None
     failure: Failure | None = None
+    space: Space | None = None
 
 
 @define(weakref_slot=False)  # every trial of a search is kept until it is over

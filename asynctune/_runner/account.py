@@ -71,7 +71,7 @@ class Account:
     def declared(self) -> list[FromRunner]:
         """What was asked of `hp` since the last time, as messages."""
         parameters, values = self._hp.drain() if self._hp is not None else ({}, {})
-        if not values:
+        if not parameters and not values:
             return []
         trial, launch = self.order.trial, self.order.launch
         return [ParametersDeclared(trial=trial, launch=launch, parameters=parameters, values=values)]

@@ -1,9 +1,10 @@
 """The guard: a tiny process that sees to it that nothing strays, whoever is killed.
 
-It is started by exec and forks the root zygote before anything is imported. From then on it only waits: for the end of the
-process that started it, for the end of the root, for the word that all is over (the end of its socket). On any of these it does
-the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits every orphan of its descendants. If it
-is the parent that has ended, it also removes the temporary directories that were entrusted to it.
+It is started by exec and forks the root zygote, or whatever else it is there for, before anything is imported. From then on it
+only waits: for the end of the process that started it, for the end of its first child, for the word that all is over (the end
+of its socket). On any of these it does the last rites: it kills and reaps whatever is left below it. As a subreaper it inherits
+every orphan of its descendants. If it is the parent that has ended, it also removes the temporary directories that were
+entrusted to it.
 
 It imports the standard library and four small modules of ours, runs no code but this, and so has nothing to fail with.
 """
@@ -26,13 +27,16 @@ __all__ = ["guard"]
 _OURS = "asynctune-"
 
 
-def guard(parent: int, lifeline: int, control: int) -> None:
+def guard(parent: int, lifeline: int, control: int, first: str) -> None:
     """Run as the guard. Never returns.
 
     Args:
         parent: pid of the process that started this one.
-        lifeline: descriptor of our socket; its end means "kill everything".
-        control: descriptor of the root's socket.
+        lifeline: descriptor of our socket; its end means "kill everything". What is said through it, if the first child ends by
+            itself, is how: its exit status, or minus the signal.
+        control: descriptor of the first child's socket.
+        first: "module:function" of what the first child runs, with our pid and its socket: the root of the zygotes, or whatever
+            else must leave nothing behind.
     """
     _reset_signals()
     adopt_orphans()
@@ -48,14 +52,16 @@ def guard(parent: int, lifeline: int, control: int) -> None:
         os.close(lifeline)
         keep_hooks_aside()
         # Imported here, after the fork and before anything else: the guard itself never pays for it.
-        importlib.import_module("asynctune._runner.zygote").root(me, socket.socket(fileno=control))
+        module, _, function = first.partition(":")
+        getattr(importlib.import_module(module), function)(me, socket.socket(fileno=control))
         os._exit(0)
     os.close(control)
-    poll = select.poll()
-    for descriptor in (watched, lifeline, os.pidfd_open(root)):
+    poll, child = select.poll(), os.pidfd_open(root)
+    for descriptor in (watched, lifeline, child):
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
     # The parent may have ended before we began to watch; then somebody else is our parent now.
     entrusted = _wait(poll, lifeline) if os.getppid() == parent else set[bytes]()
+    _say_how_it_ended(child, lifeline)
     last_rites()
     if entrusted and _has_ended(watched):
         for directory in entrusted:
@@ -86,6 +92,15 @@ def _wait(poll: select.poll, lifeline: int) -> set[bytes]:
             else:
                 entrusted.discard(word[1:])
     return entrusted
+
+
+def _say_how_it_ended(child: int, lifeline: int) -> None:
+    """Tell whoever holds the other end, if the first child has ended by itself."""
+    status = os.waitid(os.P_PIDFD, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if status is not None:
+        code = status.si_status if status.si_code == os.CLD_EXITED else -status.si_status
+        with contextlib.suppress(OSError):  # nobody is there any more, and SIGPIPE is ignored
+            os.write(lifeline, b"%d" % code)
 
 
 def _has_ended(watched: int) -> bool:

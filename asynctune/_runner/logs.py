@@ -12,13 +12,13 @@ import contextlib
 import os
 import stat
 
-__all__ = ["cut_log", "note_in_log", "redirect_output"]
+__all__ = ["cut_log", "note_in_log", "open_log", "redirect_output"]
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = _APPEND | os.O_CREAT | os.O_EXCL
 
 
-def _open_log(path: str) -> int:
+def open_log(path: str) -> int:
     """A descriptor that appends to the log at `path`, whose directories are made."""
     try:
         return os.open(path, _CREATE, 0o600)
@@ -26,7 +26,7 @@ def _open_log(path: str) -> int:
         pass  # of a search that was opened before; or it was planted
     except FileNotFoundError:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        return _open_log(path)
+        return open_log(path)
     if (descriptor := _open_own(path)) is not None:
         return descriptor
     os.unlink(path)
@@ -57,7 +57,7 @@ def note_in_log(path: str, text: str) -> None:
 
 def redirect_output(path: str) -> None:
     """Let descriptors 1 and 2 be the file at `path`, whatever they were."""
-    descriptor = _open_log(path)
+    descriptor = open_log(path)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

@@ -17,7 +17,7 @@ from asynctune._runner.orders import End, Signal, StartRunner, ToSearch
 from asynctune.messages import Answer, Fill, FillRule, FromRunner, MetricsReported, RunTrial, ToRunner, TrialReturned, What
 from asynctune.policies import Resources
 from asynctune.records import CheckpointKey
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 from asynctune.wire import decode, encode, typed
 
 __all__ = ["pack", "pack_ended", "unpack", "unpack_order"]
@@ -116,21 +116,21 @@ def _order(raw: dict[str, Any]) -> RunTrial:
     )
 
 
-class _Space(Mapping[str, Domain]):
+class _Space(Mapping[str, Parameter]):
     """Parameters that are read when somebody looks at them: many trials never do."""
 
     __slots__ = ("_raw", "_read")
 
     def __init__(self, raw: dict[str, Any]) -> None:
         self._raw = raw
-        self._read: Mapping[str, Domain] | None = None
+        self._read: Mapping[str, Parameter] | None = None
 
-    def _parameters(self) -> Mapping[str, Domain]:
+    def _parameters(self) -> Mapping[str, Parameter]:
         if self._read is None:
-            self._read = {name: typed(domain, Domain) for name, domain in self._raw.items()}  # type: ignore[arg-type]
+            self._read = {name: typed(parameter, Parameter) for name, parameter in self._raw.items()}  # type: ignore[arg-type]
         return self._read
 
-    def __getitem__(self, name: str) -> Domain:
+    def __getitem__(self, name: str) -> Parameter:
         return self._parameters()[name]
 
     def __iter__(self) -> Iterator[str]:

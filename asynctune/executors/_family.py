@@ -7,13 +7,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from asynctune._engine.guarded import start_guard
 from asynctune._runner.orders import Attach, Detach, Dump, FromRoot, Prepare, RootReady, SearchEnded, ToRoot
 from asynctune._runner.weights import session_nice
 from asynctune.errors import ExecutorError, WireError
@@ -22,12 +22,7 @@ from asynctune.wire import decode, encode
 
 __all__ = ["Family"]
 
-# With -P, nothing that lies in the working directory can stand in the place of a module of the standard library. The package is
-# found where ours is; then its place leaves the path again.
-_GUARD = (
-    "import importlib, sys, typing; sys.path.insert(0, sys.argv[1]); import asynctune; del sys.path[0]; "
-    "from asynctune._runner.guard import guard; guard(*map(int, sys.argv[2:5]))"
-)
+_FIRST = "asynctune._runner.zygote:root"
 _LAST_WORDS = 4000
 
 
@@ -54,11 +49,14 @@ class Family:
         self._loop = loop
         self._said = said
         self._gone = gone
+        #: A memory file with what the guard and the root write to stderr.
+        self._errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
         try:
-            guard = _start_guard()
+            guard = start_guard(_FIRST, self._errors)
         except OSError as error:
+            os.close(self._errors)
             raise ExecutorError(f"the process that watches over the runners cannot be started: {error}") from error
-        self._guard, self._watch, self._errors, self._lifeline = guard.process, guard.watch, guard.errors, guard.lifeline
+        self._guard, self._watch, self._lifeline = guard.process, guard.watch, guard.lifeline
         loop.add_reader(self._watch, self._ended)
         self._root = Post(loop, guard.control, self)
         path = tuple(os.path.abspath(entry) for entry in sys.path if isinstance(entry, str))
@@ -123,50 +121,3 @@ class Family:
         words = os.pread(self._errors, _LAST_WORDS, max(0, size - _LAST_WORDS)).decode("utf-8", "replace").strip()
         os.close(self._errors)
         self._gone(words)
-
-
-class _Guard(NamedTuple):
-    process: subprocess.Popen[bytes]
-    #: Readable when it has ended, whatever the host does with SIGCHLD; then it can be reaped without waiting.
-    watch: int
-    #: A memory file with what the guard and the root write to stderr.
-    errors: int
-    #: Our ends of its own socket and of the root's.
-    lifeline: socket.socket
-    control: socket.socket
-
-
-def _start_guard() -> _Guard:
-    with ExitStack() as undo, ExitStack() as theirs:
-        errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
-        undo.callback(os.close, errors)
-        ends = []
-        for _ in ("lifeline", "control"):
-            our, their = socket.socketpair()
-            undo.enter_context(our)
-            theirs.enter_context(their)
-            ends.append((our, their.fileno()))
-        numbers = [number for _, number in ends]
-        package = str(Path(__file__).parents[2])
-        process = subprocess.Popen(
-            [
-                *(sys.executable, *_interpreter_flags(), "-P", "-c", _GUARD, package),
-                *map(str, (os.getpid(), *numbers)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            pass_fds=numbers,
-            start_new_session=True,
-        )
-        undo.callback(process.wait)
-        undo.callback(process.kill)
-        watch = os.pidfd_open(process.pid)
-        undo.pop_all()
-        return _Guard(process, watch, errors, ends[0][0], ends[1][0])
-
-
-def _interpreter_flags() -> list[str]:
-    """What this interpreter was started with (-O, -W, -X, ...)."""
-    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001
-    return flags

@@ -1,4 +1,4 @@
-"""How a trainable leaves for another process: by name where it can be imported there, by value where it cannot.
+"""How a trainable, or an oracle, leaves for another process: by name where it can be imported there, by value where it cannot.
 
 By value goes what lives in `__main__`, in another function, in a notebook. So the user's main script is never run again.
 """
@@ -11,6 +11,7 @@ import io
 import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
@@ -18,10 +19,10 @@ import cloudpickle
 from attrs import frozen
 
 from asynctune._runner.trainable import name_of
-from asynctune.errors import TrainableError
+from asynctune.errors import ConfigurationError, TrainableError
 from asynctune.secret import Secret, packed
 
-__all__ = ["Packed", "pack_data", "pack_trainable"]
+__all__ = ["Packed", "pack_call", "pack_data", "pack_oracle", "pack_trainable"]
 
 _DEEPEST = 8
 
@@ -42,17 +43,33 @@ def pack_trainable(trainable: Any) -> Packed:
     """
     if isinstance(trainable, str):
         return Packed(reference=trainable)
-    module = _module_of(trainable)
-    by_value = module is not None and module.__name__ != "__main__" and not _importable(module)
-    if by_value:
-        cloudpickle.register_pickle_by_value(module)
     try:
-        return Packed(_pickled(trainable))
+        with _carried(_module_of(trainable)):
+            return Packed(_pickled(trainable))
     except Exception as error:
         raise TrainableError(_why(f"the trainable {name_of(trainable)}", trainable, error)) from error
-    finally:
-        if by_value:
-            cloudpickle.unregister_pickle_by_value(module)
+
+
+def pack_oracle(oracle: Any) -> bytes:
+    """An oracle as one pickle, for the process in which it is to run.
+
+    Raises:
+        ConfigurationError: if it cannot travel, naming the object inside that keeps it.
+    """
+    try:
+        with _carried(_module_of(oracle)):
+            return pack_call(oracle)
+    except Exception as error:
+        name = type(oracle).__name__
+        message = _why(f"the oracle {name} runs in a process of its own ({name}.apart is True), and", oracle, error)
+        raise ConfigurationError(message) from error
+
+
+def pack_call(call: Any) -> bytes:
+    """What an oracle in a process of its own is called with, as one pickle."""
+    with io.BytesIO() as pickled:
+        _Pickler(pickled, protocol=5).dump(call)
+        return pickled.getvalue()
 
 
 def pack_data(data: Mapping[str, Any]) -> Packed:
@@ -77,6 +94,19 @@ def _pickled(value: Any) -> tuple[Any, ...]:
     with io.BytesIO() as pickled:
         _Pickler(pickled, protocol=5, buffer_callback=buffers.append).dump(value)
         return (pickled.getvalue(), *(buffer.raw() for buffer in buffers))
+
+
+@contextmanager
+def _carried(module: ModuleType | None) -> Iterator[None]:
+    """Within, what is defined in this module goes by value, if an import elsewhere would not find it."""
+    if module is None or module.__name__ == "__main__" or _importable(module):
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def _module_of(trainable: Any) -> ModuleType | None:

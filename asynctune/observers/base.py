@@ -12,7 +12,7 @@ from attrs import frozen
 from asynctune.events import Event
 from asynctune.objective import Objective
 from asynctune.records import TrialId, TrialView
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 
 __all__ = ["Observer", "Trials", "Watched"]
 
@@ -53,7 +53,7 @@ class Watched:
     """
 
     objective: Objective
-    space: Mapping[str, Domain]
+    space: Mapping[str, Parameter]
     directory: Path
     max_trials: int | None
     workers: int

@@ -15,7 +15,7 @@ from asynctune.observers.ledger import Ledger
 from asynctune.observers.places import as_path, check_directory
 from asynctune.observers.tfevents import Metric, Records, Run
 from asynctune.records import Metrics, TrialId
-from asynctune.space.domains import Domain
+from asynctune.space.conditions import Parameter
 
 __all__ = ["TensorBoard"]
 
@@ -63,9 +63,9 @@ class TensorBoard(Observer):
         self._directory = Path()
         self._torn = False
         self._runs: dict[TrialId, Run] = {}
-        self._space: dict[str, Domain] = {}
+        self._space: dict[str, Parameter] = {}
         self._tags: dict[str, None] = {}
-        self._said: tuple[Mapping[str, Domain], list[str]] | None = None
+        self._said: tuple[Mapping[str, Parameter], list[str]] | None = None
 
     def check(self, search: Watched) -> None:
         """Whether the directory can be written, and holds this search's trials or none."""

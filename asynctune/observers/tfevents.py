@@ -16,7 +16,8 @@ from attrs import define, field, frozen
 
 from asynctune.errors import ConfigurationError
 from asynctune.records import Metrics, Value, Values
-from asynctune.space.domains import Domain, Float, Int
+from asynctune.space.conditions import Parameter, cases_of
+from asynctune.space.domains import Float, Int
 
 __all__ = ["Metric", "Records", "Run"]
 
@@ -125,7 +126,7 @@ class Records:
 
     # --------------------------------------------------------------------------------------------------------- HParams
 
-    def session_start(self, wall: float, values: Values, space: Mapping[str, Domain]) -> bytes:
+    def session_start(self, wall: float, values: Values, space: Mapping[str, Parameter]) -> bytes:
         """The hyperparameters of a run."""
         info = self._plugin.SessionStartInfo(start_time_secs=wall)
         for name, value in values.items():
@@ -140,7 +141,7 @@ class Records:
         info = self._plugin.SessionEndInfo(status=status, end_time_secs=wall)
         return self._hparams(wall, _END, session_end_info=info)
 
-    def experiment(self, wall: float, space: Mapping[str, Domain], metrics: Iterable[Metric]) -> bytes:
+    def experiment(self, wall: float, space: Mapping[str, Parameter], metrics: Iterable[Metric]) -> bytes:
         """What all runs have in common: the parameters with their domains, and the metrics."""
         experiment = self._api.Experiment(
             time_created_secs=wall,
@@ -151,13 +152,16 @@ class Records:
         )
         return self._hparams(wall, _EXPERIMENT, experiment=experiment)
 
-    def _parameter(self, name: str, domain: Domain) -> Any:
-        info = self._api.HParamInfo(name=name, differs=domain.size != 1)
-        if isinstance(domain, Int | Float):
+    def _parameter(self, name: str, parameter: Parameter) -> Any:
+        domains = [case.domain for case in cases_of(parameter)]
+        info = self._api.HParamInfo(name=name, differs=parameter != domains[0] or domains[0].size != 1)
+        ranges = [domain for domain in domains if isinstance(domain, Int | Float)]
+        if len(ranges) == len(domains):
             info.type = self._api.DATA_TYPE_FLOAT64
-            info.domain_interval.min_value, info.domain_interval.max_value = domain.min_value, domain.max_value
+            info.domain_interval.min_value = min(each.min_value for each in ranges)
+            info.domain_interval.max_value = max(each.max_value for each in ranges)
         else:
-            values = _all_values(domain)
+            values = _all_values(parameter)
             kind = _kind(values)
             types = {bool: self._api.DATA_TYPE_BOOL, float: self._api.DATA_TYPE_FLOAT64, str: self._api.DATA_TYPE_STRING}
             info.type = types[kind]
@@ -181,8 +185,11 @@ class Records:
         return b"".join((length, _checksum(length), data, _checksum(data)))
 
 
-def _all_values(domain: Domain) -> list[Value]:
-    return [domain.default] if isinstance(domain, Int | Float) else list(domain.values)
+def _all_values(parameter: Parameter) -> list[Value]:
+    """Those that it can have, in all of its cases; of a range one stands for all."""
+    domains = [case.domain for case in cases_of(parameter)]
+    each = ([domain.default] if isinstance(domain, Int | Float) else domain.values for domain in domains)
+    return [value for values in each for value in values]
 
 
 def _kind(values: Iterable[Value]) -> type[bool | float | str]:

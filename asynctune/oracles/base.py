@@ -27,21 +27,33 @@ class Oracle(ABC):
 
     Attributes:
         ahead: how many proposals may be prepared before there is a free slot for them. 0 (the default) asks as late as
-            possible, with everything that is known by then; an oracle that does not learn may say more.
+            possible, with everything that is known by then. An oracle that does not learn may say more; so may one whose
+            proposals take long, if it is better that they lack the last few scores than that workers wait for them.
+        learns: whether what becomes of a trial changes what it proposes. One that does not is told late, which costs less.
+        apart: whether it runs in a process of its own: for one that computes for long, or needs much memory, and would take the
+            interpreter from the search's event loop. It is pickled and sent there; what it prints is in `logs/oracle.log` in
+            the search's directory. It has one core's worth of threads, and stands back as the runners do.
         fill: how a parameter that a trial names for the first time gets its value.
         exhaustive: whether it comes to an end by itself in every space.
         repeats: whether it may propose again what was tried, waits or runs, and means it. What any other oracle proposes twice
             is replaced by something new, or, when nothing is left, ends the search.
         deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
             asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
-            the search ends with a `PluginError` that names the hook, and can be resumed.
+            the search ends with a `PluginError` that names the hook, and can be resumed. One that runs apart has not: within
+            the deadline it has to propose, or a random proposal, which is new, takes that place (`Suggestion.fallback` says
+            so), and what it comes up with later for the same trial is dropped.
+        patience: how many seconds one that runs apart may go without an answer before it has hung, and failed; an hour by
+            default, None for no limit.
     """
 
     ahead: ClassVar[int] = 0
+    learns: ClassVar[bool] = True
+    apart: ClassVar[bool] = False
     fill: ClassVar[FillRule] = FillRule.DRAW
     exhaustive: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
     deadline: ClassVar[float | None] = 600.0
+    patience: ClassVar[float | None] = 3600.0
 
     seed: int
     objective: Objective

@@ -7,7 +7,7 @@ what was observed before, in the order of the journal.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 from attrs import define, evolve, field
@@ -97,19 +97,11 @@ class Known:
         self.tried.propose(trial, values)
 
     def end(self, trial: TrialView) -> None:
-        """This trial, proposed here or not, has ended."""
+        """This trial, proposed here or not, has ended. One of an earlier search does not count as tried here."""
         self._pending.pop(trial.id, None)
-        self._add(trial)
-        if self.tuned is not None:
-            trial = evolve(trial, values={name: value for name, value in trial.values.items() if name in self.tuned})
-        self.tried.end(trial)
-
-    def observe(self, trials: Iterable[TrialView]) -> None:
-        """These were trials of earlier searches. Nothing of them counts as tried here."""
-        for trial in trials:
-            self._add(trial)
-
-    def _add(self, trial: TrialView) -> None:
+        if trial.id >= 0:
+            alone = self.tuned is None or trial.values.keys() <= self.tuned
+            self.tried.end(trial if alone else evolve(trial, values=self._tuned(trial.values)))
         self._trials[trial.id] = trial
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return
@@ -117,3 +109,6 @@ class Known:
         best = self._best
         if best is None or best.score is None or self.objective.loss(trial.score) < self.objective.loss(best.score):
             self._best = trial
+
+    def _tuned(self, values: Values) -> Values:
+        return {name: value for name, value in values.items() if self.tuned is None or name in self.tuned}

@@ -19,7 +19,7 @@ from asynctune.oracles.base import Oracle
 from asynctune.oracles.known import Known
 from asynctune.records import Report, Suggestion, SuggestionStatus, TrialId, TrialView, Value, Values
 from asynctune.seeds import fill_seed
-from asynctune.space import Fill, FillRule, Space
+from asynctune.space import Fill, Space
 
 __all__ = ["Proposer"]
 
@@ -41,16 +41,9 @@ class Proposer:
         self.name = type(oracle).__name__
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
 
-    def set_search(
-        self, *, objective: Objective, seed: int, fill: FillRule | None = None, tuned: frozenset[str] | None = None
-    ) -> None:
-        """Called once, before everything else.
-
-        Args:
-            fill: how what nobody proposes gets its value; as the oracle says, by default.
-            tuned: see `Known`.
-        """
-        self.known = Known(objective=objective, seed=seed, fill=self.oracle.fill if fill is None else fill, tuned=tuned)
+    def set_search(self, *, objective: Objective, seed: int, tuned: frozenset[str] | None = None) -> None:
+        """Called once, before everything else. For `tuned` see `Known`."""
+        self.known = Known(objective=objective, seed=seed, fill=self.oracle.fill, tuned=tuned)
         # Also for one that writes a `set_search` of its own, and has forgotten ours.
         for name, value in (("objective", objective), ("seed", seed), ("known", self.known)):
             object.__setattr__(self.oracle, name, value)
@@ -120,19 +113,15 @@ class Proposer:
         return Suggestion.exhausted() if values is None else evolve(answer, values=values)
 
     def _completed(self, trial_id: TrialId, space: Space, proposed: Mapping[str, Any]) -> dict[str, Value]:
-        """The proposed values in the space's own types (NumPy's come from most algorithms), and the missing ones filled."""
+        """The proposed values in the space's own types (NumPy's come from most algorithms), the missing ones filled, those of
+        inactive parameters left out."""
         fill = Fill(self.known.fill, fill_seed(self.known.seed, trial_id))
-        name: str | None = None
         try:
-            unknown = [name for name in proposed if name not in space]
-            if unknown:
-                known = ", ".join(map(repr, space)) or "none"
-                raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {known}")
-            values: dict[str, Value] = {}
-            for name, domain in space.items():
-                values[name] = domain.coerce(proposed[name]) if name in proposed else fill.value(name, domain)
+            for name in proposed:
+                if name not in space:
+                    known = ", ".join(map(repr, space)) or "none"
+                    raise SpaceError(f"there is no parameter {name!r}; known are {known}")
+            return space.complete(proposed, fill.value)
         except SpaceError as error:
-            which = "" if name is None else f"parameter {name!r}: "
             who = f"{self.name} proposed values for trial {trial_id}"
-            raise PluginError(f"{who} that are not in the space: {which}{error}") from error
-        return values
+            raise PluginError(f"{who} that are not in the space: {error}") from error

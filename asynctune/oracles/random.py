@@ -33,6 +33,7 @@ class RandomSearch(Oracle):
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
+    learns: ClassVar[bool] = False
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """Draw until something is new. Where nothing was, the proposer looks for what is left."""

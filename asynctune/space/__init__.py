@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asynctune.space.conditions import Case, Cases, Condition, Parameter
 from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Sampling
 from asynctune.space.encoding import Fill, FillRule, draw, from_units, to_units
 from asynctune.space.hyperparameters import HyperParameters
@@ -9,7 +10,10 @@ from asynctune.space.space import Space
 
 __all__ = [
     "Boolean",
+    "Case",
+    "Cases",
     "Choice",
+    "Condition",
     "Domain",
     "Fill",
     "FillRule",
@@ -17,6 +21,7 @@ __all__ = [
     "Float",
     "HyperParameters",
     "Int",
+    "Parameter",
     "Sampling",
     "Space",
     "draw",

@@ -1,7 +1,8 @@
 """Parameters that are declared where they are used: `trial.hp.Float("lr", 1e-4, 1e-1, sampling="log")`.
 
-A name that is known has its value already, or gets it by the rule; a name that is not becomes known. This room speaks to
-nobody: what was declared and asked for waits here until it is drained.
+A name that is known has its value already, or gets it by the rule; a name that is not becomes known. Within a conditional scope
+whose condition is not met, a name becomes known and has no value. Who looks whether a condition is met has asked for the
+parent. This room speaks to nobody: what was declared and asked for waits here until it is drained.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TypeVar, cast
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space import domains
-from asynctune.space.checks import declared_twice, sound_name
+from asynctune.space.checks import declared_twice, sound_name, wrong
+from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
 from asynctune.space.domains import Domain, Sampling
 from asynctune.space.encoding import Fill, FillRule
+from asynctune.space.order import check_exclusive, coerced_to, ordered
 
 __all__ = ["HyperParameters"]
 
@@ -34,16 +37,17 @@ class HyperParameters:
 
     def __init__(
         self,
-        space: Mapping[str, Domain] | None = None,
+        space: Mapping[str, Parameter] | None = None,
         values: Values | None = None,
         fill: Fill | None = None,
     ) -> None:
-        self._space = dict(space or {})
+        self._space: dict[str, Parameter] = ordered(space or {})
         self._proposed = dict(values or {})
         self._fill = fill or Fill(FillRule.DEFAULT, 0)
         self._asked: dict[str, Value] = {}
         self._scope: tuple[str, ...] = ()
-        self._new_parameters: dict[str, Domain] = {}
+        self._conditions: tuple[Condition, ...] = ()
+        self._new_parameters: dict[str, Parameter] = {}
         self._new_values: dict[str, Value] = {}
 
     # The methods are named for what they declare, as in KerasTuner; in here the classes are domains.Int, domains.Float, ...
@@ -56,13 +60,20 @@ class HyperParameters:
         step: int | None = None,
         sampling: Sampling = "linear",
         default: int | None = None,
+        parent_name: str | None = None,
+        parent_values: Value | Sequence[Value] = None,
     ) -> int:
         """The value of a whole number from `min_value` to `max_value`; see `asynctune.Int`.
+
+        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
 
         Raises:
             SpaceError: for a wrong argument; or if the name is known with another range, naming both.
         """
-        return cast("int", self._ask(name, lambda: domains.Int(min_value, max_value, step, sampling, default)))
+        return cast(
+            "int",
+            self._ask_if(parent_name, parent_values, name, lambda: domains.Int(min_value, max_value, step, sampling, default)),
+        )
 
     def Float(  # noqa: N802, PLR0917
         self,
@@ -72,43 +83,72 @@ class HyperParameters:
         step: float | None = None,
         sampling: Sampling = "linear",
         default: float | None = None,
+        parent_name: str | None = None,
+        parent_values: Value | Sequence[Value] = None,
     ) -> float:
         """The value of a number from `min_value` to `max_value`; see `asynctune.Float`.
+
+        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
 
         Raises:
             SpaceError: for a wrong argument; or if the name is known with another range, naming both.
         """
-        return cast("float", self._ask(name, lambda: domains.Float(min_value, max_value, step, sampling, default)))
+        return cast(
+            "float",
+            self._ask_if(
+                parent_name, parent_values, name, lambda: domains.Float(min_value, max_value, step, sampling, default)
+            ),
+        )
 
-    def Choice(  # noqa: N802
+    def Choice(  # noqa: N802, PLR0917
         self,
         name: str,
         values: Sequence[V],
         ordered: bool | None = None,
         default: V | None | EllipsisType = ...,
+        parent_name: str | None = None,
+        parent_values: Value | Sequence[Value] = None,
     ) -> V:
         """The value that was chosen among `values`; see `asynctune.Choice`.
+
+        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
 
         Raises:
             SpaceError: for a wrong argument; or if the name is known with other values, naming both.
         """
-        return cast("V", self._ask(name, lambda: domains.Choice(values, ordered, default)))
+        return cast("V", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default)))
 
-    def Boolean(self, name: str, default: bool = False) -> bool:  # noqa: N802
+    def Boolean(  # noqa: N802
+        self,
+        name: str,
+        default: bool = False,
+        parent_name: str | None = None,
+        parent_values: Value | Sequence[Value] = None,
+    ) -> bool:
         """True or False; see `asynctune.Boolean`.
 
+        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
+
         Raises:
             SpaceError: for a wrong argument; or if the name is known as something else, naming both.
         """
-        return cast("bool", self._ask(name, lambda: domains.Boolean(default)))
+        return cast("bool", self._ask_if(parent_name, parent_values, name, lambda: domains.Boolean(default)))
 
-    def Fixed(self, name: str, value: V) -> V:  # noqa: N802
+    def Fixed(  # noqa: N802
+        self,
+        name: str,
+        value: V,
+        parent_name: str | None = None,
+        parent_values: Value | Sequence[Value] = None,
+    ) -> V:
         """`value`, put on record; see `asynctune.Fixed`.
 
+        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
+
         Raises:
             SpaceError: for a wrong argument; or if the name is known as something else, naming both.
         """
-        return cast("V", self._ask(name, lambda: domains.Fixed(value)))
+        return cast("V", self._ask_if(parent_name, parent_values, name, lambda: domains.Fixed(value)))
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:
@@ -120,33 +160,70 @@ class HyperParameters:
         finally:
             self._scope = before
 
+    @contextmanager
+    def conditional_scope(self, parent_name: str, parent_values: Value | Sequence[Value]) -> Iterator[None]:
+        """Inside, parameters are there only where the parent is, and has one of these values. Otherwise they become known, and
+        asking for them gives None: the block is run in any case. Scopes nest, and can be opened again.
+
+        Args:
+            parent_name: a parameter that is known: first one of the open name scope is looked for, then one further out.
+            parent_values: one of its values, or a list of them.
+
+        Raises:
+            SpaceError: if the parent is not known, or cannot have one of these values.
+        """
+        before = self._conditions
+        condition = self._condition(parent_name, parent_values)
+        self._conditions = before if condition in before else (*before, condition)
+        try:
+            yield
+        finally:
+            self._conditions = before
+
     @property
-    def space(self) -> dict[str, Domain]:
-        """Every parameter that is known, by flat name, in the order in which they became known."""
+    def space(self) -> dict[str, Parameter]:
+        """Every parameter that is known, by flat name, in the order in which they became known, each after its parents."""
         return dict(self._space)
 
     @property
     def values(self) -> dict[str, Value]:
-        """What has been asked for so far, by flat name."""
+        """What has been asked for so far and is active, by flat name."""
         return dict(self._asked)
 
     def get(self, name: str) -> Value:
-        """The value of a parameter that is known (in the open name scope).
+        """The value of a parameter that is known (in the open name scope) and active.
 
         Raises:
-            KeyError: if it is not.
+            KeyError: if it is not known.
+            ValueError: if it is inactive: it is there only under conditions that are not met.
         """
-        flat = self._flat(name)
-        if flat not in self._space:
-            known = ", ".join(map(repr, self._space)) or "none"
-            raise KeyError(f"no parameter {flat!r} is known; known are: {known}")
-        return self._resolve(flat, self._space[flat])
+        flat = self._known(name)
+        domain = self._domain(flat)
+        if domain is None:
+            raise ValueError(f"parameter {flat!r} is inactive: it is {self._space[flat].describe()}")
+        return self._resolve(flat, domain)
+
+    def is_active(self, parameter: str | Parameter | Case) -> bool:
+        """Whether a parameter is there, with the values of this trial.
+
+        Args:
+            parameter: its name (in the open name scope), or one of those in `space`.
+
+        Raises:
+            KeyError: if there is no parameter of this name.
+        """
+        if isinstance(parameter, str):
+            return self._domain(self._known(parameter)) is not None
+        cases = (parameter,) if isinstance(parameter, Case) else cases_of(parameter)
+        return any(self._are_met(case.conditions) for case in cases)
 
     def __getitem__(self, name: str) -> Value:
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and "/".join((*self._scope, name)) in self._space
+        """Whether it is known (in the open name scope) and active."""
+        flat = "/".join((*self._scope, name)) if isinstance(name, str) else ""
+        return flat in self._space and self._domain(flat) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._space))
@@ -154,8 +231,9 @@ class HyperParameters:
     def __repr__(self) -> str:
         return f"<HyperParameters {len(self._space)} known, asked for {self._asked}>"
 
-    def drain(self) -> tuple[dict[str, Domain], dict[str, Value]]:
-        """What is new since the last time: the parameters that became known, and the values that were asked for."""
+    def drain(self) -> tuple[dict[str, Parameter], dict[str, Value]]:
+        """What is new since the last time: the parameters that became known, or in further cases; and the values that were
+        asked for."""
         news = self._new_parameters, self._new_values
         self._new_parameters, self._new_values = {}, {}
         return news
@@ -163,19 +241,80 @@ class HyperParameters:
     def _flat(self, name: str) -> str:
         return "/".join((*self._scope, sound_name(name)))
 
+    def _known(self, name: str) -> str:
+        flat = self._flat(name)
+        if flat not in self._space:
+            known = ", ".join(map(repr, self._space)) or "none"
+            raise KeyError(f"no parameter {flat!r} is known; known are: {known}")
+        return flat
+
+    def _condition(self, parent_name: str, parent_values: Value | Sequence[Value]) -> Condition:
+        name = sound_name(parent_name, "conditional_scope(parent_name=...)")
+        outwards = ("/".join((*self._scope[:depth], name)) for depth in range(len(self._scope), -1, -1))
+        flat = next((flat for flat in outwards if flat in self._space), None)
+        if flat is None:
+            known = ", ".join(map(repr, self._space)) or "none"
+            raise SpaceError(f"conditional_scope({name!r}, ...): no such parameter is known; known are: {known}")
+        try:
+            return coerced_to("...", Condition(flat, cast("tuple[Value, ...]", parent_values)), self._space[flat])
+        except SpaceError as error:
+            raise SpaceError(f"conditional_scope({name!r}, ...): {error}") from None
+
+    def _ask_if(
+        self, parent_name: str | None, parent_values: Value | Sequence[Value], name: str, declare: Callable[[], Domain]
+    ) -> Value:
+        if parent_name is None:
+            if parent_values is not None:
+                raise wrong(f"parameter {self._flat(name)!r}: parent_values=", "parent_name= beside it", parent_values)
+            return self._ask(name, declare)
+        with self.conditional_scope(parent_name, parent_values):
+            return self._ask(name, declare)
+
     def _ask(self, name: str, declare: Callable[[], Domain]) -> Value:
         flat = self._flat(name)
         try:
             domain = declare()
         except SpaceError as error:
             raise SpaceError(f"parameter {flat!r}: {error}") from None
+        is_met = self._are_met(self._conditions)
+        now = self._domain(flat) if is_met and flat in self._space else None
+        if now is None:
+            parameter = self._declared(flat, domain)
+            value = self._resolve(flat, domain) if is_met else None
+            self._know(flat, parameter)
+            return value
+        if now != domain:
+            raise declared_twice(flat, now.describe(), domain.describe())
+        return self._resolve(flat, domain)
+
+    def _declared(self, flat: str, domain: Domain) -> Parameter:
+        """The parameter with what has been asked for now: a domain under the open conditions."""
+        if any(flat == condition.parent for condition in self._conditions):
+            raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
+        new: Parameter = Cases([Case(self._conditions, domain)]) if self._conditions else domain
         known = self._space.get(flat)
-        if known is not None and known != domain:
-            raise declared_twice(flat, known.describe(), domain.describe())
-        value = self._resolve(flat, domain)
-        if known is None:
-            self._space[flat] = self._new_parameters[flat] = domain
-        return value
+        parameter = new if known is None else joined(flat, known, new)
+        if parameter != known:
+            check_exclusive(self._space, flat, parameter)
+        return parameter
+
+    def _know(self, flat: str, parameter: Parameter) -> None:
+        known = self._space.get(flat)
+        if parameter != known:
+            self._space[flat] = self._new_parameters[flat] = parameter
+            if known is not None:
+                self._space = ordered(self._space)  # a further case may have a parent that became known after it
+
+    def _domain(self, flat: str) -> Domain | None:
+        """The domain that a parameter has with the values of this trial; its parents are asked for."""
+        return next((case.domain for case in cases_of(self._space[flat]) if self._are_met(case.conditions)), None)
+
+    def _are_met(self, conditions: Sequence[Condition]) -> bool:
+        for condition in conditions:
+            domain = self._domain(condition.parent)
+            if domain is None or not condition.is_met({condition.parent: self._resolve(condition.parent, domain)}):
+                return False
+        return True
 
     def _resolve(self, flat: str, domain: Domain) -> Value:
         if flat not in self._asked:

@@ -1,10 +1,9 @@
-"""What may be tried, as a whole: an ordered mapping from flat names to domains, that never changes and can only be grown."""
+"""What may be tried, as a whole: an ordered mapping from flat names to parameters, that never changes and can only be grown."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Any
@@ -13,38 +12,50 @@ from attrs import field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.space.checks import declared_twice, sound_name, wrong
+from asynctune.seeds import derive
+from asynctune.space.checks import sound_name, wrong
+from asynctune.space.conditions import Cases, Parameter, domain_under, joined
+from asynctune.space.counting import count
 from asynctune.space.domains import Domain, Fixed
 from asynctune.space.encoding import draw
 from asynctune.space.hyperparameters import HyperParameters
+from asynctune.space.order import ordered
 
 __all__ = ["Space"]
 
 
-def _checked(parameters: Mapping[str, Domain]) -> dict[str, Domain]:
-    for name, domain in parameters.items():
-        if not isinstance(domain, Domain):
-            raise SpaceError(f"parameter {sound_name(name)!r} takes a domain such as Int(1, 10), not {domain!r}")
-    return {sound_name(name): domain for name, domain in parameters.items()}
+def _checked(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, Parameter):
+            raise SpaceError(f"parameter {sound_name(name)!r} takes a domain such as Int(1, 10), not {parameter!r}")
+    return ordered({sound_name(name): parameter for name, parameter in parameters.items()})
 
 
-def _ordered(parameters: dict[str, Domain]) -> tuple[tuple[str, Domain], ...]:
+def _in_order(parameters: dict[str, Parameter]) -> tuple[tuple[str, Parameter], ...]:
     return tuple(parameters.items())
 
 
 @frozen(repr=False)
-class Space(Mapping[str, Domain]):
-    """The parameters of a search, in order. Two spaces are equal if their parameters are, in the same order.
+class Space(Mapping[str, Parameter]):
+    """The parameters of a search, in order, each after those that it depends on. Two spaces are equal if their parameters are,
+    in the same order.
 
     Args:
-        parameters: a domain for each flat name; the names of a group are joined with "/". `Space.of` takes nested ones.
+        parameters: for each flat name a domain, or the `Cases` of a parameter that is there only under conditions; the names of
+            a group are joined with "/". `Space.of` takes nested ones.
 
     Raises:
         SpaceError: naming the parameter.
     """
 
     # The order counts: it is the order in which a grid is walked.
-    _parameters: dict[str, Domain] = field(factory=dict, converter=_checked, eq=_ordered)
+    _parameters: dict[str, Parameter] = field(factory=dict, converter=_checked, eq=_in_order)
+    #: Whether some parameters are there only under conditions.
+    is_conditional: bool = field(init=False, eq=False)
+
+    @is_conditional.default
+    def _(self) -> bool:
+        return any(isinstance(parameter, Cases) for parameter in self._parameters.values())
 
     @classmethod
     def of(cls, declared: Space | HyperParameters | Mapping[str, Any] | None) -> Space:
@@ -66,18 +77,16 @@ class Space(Mapping[str, Domain]):
         return cls(dict(_leaves(declared or {}, "")))
 
     @property
-    def parameters(self) -> Mapping[str, Domain]:
-        """The domain of each flat name, read only."""
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The domain, or the cases, of each flat name, read only."""
         return MappingProxyType(self._parameters)
 
     @property
     def size(self) -> int | None:
-        """How many sets of values there are; None if there is no end of them."""
-        sizes = [domain.size for domain in self._parameters.values()]
-        known = [size for size in sizes if size is not None]
-        return math.prod(known) if len(known) == len(sizes) else None
+        """How many sets of values there are, exactly; None if there is no end of them."""
+        return count(self._parameters)
 
-    def __getitem__(self, name: str) -> Domain:
+    def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -87,44 +96,98 @@ class Space(Mapping[str, Domain]):
         return len(self._parameters)
 
     def __repr__(self) -> str:
-        return f"Space({', '.join(f'{name}: {domain.describe()}' for name, domain in self._parameters.items())})"
+        return f"Space({', '.join(f'{name}: {parameter.describe()}' for name, parameter in self._parameters.items())})"
+
+    def active(self, values: Values) -> dict[str, Domain]:
+        """The parameters that are there under `values`, in order, each with the domain that it has there.
+
+        `values` may be too few or too many: what depends on a value that is missing is not there, and what they say of inactive
+        or unknown parameters counts for nothing. They are taken as they are; `validate` makes 1.0 of 1.
+        """
+        found: dict[str, Domain] = {}
+        known: dict[str, Value] = {}
+        for name, parameter in self._parameters.items():
+            domain = parameter.under(known) if isinstance(parameter, Cases) else parameter
+            if domain is not None:
+                found[name] = domain
+                if name in values:
+                    known[name] = values[name]
+        return found
+
+    def domain(self, name: str, values: Values) -> Domain | None:
+        """The domain that the parameter `name` has under `values`; None where it is inactive, or not a parameter."""
+        return domain_under(self._parameters, name, values)
+
+    def complete(self, values: Values, fill: Callable[[str, Domain], Value]) -> dict[str, Value]:
+        """A value for every parameter that is there: that of `values`, or what `fill` gives for its name and its domain. What
+        `values` say of inactive or unknown parameters is left out.
+
+        Raises:
+            SpaceError: naming the active parameter whose value is not one of its domain.
+        """
+        done: dict[str, Value] = {}
+        for name, parameter in self._parameters.items():
+            domain = parameter.under(done) if isinstance(parameter, Cases) else parameter
+            if domain is not None:
+                done[name] = _coerced(name, domain, values[name]) if name in values else fill(name, domain)
+        return done
 
     def defaults(self) -> dict[str, Value]:
-        """The default of each parameter."""
-        return {name: domain.default for name, domain in self._parameters.items()}
+        """The default of each parameter that is there when its parents have theirs."""
+        return self.complete({}, lambda _, domain: domain.default)
 
     def sample(self, seed: int) -> dict[str, Value]:
-        """A value for each parameter, drawn from hash(`seed`, name): so the other parameters and the order change nothing."""
-        return {name: draw(domain, seed, name) for name, domain in self._parameters.items()}
+        """A value for each parameter, drawn from hash(`seed`, name): so the other parameters and the order change nothing, but
+        for whether it is there."""
+        return self.complete({}, lambda name, domain: draw(domain, derive(seed, name)))
 
     def validate(self, values: Values) -> dict[str, Value]:
-        """`values` as they are to be: one for each parameter, in its order, of its type.
+        """`values` as they are to be: one for each parameter that is there, in its order, of its type.
 
         Raises:
-            SpaceError: naming the parameter whose value is missing, unknown or wrong.
+            SpaceError: naming the parameter whose value is missing or wrong, or which is unknown or inactive.
         """
-        unknown = [name for name in values if name not in self._parameters]
-        missing = [name for name in self._parameters if name not in values]
-        if unknown or missing:
-            what = f"{unknown[0]!r} is not a parameter" if unknown else f"parameter {missing[0]!r} has no value"
-            raise SpaceError(f"{what}; the parameters are {', '.join(map(repr, self._parameters)) or 'none'}")
-        return {name: _coerced(name, domain, values[name]) for name, domain in self._parameters.items()}
+        done = self.coerce(values)
+        for name in self.active(done):
+            if name not in done:
+                raise SpaceError(f"parameter {name!r} has no value; {self._told()}")
+        return done
 
-    def grow(self, new: Mapping[str, Domain]) -> Space:
-        """This space and the parameters of `new` that it has not, after its own.
+    def coerce(self, values: Values) -> dict[str, Value]:
+        """`values` in the order of the space, each of its type; there may be none for some parameters.
 
         Raises:
-            SpaceError: if a name is in both with different domains, naming both.
+            SpaceError: naming the parameter whose value is wrong, or which is unknown or inactive.
         """
-        for name, domain in new.items():
-            known = self._parameters.get(name, domain)
-            if known != domain:
-                raise declared_twice(name, known.describe(), domain.describe())
-        return self if new.keys() <= self._parameters.keys() else Space({**self._parameters, **new})
+        for name in values:
+            if name not in self._parameters:
+                raise SpaceError(f"{name!r} is not a parameter; {self._told()}")
+        done: dict[str, Value] = {}
+        for name, parameter in self._parameters.items():
+            if name in values:
+                domain = parameter.under(done) if isinstance(parameter, Cases) else parameter
+                if domain is None:
+                    raise SpaceError(f"parameter {name!r} has a value, and is not there: it is {parameter.describe()}")
+                done[name] = _coerced(name, domain, values[name])
+        return done
+
+    def _told(self) -> str:
+        return f"the parameters are {', '.join(map(repr, self._parameters)) or 'none'}"
+
+    def grow(self, new: Mapping[str, Parameter]) -> Space:
+        """This space and what `new` has beyond it: its parameters, and its cases of parameters that are in both.
+
+        Raises:
+            SpaceError: if a name is in both with different domains under conditions that can be met at once, naming both.
+        """
+        known = self._parameters
+        both = {name: joined(name, known[name], parameter) for name, parameter in new.items() if name in known}
+        more = {name: parameter for name, parameter in new.items() if known.get(name) != both.get(name, parameter)}
+        return Space({**known, **more, **both}) if more else self
 
     def fingerprint(self) -> str:
         """32 hexadecimal digits, the same for equal spaces only, on every machine."""
-        lines = "\n".join(f"{name}\n{domain.describe()}" for name, domain in self._parameters.items())
+        lines = "\n".join(f"{name}\n{parameter.describe()}" for name, parameter in self._parameters.items())
         return hashlib.blake2b(lines.encode(), digest_size=16).hexdigest()
 
     @staticmethod

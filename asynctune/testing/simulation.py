@@ -14,9 +14,9 @@ import os
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from attrs import astuple, define, field
+from attrs import astuple, define, evolve, field
 
 from asynctune._engine.actor import OracleActor
 from asynctune._engine.caller import Answered, History
@@ -46,6 +46,7 @@ from asynctune.stoppers import Stopper
 from asynctune.testing.faults import Faults
 from asynctune.testing.runners import Script, SimulatedRunners
 from asynctune.testing.virtual import Line, VirtualLoop, VirtualThreads
+from asynctune.warm_start import WarmStart, points
 
 __all__ = ["SimulatedSearch"]
 
@@ -76,6 +77,7 @@ class SimulatedSearch:
         oracle, scheduler, stoppers: used as they are, not copied.
         space: declared, or None.
         workers: how many trials run at once.
+        warm_start, try_first, new_entries: as `search()` takes them.
         commands: what the user says and when: (search time, what makes the stimulus from that time).
         ask_takes, start_takes, leave_takes: virtual seconds that an answer of the oracle, a start, and an end on request take.
         faults: what goes wrong, and how often; nothing by default.
@@ -100,6 +102,9 @@ class SimulatedSearch:
     failure: FailurePolicy = field(factory=FailurePolicy)
     limits: Limits = field(factory=Limits)
     checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
+    warm_start: Any = None
+    try_first: Sequence[Mapping[str, Any]] = ()
+    new_entries: Literal["tune", "default", "refuse"] = "tune"
     commands: Sequence[Command] = ()
     ask_takes: float = 0.0
     start_takes: float = 0.0
@@ -178,6 +183,7 @@ class SimulatedSearch:
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
+            new_entries=self.new_entries,
         )
 
     async def _live(self, killed_at: float | None) -> None:
@@ -192,11 +198,11 @@ class SimulatedSearch:
                 self._loop.call_later(at - folded.at, partial(self._command, make))
         if killed_at is not None:
             self._loop.call_later(max(0.0, killed_at - folded.at), self._drop)
-        gone = opened.gone
-        await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings, gone=gone))
+        await coroutine.open(self._opened(opened, clock.now()))
         stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
-            history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed)
+            tuned = None if self.new_entries == "tune" else frozenset({**settings.space, **opened.machine.space})
+            history = History(folded.calls, folded.answers, objective=self.objective, seed=self.seed, tuned=tuned)
             actor = OracleActor(
                 self.oracle,
                 history,
@@ -206,7 +212,7 @@ class SimulatedSearch:
                 threads=threads,
             )
             runners = self._runners(coroutine)
-            coroutine.go(runners, actor, learns=settings.ahead == 0)
+            coroutine.go(runners, actor, learns=self.oracle.learns)
             await coroutine.run()
             runners.close()
             stopped.append(actor.stop())
@@ -218,6 +224,14 @@ class SimulatedSearch:
             await asyncio.wait([ended], timeout=_PATIENCE)
         if self.end is not None and self.check:
             assert self._pool.busy == 0, f"the search is over and {self._pool.busy} slots are taken"
+
+    def _opened(self, opening: Opening, at: float) -> Opened:
+        opened = Opened(at=at, wall=0.0, version="simulated", settings=self.settings(), gone=opening.gone)
+        if opening.folded.seq:
+            return opened
+        space = Space.of(self.space)
+        observed = WarmStart.of(self.warm_start, space, self.objective).read(space, self.objective)
+        return evolve(opened, observed=observed, first=points(self.try_first, space, self.max_trials))
 
     def _runners(self, coroutine: OracleCoroutine) -> SimulatedRunners:
         return SimulatedRunners(

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import pytest
 from attrs import evolve
 
-from asynctune._engine.caller import Answered, Caller, History, replay
+from asynctune._engine.caller import Answered, Caller, History, OracleCall, replay
 from asynctune._engine.opening import fold
 from asynctune._engine.record import Record, pack, unpack
-from asynctune._machine.instructions import Ask, TellEnd, TellReport
+from asynctune._machine.instructions import Ask
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
 from asynctune.events import AttemptFailed, Finished, Reported, Started, Stopped
@@ -118,7 +118,7 @@ def tell_the_rest(told: Story, records: Sequence[Record], cut: int) -> list[byte
         for instruction in decision.instructions:
             if isinstance(instruction, Ask):
                 answers[instruction.number] = caller.ask(instruction)
-            elif isinstance(instruction, TellEnd | TellReport):
+            elif isinstance(instruction, OracleCall):
                 caller.tell(instruction)
     assert [*divergences, *machine.consult.divergences] == []
     return told_again

@@ -1,0 +1,170 @@
+"""Calls an oracle that runs in a process of its own, and has something else proposed where it is late."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pickle
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import evolve
+
+from asynctune._engine.apart.process import OracleProcess, WokenError
+from asynctune._engine.apart.words import Broken, FromOracle, Ready
+from asynctune._engine.caller import Answered, Caller, History
+from asynctune._engine.threads import SYSTEM
+from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
+from asynctune.errors import PluginError, WireError
+from asynctune.executors.trainable import pack_call, pack_oracle
+from asynctune.oracles.base import Oracle
+from asynctune.oracles.proposer import Proposer
+from asynctune.oracles.random import RandomSearch
+from asynctune.records import Suggestion, SuggestionStatus
+from asynctune.wire import decode
+
+__all__ = ["ApartCaller"]
+
+_logger = logging.getLogger("asynctune.oracle")
+_NICE: Final = 5  # as the runners: it must not take the loop's turn, and its trials do not wait for it alone
+
+
+class ApartCaller(Caller):
+    """Makes calls to an oracle in a process of its own, from one thread.
+
+    A proposal that is not there within the oracle's `deadline` is made by somebody else: values drawn at random, and new.
+    The oracle is told of them, and what it proposes later for the same trial is dropped. Only an oracle that says nothing at
+    all for its `patience` has failed.
+
+    Args:
+        oracle: sent there; ours stays as it is.
+        log: where its process writes to.
+    """
+
+    def __init__(self, oracle: Oracle, log: Path | None) -> None:
+        super().__init__(oracle, SYSTEM.now)
+        self.deadline = math.inf  # looked after here: to be late is no failure
+        self._oracle = oracle
+        self._late_after = math.inf if oracle.deadline is None else oracle.deadline
+        self._patience = math.inf if oracle.patience is None else oracle.patience
+        self._process = OracleProcess(log)
+        # Knows what the oracle knows, and proposes where that is late.
+        self._substitute = Proposer(RandomSearch())
+        self._owed: dict[int, float] = {}  # the asks that were not answered, and since when
+        self._has_been_late = False
+
+    def begin(self, history: History) -> None:
+        """Start its process, and tell it what the search is about."""
+        self._substitute.set_search(objective=history.objective, seed=history.seed)
+        self.calling = "set_search", self._now()
+        try:
+            self._process.start()
+            self._post(_surroundings())
+            self._post(pack_oracle(self._oracle))
+            self._send("begin", evolve(history, calls=(), answers={}))
+            # What it takes to start is no part of the first proposal's time.
+            word = self._word(self._now() + self._patience)
+        finally:
+            self.calling = None
+        if not isinstance(word, Ready):
+            raise PluginError(f"{self.name} was not ready within {self._patience:g} s, which is its patience")
+
+    def tell(self, call: TellAdded | TellReport | TellEnd, *, remembered: bool = False) -> None:
+        """Tell it what became of a trial. Does not wait until it has heard."""
+        match call:
+            case TellAdded():
+                self._substitute.on_trial_add(call.trial, call.values)
+            case TellEnd():
+                self._substitute.on_trial_end(call.trial)
+        self._send("tell", call, remembered=remembered)
+
+    def restore(self, state: Any) -> None:
+        """Set it to a recorded state."""
+        self._send("restore", state)
+
+    def ask(self, call: Ask, recorded: Suggestion | None = None) -> Answered:
+        """Ask it for values, and wait for them, for its deadline at most. Where there is a `recorded` answer, it is nobody who
+        waits, and so nobody for whom it could be late."""
+        self._send("ask", call, recorded)
+        self._owed[call.number] = self._now()
+        self.calling = "populate_space", self._now()
+        try:
+            answered = self._heard(call.number, math.inf if recorded is not None else self._now() + self._late_after)
+        finally:
+            self.calling = None
+        if answered is None:
+            return self._instead(call)
+        stands = answered.suggestion if recorded is None else recorded
+        if stands.status is SuggestionStatus.RUNNING:
+            self._substitute.on_trial_add(call.trial, stands.values)
+        return answered
+
+    def _heard(self, ask: int, until: float) -> Answered | None:
+        """The answer to this ask, or None when it is late."""
+        while True:
+            hung = min(self._owed.values()) + self._patience
+            word = self._word(min(until, hung))
+            if word is None and self._now() >= hung:
+                what = f"{self.name}.populate_space has not returned"
+                raise PluginError(f"{what} for {self._patience:g} s, which is its patience")
+            if word is None:
+                return None
+            if isinstance(word, Ready) or self._owed.pop(word.ask, None) is None:
+                raise PluginError(f"{self.name}: its process said {word}, which answers nothing that was asked")
+            if word.ask == ask:
+                return word
+
+    def _word(self, until: float) -> Ready | Answered | None:
+        """What its process says next; None if it says nothing until then."""
+        try:
+            body = self._process.receive(until)
+            word: Ready | Answered | Broken | None = None if body is None else decode(body, FromOracle)
+        except EOFError as error:
+            raise PluginError(f"{self.name} failed: {self._process.how_it_ended()}") from error
+        except WireError as error:
+            raise PluginError(f"{self.name}: what came from its process is no answer: {error}") from error
+        except WokenError as error:
+            raise PluginError(f"{self.name}: nobody waits for its answer any more") from error
+        if isinstance(word, Broken):
+            raise PluginError(word.message)
+        return word
+
+    def _instead(self, call: Ask) -> Answered:
+        """Somebody else's answer."""
+        why = f"{self.name} had not proposed anything within {self._late_after:g} s"
+        if not self._has_been_late:
+            self._has_been_late = True
+            _logger.warning("%s: a random proposal takes its place, here and wherever that happens again", why)
+        suggestion = self._substitute.populate_space(call.trial, call.space)
+        assert isinstance(suggestion, Suggestion)  # noqa: S101 -- RandomSearch does not wait
+        self._send("never_mind", call.number)
+        if suggestion.status is SuggestionStatus.RUNNING:
+            self._send("tell", TellAdded(call.trial, suggestion.values))
+        return Answered(call.number, evolve(suggestion, fallback=why), None)
+
+    def _send(self, method: str, *arguments: Any, **named: Any) -> None:
+        self._post(pack_call((method, arguments, named)))
+
+    def _post(self, body: bytes) -> None:
+        try:
+            self._process.send(body)
+        except EOFError as error:
+            raise PluginError(f"{self.name} failed: {self._process.how_it_ended()}") from error
+
+    def cancel(self) -> None:
+        """Wait for no answer any more. From any thread."""
+        self._process.wake()
+
+    def close(self) -> None:
+        """Kill its process."""
+        self._process.close()
+
+
+def _surroundings() -> bytes:
+    cwd = ""
+    with suppress(FileNotFoundError):  # it was deleted under us
+        cwd = str(Path.cwd())
+    path = [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
+    return pickle.dumps({"cwd": cwd, "argv": list(map(str, sys.argv)), "path": path, "nice": _NICE})

@@ -1,0 +1,247 @@
+"""What is known before a search begins: what earlier searches have found (`warm_start=`), and what the user wants tried first
+(`try_first=`). Whatever does not fit is refused, with every reason at once, before anything starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from asynctune._engine.journal import read_records
+from asynctune._engine.retelling import retold
+from asynctune.errors import ConfigurationError, SpaceError, StorageError
+from asynctune.objective import Objective
+from asynctune.observers.rows import COLUMNS, VALUES
+from asynctune.records import Observation, State, TrialView, Value, Values
+from asynctune.results import Result
+from asynctune.space import Domain, Space
+from asynctune.space.checks import plain
+
+__all__ = ["WarmStart", "given_values", "points"]
+
+_WANTED: Final = "a search's directory, a Result, or a table (a list of dicts, or a data frame)"
+_TOLD: Final = 5  # reasons in one error
+_ENDED: Final = {state.value: state for state in State if state.ended}
+_SCALAR: Final = bool | int | float | str | None
+
+
+@frozen
+class WarmStart:
+    """Where the observations come from.
+
+    Args:
+        directory: of a search, which may still run; or None.
+        observations: those that are known already.
+    """
+
+    directory: Path | None = None
+    observations: tuple[Observation, ...] = ()
+
+    @classmethod
+    def of(cls, given: Any, space: Space, objective: Objective) -> WarmStart:
+        """The one that is meant. A table, or a result, is read here; a directory by `read`.
+
+        Raises:
+            ConfigurationError: it is none, or does not fit.
+        """
+        if given is None:
+            return cls()
+        if isinstance(given, Result):
+            _check_objective("the result's", given.objective, objective)
+            return cls(None, _of_trials(given.trials.values(), space))
+        if isinstance(given, str | Path):
+            if not str(given) or "\0" in str(given):
+                raise ConfigurationError(f"warm_start= takes {_WANTED}, not {given!r}")
+            return cls(Path(given).expanduser().absolute())
+        return cls(None, _of_rows(_rows(given), space, objective))
+
+    def read(self, space: Space, objective: Objective) -> tuple[Observation, ...]:
+        """The observations. Reads the directory's journal, beside whoever writes it.
+
+        Raises:
+            ConfigurationError: there is no search, or what it found does not fit.
+        """
+        if self.directory is None:
+            return self.observations
+        try:
+            found = retold(read_records(self.directory))
+        except StorageError as error:
+            raise ConfigurationError(f"warm_start={str(self.directory)!r}: {error}") from error
+        if found.settings is not None:
+            _check_objective(f"that of {self.directory}", found.settings.objective, objective)
+        return _of_trials(found.trials, space)
+
+
+def points(given: Any, space: Space, most: int | None) -> tuple[Values, ...]:
+    """What is to be tried first, flat and checked; what is not given is drawn later.
+
+    Raises:
+        ConfigurationError: it is no list of dicts, there are more than `max_trials`, or (SpaceError) one is not in the space.
+    """
+    if isinstance(given, str | Mapping) or not isinstance(given, Sequence):
+        raise ConfigurationError(f'try_first= takes a list of dicts, such as [{{"units": 64}}], not {given!r}')
+    if most is not None and len(given) > most:
+        raise ConfigurationError(f"try_first= has {len(given)} trials, and max_trials is {most}: they count as trials")
+    return tuple(_point(values, space, f"try_first[{place}]") for place, values in enumerate(given))
+
+
+def _point(given: Any, space: Space, what: str) -> dict[str, Value]:
+    values = given_values(given, space, what)
+    unknown = [name for name in values if space and name not in space]
+    if unknown:
+        raise SpaceError(f"{what}: there is no parameter {unknown[0]!r}; there are {', '.join(map(repr, space))}")
+    return values
+
+
+def given_values(given: Any, space: Space, what: str) -> dict[str, Value]:
+    """Values that the user gives, nested or flat, by flat name; those that the space has are of its types.
+
+    Raises:
+        ConfigurationError: they are no dict from names to values. (SpaceError: one is wrong, or inactive.)
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f'{what} takes a dict from names to values, such as {{"units": 64}}, not {given!r}')
+    values = _flattened(given, what)
+    for name, value in values.items():
+        if name not in space and not isinstance(value, _SCALAR):
+            raise ConfigurationError(f"{what} takes a dict from names to values: {name!r} is {value!r}, which is none")
+    try:
+        return {**values, **space.coerce({name: value for name, value in values.items() if name in space})}
+    except SpaceError as error:
+        raise SpaceError(f"{what}: {error}") from None
+
+
+def _flattened(given: Mapping[Any, Any], what: str, path: str = "") -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"{what} takes a dict from names to values, and {name!r} is no name")
+        if isinstance(value, Mapping):
+            values |= _flattened(value, what, f"{path}{name}/")
+        else:
+            values[path + name] = plain(value)
+    return values
+
+
+# ------------------------------------------------------------------------------------------------------ what was found
+
+
+def _check_objective(whose: str, found: Objective, wanted: Objective) -> None:
+    if found != wanted:
+        message = f"warm_start=: the objective is {wanted}, and {whose} is {found}"
+        raise ConfigurationError(f"{message}: scores under different objectives cannot be mixed")
+
+
+def _of_trials(trials: Iterable[TrialView], space: Space) -> tuple[Observation, ...]:
+    ended = [trial for trial in trials if trial.state.ended]
+    return _fitting(ended, lambda trial: f"trial {trial.id}", lambda trial: _observed(trial, space))
+
+
+def _observed(trial: TrialView, space: Space) -> Observation:
+    return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state)
+
+
+def _of_rows(rows: Sequence[Any], space: Space, objective: Objective) -> tuple[Observation, ...]:
+    ended = [(place, row) for place, row in enumerate(rows) if not _is_open(row)]
+    return _fitting(ended, lambda each: f"row {each[0]}", lambda each: _row(each[1], space, objective))
+
+
+def _rows(given: Any) -> Sequence[Any]:
+    """The rows of a table: a list of dicts, or a data frame (of pandas, or one that has `to_dicts()`)."""
+    if hasattr(given, "columns"):
+        given = given.to_dicts() if hasattr(given, "to_dicts") else given.to_dict("records")
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Sequence):
+        raise ConfigurationError(f"warm_start= takes {_WANTED}, not {given!r}")
+    return given
+
+
+def _fitting(given: Sequence[Any], called: Callable[[Any], str], made: Callable[[Any], Observation]) -> tuple[Observation, ...]:
+    """What is made of each, if all of them fit."""
+    observations, wrong = list[Observation](), list[str]()
+    for each in given:
+        try:
+            observations.append(made(each))
+        except ConfigurationError as error:
+            wrong.append(f"{called(each)}: {error}")
+    if wrong:
+        more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+        count = f"{len(wrong)} of {len(given)} do not fit this search"
+        hint = "Leave them out: a table, a list of dicts, can be of the others only"
+        raise ConfigurationError(f"warm_start=: {count}: {'; '.join(wrong[:_TOLD])}{more}. {hint}.")
+    return tuple(observations)
+
+
+def _is_open(row: Any) -> bool:
+    """Whether it is a row of `Result.to_dicts()`, of a trial that has not ended."""
+    return _is_told(row) and row.get("state", "COMPLETED") not in _ENDED
+
+
+def _is_told(row: Any) -> bool:
+    """Whether it is a row as `Result.to_dicts()` makes them."""
+    return isinstance(row, Mapping) and any(isinstance(name, str) and name.startswith(VALUES) for name in row)
+
+
+def _row(row: Any, space: Space, objective: Objective) -> Observation:
+    if not isinstance(row, Mapping):
+        raise ConfigurationError(f"it is no dict: {row!r}")
+    state = State.COMPLETED
+    if _is_told(row):
+        state = _ENDED[row.get("state", "COMPLETED")]
+        scored = {name: value for name, value in row.items() if name in ("score", objective.name)}
+        values = {name.removeprefix(VALUES): value for name, value in row.items() if name not in COLUMNS and name not in scored}
+    else:
+        values = _flattened(row, "it")
+        scored = {name: values.pop(name) for name in (objective.name, "score") if name in values and name not in space}
+    column = objective.name if objective.name in scored else "score"
+    if column not in scored:
+        raise ConfigurationError(f"it has neither {objective.name!r} nor 'score'")
+    return Observation(_fitted(values, space), _score(column, plain(scored[column])), state)
+
+
+def _score(column: str, value: Any) -> float | None:
+    if _is_blank(value):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"its {column!r} is {value!r}, which is no number")
+    return _finite(value)
+
+
+def _finite(score: float | None) -> float | None:
+    return float(score) if score is not None and math.isfinite(score) else None
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether it stands for nothing: None, NaN, or what pandas writes for it."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and math.isnan(value))
+
+
+def _fitted(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
+    """The values, as a trial of this search would have them. What is said of inactive parameters counts for nothing."""
+    if not space:
+        found = {name: plain(value) for name, value in values.items() if not _is_blank(value)}
+        for name, value in found.items():
+            if not isinstance(value, _SCALAR):
+                raise ConfigurationError(f"{name!r} is {value!r}, which is no number, string, True or False")
+        return found
+    unknown = [name for name in values if name not in space]
+    if unknown:
+        raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {', '.join(map(repr, space))}")
+    return space.complete({}, lambda name, domain: _cell(name, domain, values))
+
+
+def _cell(name: str, domain: Domain, values: Mapping[str, Any]) -> Value:
+    value = plain(values.get(name))
+    if _is_blank(value):
+        if name in values and domain.contains(None):
+            return None
+        raise SpaceError(f"there is no value for {name!r}")
+    try:
+        # A table keeps whole numbers as floats where a column has gaps, and as integers where floats happen to be whole.
+        other = int(value) if isinstance(value, float) and value.is_integer() else float(value) if type(value) is int else value
+        return domain.coerce(other if domain.contains(other) and not domain.contains(value) else value)
+    except SpaceError as error:
+        raise SpaceError(f"parameter {name!r}: {error}") from None
