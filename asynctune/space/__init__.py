@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from asynctune.space.conditions import Case, Cases, Condition, Parameter
 from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Sampling
-from asynctune.space.encoding import Fill, FillRule, draw, from_units, to_units
+from asynctune.space.encoding import Encoding, Fill, FillRule, draw
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.space import Space
+from asynctune.space.when import When
 
 __all__ = [
     "Boolean",
@@ -15,6 +16,7 @@ __all__ = [
     "Choice",
     "Condition",
     "Domain",
+    "Encoding",
     "Fill",
     "FillRule",
     "Fixed",
@@ -24,7 +26,6 @@ __all__ = [
     "Parameter",
     "Sampling",
     "Space",
+    "When",
     "draw",
-    "from_units",
-    "to_units",
 ]

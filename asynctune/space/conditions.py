@@ -154,15 +154,23 @@ def domain_under(parameters: Mapping[str, Parameter], name: str, values: Values)
 
     What `values` say of an inactive parent counts for nothing.
     """
+    return _domain_under(parameters, name, values, {})
+
+
+def _domain_under(
+    parameters: Mapping[str, Parameter], name: str, values: Values, found: dict[str, Domain | None]
+) -> Domain | None:
     parameter = parameters.get(name)
     if not isinstance(parameter, Cases):
         return parameter
-    for case in parameter.cases:
-        if case.is_met(values) and all(
-            domain_under(parameters, condition.parent, values) is not None for condition in case.conditions
-        ):
-            return case.domain
-    return None
+    if name not in found:  # many can have the same ancestors
+        found[name] = None
+        for case in parameter.cases:
+            parents = (condition.parent for condition in case.conditions)
+            if case.is_met(values) and all(_domain_under(parameters, each, values, found) is not None for each in parents):
+                found[name] = case.domain
+                break
+    return found[name]
 
 
 def joined(name: str, known: Parameter, new: Parameter) -> Parameter:

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import EllipsisType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space import domains
 from asynctune.space.checks import declared_twice, sound_name, wrong
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
+from asynctune.space.config import as_config, parameters_of
 from asynctune.space.domains import Domain, Sampling
 from asynctune.space.encoding import Fill, FillRule
-from asynctune.space.order import check_exclusive, coerced_to, ordered
+from asynctune.space.order import check_exclusive, coerced_to, merged, ordered
 
 __all__ = ["HyperParameters"]
 
@@ -217,6 +218,63 @@ class HyperParameters:
         cases = (parameter,) if isinstance(parameter, Case) else cases_of(parameter)
         return any(self._are_met(case.conditions) for case in cases)
 
+    def copy(self) -> HyperParameters:
+        """The same parameters with the same values, on their own: a search is not told of what is asked of a copy."""
+        copy = HyperParameters(self._space, self._proposed, self._fill)
+        copy._asked = dict(self._asked)
+        return copy
+
+    def merge(self, hps: HyperParameters | Mapping[str, Parameter] | Sequence[HyperParameters], overwrite: bool = True) -> None:
+        """Make the parameters of another one known here too, each once; those that are active get values.
+
+        Args:
+            hps: another `HyperParameters`, or a list of them; or parameters by flat name, such as a `Space`.
+            overwrite: what becomes of a parameter that is known already, under conditions that can be met at once: True gives
+                it the other one's domain, and the value that one gets anew; False leaves it as it is.
+
+        Raises:
+            SpaceError: for anything else; or if what depends on a parameter could not any more.
+        """
+        for each in [hps] if isinstance(hps, HyperParameters | Mapping) else hps:
+            if not isinstance(each, HyperParameters | Mapping):
+                raise wrong("merge()", "a HyperParameters, a list of them, or a Space", each)
+            self._merge(each.space if isinstance(each, HyperParameters) else ordered(each), overwrite)
+
+    def _merge(self, parameters: Mapping[str, Parameter], overwrite: bool) -> None:
+        space, new = dict(self._space), dict[str, Parameter]()
+        for name, parameter in parameters.items():
+            known = space.get(name)
+            space[name] = parameter if known is None else merged(space, name, parameter, overwrite=overwrite)
+            if space[name] != known:
+                new[name] = space[name]
+        self._space = ordered(space)
+        self._new_parameters |= {name: self._space[name] for name in new}
+        for name in new:
+            self._asked.pop(name, None)
+            self._proposed.pop(name, None)
+        for name in parameters:
+            if (domain := self._domain(name)) is not None:
+                self._resolve(name, domain)
+
+    def get_config(self) -> dict[str, Any]:
+        """The parameters and the values in the layout of KerasTuner's `get_config()`, ready for JSON."""
+        return as_config(self._space, self._asked)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> HyperParameters:
+        """What `get_config` was asked of, KerasTuner's too.
+
+        Raises:
+            SpaceError: for what is no such layout, or a value that its parameter cannot have; names the parameter.
+        """
+        parameters = parameters_of(config)
+        found = cls(parameters, config.get("values"))
+        for name in parameters:
+            if name in found._proposed and (domain := found._domain(name)) is not None:
+                found._resolve(name, domain)
+        found.drain()
+        return found
+
     def __getitem__(self, name: str) -> Value:
         return self.get(name)
 
@@ -311,8 +369,11 @@ class HyperParameters:
 
     def _are_met(self, conditions: Sequence[Condition]) -> bool:
         for condition in conditions:
-            domain = self._domain(condition.parent)
-            if domain is None or not condition.is_met({condition.parent: self._resolve(condition.parent, domain)}):
+            if condition.parent not in self._asked:  # what was asked for is active
+                domain = self._domain(condition.parent)
+                if domain is not None:
+                    self._resolve(condition.parent, domain)
+            if not condition.is_met(self._asked):
                 return False
         return True
 

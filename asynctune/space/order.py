@@ -13,7 +13,7 @@ from asynctune.records import Value
 from asynctune.space.checks import declared_twice
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of
 
-__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "ordered"]
+__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "merged", "ordered"]
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 
@@ -109,6 +109,22 @@ def check_exclusive(parameters: _Parameters, name: str, parameter: Parameter) ->
         for other in cases[:place]:
             if other.domain != case.domain and _can_be(parameters, (*case.conditions, *other.conditions)):
                 raise declared_twice(name, other.describe(), case.describe())
+
+
+def merged(parameters: _Parameters, name: str, new: Parameter, *, overwrite: bool) -> Parameter:
+    """The parameter `name` of `parameters`, which are in order, with the cases of `new`. Where cases of both could be met at
+    once, those of `new` win if `overwrite`, and the others if not."""
+
+    def clash(one: Case, others: tuple[Case, ...]) -> bool:
+        return any(_can_be(parameters, (*one.conditions, *other.conditions)) for other in others)
+
+    old = cases_of(parameters[name])
+    if overwrite:
+        cases = [*(case for case in old if not clash(case, cases_of(new))), *cases_of(new)]
+    else:
+        cases = [*old, *(case for case in cases_of(new) if not clash(case, old))]
+    always = next((case.domain for case in cases if not case.conditions), None)
+    return Cases(cases) if always is None else always
 
 
 def check_each_can_be(parameters: _Parameters) -> None:

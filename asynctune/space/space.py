@@ -6,20 +6,22 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.seeds import derive
 from asynctune.space.checks import sound_name, wrong
-from asynctune.space.conditions import Cases, Parameter, domain_under, joined
+from asynctune.space.conditions import Case, Cases, Condition, Parameter, domain_under, joined
 from asynctune.space.counting import count
 from asynctune.space.domains import Domain, Fixed
 from asynctune.space.encoding import draw
 from asynctune.space.hyperparameters import HyperParameters
-from asynctune.space.order import ordered
+from asynctune.space.order import check_each_can_be, ordered
+from asynctune.space.summary import summary, table
+from asynctune.space.when import When
 
 __all__ = ["Space"]
 
@@ -63,10 +65,12 @@ class Space(Mapping[str, Parameter]):
 
         Args:
             declared: a space; the parameters of a `HyperParameters`; a dict of domains, of plain values (which become `Fixed`),
-                and of such dicts; or None, for a space that is found while trials run.
+                of such dicts, and of `When`, for what is there only under conditions; or None, for a space that is found while
+                trials run.
 
         Raises:
-            SpaceError: naming the parameter by its path.
+            SpaceError: naming the parameter by its path; also for one that depends on what there is not, or on what it cannot
+                be, or on itself.
         """
         if isinstance(declared, Space):
             return declared
@@ -74,7 +78,9 @@ class Space(Mapping[str, Parameter]):
             return cls(declared.space)
         if declared is not None and not isinstance(declared, Mapping):
             raise SpaceError(f"space= takes a dict, a Space or a HyperParameters, not {declared!r}")
-        return cls(dict(_leaves(declared or {}, "")))
+        space = cls(_declared(declared or {}))
+        check_each_can_be(space)
+        return space
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -131,6 +137,19 @@ class Space(Mapping[str, Parameter]):
             if domain is not None:
                 done[name] = _coerced(name, domain, values[name]) if name in values else fill(name, domain)
         return done
+
+    def summary(self) -> list[dict[str, Any]]:
+        """The parameters as data, ready for JSON: a dict for each, or for each of its cases, with its `name`, its `kind`
+        ("Int"), the arguments that its domain was declared with, its `default`, and its `conditions`, a list of dicts with
+        `parent` and `values`."""
+        return summary(self._parameters)
+
+    def describe(self) -> str:
+        """The parameters as a table to be read, below how many there are, and how many combinations. It is what `str` gives."""
+        return table(self._parameters, self.size)
+
+    def __str__(self) -> str:
+        return self.describe()
 
     def defaults(self) -> dict[str, Value]:
         """The default of each parameter that is there when its parents have theirs."""
@@ -214,17 +233,55 @@ def _coerced(name: str, domain: Domain, value: object) -> Value:
         raise SpaceError(f"parameter {name!r}: {error}") from None
 
 
-def _leaves(declared: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Domain]]:
+# The conditions under which something stands, each with the group in which its parent is looked for first.
+_Under: TypeAlias = tuple[tuple[str, Condition], ...]
+
+
+def _declared(declared: Mapping[Any, Any]) -> dict[str, Parameter]:
+    """The parameters of a dict space, nested or not."""
+    leaves = list(_leaves(declared, "", ()))
+    names = dict.fromkeys(flat for flat, _, _ in leaves)
+    found: dict[str, Parameter] = {}
+    for flat, under, domain in leaves:
+        conditions = tuple(_resolved(flat, group, condition, names) for group, condition in under)
+        new: Parameter = Cases([Case(tuple(dict.fromkeys(conditions)), domain)]) if conditions else domain
+        found[flat] = joined(flat, found[flat], new) if flat in found else new
+    return found
+
+
+def _resolved(flat: str, group: str, condition: Condition, names: Mapping[str, None]) -> Condition:
+    """The condition with the flat name of its parent, which is looked for outwards."""
+    groups = group.split("/")[:-1]
+    for depth in range(len(groups), -1, -1):
+        parent = "/".join((*groups[:depth], condition.parent))
+        if parent in names and parent != flat:
+            return evolve(condition, parent=parent)
+    known = ", ".join(map(repr, names))
+    raise SpaceError(f"parameter {flat!r} depends on {condition.parent!r}, which there is not; the parameters are {known}")
+
+
+def _leaves(declared: Mapping[Any, Any], path: str, under: _Under) -> Iterator[tuple[str, _Under, Domain]]:
     for name, leaf in declared.items():
         if type(name) is not str or "/" in name:
             raise wrong(f"a name in {path!r}" if path else "a name in space=", "text without '/': nest a dict instead", name)
         flat = sound_name(path + name)
-        if isinstance(leaf, Mapping) and not isinstance(leaf, Space):
-            yield from _leaves(leaf, flat + "/")
-        elif isinstance(leaf, Space):
-            yield from ((f"{flat}/{inner}", domain) for inner, domain in leaf.items())
-        else:
-            yield flat, leaf if isinstance(leaf, Domain) else _fixed(flat, leaf)
+        yield from _leaf(flat, path, leaf, under)
+
+
+def _leaf(flat: str, path: str, leaf: Any, under: _Under) -> Iterator[tuple[str, _Under, Domain]]:
+    if isinstance(leaf, When):
+        for condition, body in leaf.branches:
+            yield from _leaf(flat, path, body, (*under, (path, condition)))
+    elif isinstance(leaf, Space):
+        for inner, parameter in leaf.items():
+            yield from _leaf(f"{flat}/{inner}", f"{flat}/", parameter, under)
+    elif isinstance(leaf, Mapping):
+        yield from _leaves(leaf, flat + "/", under)
+    elif isinstance(leaf, Cases):
+        for case in leaf.cases:
+            yield flat, (*under, *((path, condition) for condition in case.conditions)), case.domain
+    else:
+        yield flat, under, leaf if isinstance(leaf, Domain) else _fixed(flat, leaf)
 
 
 def _fixed(flat: str, leaf: Any) -> Fixed:
