@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from asynctune import errors, executors, keras, observers, oracles, schedulers, stoppers, testing
+    from asynctune import errors, executors, keras, observers, oracles, schedulers, stoppers, testing, tune
     from asynctune._runner.async_trial import AsyncTrial
     from asynctune._runner.trial import Trial
     from asynctune.errors import (
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from asynctune.script import run
     from asynctune.search import Search, search
     from asynctune.secret import Secret
-    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space
+    from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Normal, Space
 
     __version__: str
 
@@ -88,6 +88,7 @@ __all__ = [
     "Int",
     "Limits",
     "LocalExecutor",
+    "Normal",
     "Objective",
     "Observer",
     "Oracle",
@@ -116,6 +117,7 @@ __all__ = [
     "search",
     "stoppers",
     "testing",
+    "tune",
 ]
 
 # Room by room, in the order in which data meets them.
@@ -125,7 +127,7 @@ _ROOMS: Final = {
     "asynctune.secret": ("Secret",),
     "asynctune.results": ("Result",),
     "asynctune.events": ("Event",),
-    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Space"),
+    "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space"),
     "asynctune.objective": ("Objective",),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (
@@ -143,7 +145,9 @@ _ROOMS: Final = {
     ),
 }
 _HOME: Final = {name: room for room, names in _ROOMS.items() for name in names}
-_SUBMODULES: Final = frozenset({"errors", "executors", "keras", "observers", "oracles", "schedulers", "stoppers", "testing"})
+_SUBMODULES: Final = frozenset(
+    {"errors", "executors", "keras", "observers", "oracles", "schedulers", "stoppers", "testing", "tune"}
+)
 
 
 class _Door(ModuleType):

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 import msgpack
 from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
 from cattrs.strategies import configure_tagged_union
 
 from asynctune.errors import WireError
 from asynctune.records import Value, Verdict
 
-__all__ = ["closed_union", "decode", "encode", "plain", "typed"]
+__all__ = ["closed_union", "decode", "encode", "plain", "typed", "unsaid"]
 
 T = TypeVar("T")
 
@@ -107,6 +108,13 @@ _converter.register_structure_hook_factory(_is_tuple, _tuple)
 def closed_union(union: Any) -> None:
     """Teach the converter a closed union of attrs classes; each travels with its class's name as `type`."""
     configure_tagged_union(union, _converter, tag_name="type")
+
+
+def unsaid(kind: type, *names: str) -> None:
+    """Leave these fields of an attrs class out wherever they have their default. To be said before the class is part of a
+    union."""
+    quiet = {name: override(omit_if_default=True) for name in names}
+    _converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, _converter, **quiet))
 
 
 closed_union(Verdict)

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from asynctune.errors import ConfigurationError
 from asynctune.records import Metrics, Value, Values
 from asynctune.space.conditions import Parameter, cases_of
-from asynctune.space.domains import Float, Int
+from asynctune.space.domains import Float, Int, Normal
 
 __all__ = ["Metric", "Records", "Run"]
 
@@ -160,6 +160,8 @@ class Records:
             info.type = self._api.DATA_TYPE_FLOAT64
             info.domain_interval.min_value = min(each.min_value for each in ranges)
             info.domain_interval.max_value = max(each.max_value for each in ranges)
+        elif all(isinstance(domain, Int | Float | Normal) for domain in domains):  # there are no bounds to show
+            info.type = self._api.DATA_TYPE_FLOAT64
         else:
             values = _all_values(parameter)
             kind = _kind(values)
@@ -188,7 +190,7 @@ class Records:
 def _all_values(parameter: Parameter) -> list[Value]:
     """Those that it can have, in all of its cases; of a range one stands for all."""
     domains = [case.domain for case in cases_of(parameter)]
-    each = ([domain.default] if isinstance(domain, Int | Float) else domain.values for domain in domains)
+    each = ([domain.default] if isinstance(domain, Int | Float | Normal) else domain.values for domain in domains)
     return [value for values in each for value in values]
 
 

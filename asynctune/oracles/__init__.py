@@ -5,8 +5,28 @@ from __future__ import annotations
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.bayesian import BayesianOptimization
 from asynctune.oracles.cmaes import CMAES
+from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
+from asynctune.oracles.limiter import ConcurrencyLimiter
+from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.oracles.random import RandomSearch
+from asynctune.oracles.repeater import Group, Repeater, grouped
 from asynctune.oracles.through_optuna import GP, NSGAII, TPE, OptunaOracle
 
-__all__ = ["CMAES", "GP", "NSGAII", "TPE", "BayesianOptimization", "GridSearch", "OptunaOracle", "Oracle", "RandomSearch"]
+__all__ = [
+    "CMAES",
+    "GP",
+    "NSGAII",
+    "TPE",
+    "BayesianOptimization",
+    "ConcurrencyLimiter",
+    "GridSearch",
+    "Group",
+    "OptunaOracle",
+    "Oracle",
+    "QuasiRandom",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Repeater",
+    "grouped",
+]

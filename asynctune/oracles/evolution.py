@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from attrs import define, field
 
 from asynctune.errors import ConfigurationError
 from asynctune.oracles.base import Oracle
-from asynctune.records import State, Suggestion, TrialId, TrialView, Value, Values
+from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
 from asynctune.seeds import derive, fill_seed, unit
-from asynctune.space import Boolean, Choice, Domain, Space, draw
+from asynctune.space import Boolean, Cases, Choice, Domain, Space, draw
 from asynctune.validators import number
 
 __all__ = ["RegularizedEvolution"]
@@ -65,7 +64,7 @@ class RegularizedEvolution(Oracle):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """A variation of the best of some, or at first something at random."""
-        population = self._population()
+        population = self.known.newest(self.population_size)
         parent = None
         if population and len(population) + len(self.known.pending) >= self.population_size:
             parent = self._parent(trial_id, population)
@@ -78,11 +77,6 @@ class RegularizedEvolution(Oracle):
                 break
         return Suggestion.run(values)
 
-    def _population(self) -> list[TrialView]:
-        """The newest first."""
-        trials = reversed(self.known.trials.values())
-        return list(islice((trial for trial in trials if _is_scored(trial)), self.population_size))
-
     def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
         drawn = (int(unit(self.seed, "sample", trial_id, each) * len(population)) for each in range(self.sample_size))
         return min((population[place] for place in drawn), key=lambda trial: self.objective.loss(trial.score or 0.0)).values
@@ -90,11 +84,17 @@ class RegularizedEvolution(Oracle):
     def _mutated(self, space: Space, parent: Values, luck: int) -> dict[str, Value]:
         # Of a trial that named its parameters itself, what it never asked for is no part of it.
         values = {name: value for name, value in parent.items() if name in space}
-        able = [name for name in values if space[name].size != 1]
+        able = [(name, domain) for name, domain in space.active(values).items() if name in values and domain.size != 1]
         if able:
-            name = able[int(unit(luck, "which") * len(able))]
-            values[name] = self._moved(space[name], values[name], luck)
-        return {name: values[name] if name in values else draw(domain, luck, name) for name, domain in space.items()}
+            name, domain = able[int(unit(luck, "which") * len(able))]
+            values[name] = self._moved(domain, values[name], luck)
+        child: dict[str, Value] = {}
+        for name, parameter in space.items():
+            there = parameter.under(child) if isinstance(parameter, Cases) else parameter
+            if there is not None:  # and perhaps not as it was
+                kept = name in values and there.contains(values[name])
+                child[name] = values[name] if kept else draw(there, luck, name)
+        return child
 
     def _moved(self, domain: Domain, value: Value, luck: int) -> Value:
         """Another value of the domain."""
@@ -112,10 +112,6 @@ class RegularizedEvolution(Oracle):
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""
         return {"population_size": self.population_size, "sample_size": self.sample_size, "spread": self.spread}
-
-
-def _is_scored(trial: TrialView) -> bool:
-    return trial.state is State.COMPLETED and trial.score is not None and math.isfinite(trial.score)
 
 
 def _normal(one: float, other: float) -> float:

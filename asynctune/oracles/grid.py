@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from attrs import define, field, frozen
 
 from asynctune.oracles.base import Oracle
-from asynctune.oracles.tried import Odometer, Wheel
+from asynctune.oracles.odometer import Odometer, Wheel
 from asynctune.records import Suggestion, TrialId, TrialView, Value
 from asynctune.space import Domain, FillRule, Float, Int, Space
 from asynctune.space.scales import part
@@ -65,6 +65,9 @@ class GridSearch(Oracle):
     are left out, if it did not ask for `units_0`. What is running meanwhile cannot be known to be the same, and may be repeated
     in this way. A trial that failed stands for its own combination only.
 
+    A parameter that is there only under conditions has all its values tried before one that it depends on goes on, and is no
+    part of the combinations where it is not.
+
     It is exhausted when each has been proposed. While no parameter is known, the first trial runs alone.
 
     Args:
@@ -80,9 +83,8 @@ class GridSearch(Oracle):
     exhaustive: ClassVar[bool] = True
 
     points: int = field(default=10, validator=number(2, integer=True, most=_MOST_POINTS))
-    # The walk, and how much was known of the space when it began.
-    _walk: Odometer = field(init=False, repr=False, factory=lambda: Odometer({}))
-    _seen: int = field(init=False, repr=False, default=0)
+    # The walk, over what was known of the space when it began.
+    _walk: Odometer | None = field(init=False, repr=False, default=None)
     # The trial that was proposed before anything was known, and whether it still runs.
     _first: TrialId | None = field(init=False, repr=False, default=None)
     _alone: bool = field(init=False, repr=False, default=False)
@@ -91,10 +93,9 @@ class GridSearch(Oracle):
         """The next combination."""
         if not space:
             return self._before_anything_is_known(trial_id)
-        if len(space) != self._seen:
+        if self._walk is None or (space is not self._walk.space and space != self._walk.space):
             # Combinations that were behind us have others beside them now.
-            self._seen = len(space)
-            self._walk = Odometer({name: self._wheel(domain) for name, domain in space.items()})
+            self._walk = Odometer(space, self._wheel)
         values = self._walk.next(self.known.tried)
         return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
@@ -109,7 +110,7 @@ class GridSearch(Oracle):
         self._first, self._alone = trial_id, True
         return Suggestion.run({})
 
-    def _wheel(self, domain: Domain) -> Wheel:
+    def _wheel(self, _: str, domain: Domain) -> Wheel:
         values: Sequence[Value]
         if isinstance(domain, Int) and domain.sampling == "linear":
             values = range(domain.min_value, domain.max_value + 1, domain.step or 1)

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from attrs import define, evolve, field
 
 from asynctune.objective import Objective
-from asynctune.oracles.tried import Tried, left
+from asynctune.oracles.odometer import left
+from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
 from asynctune.seeds import derive
 from asynctune.space import FillRule, Space
@@ -69,6 +70,10 @@ class Known:
     def scored(self) -> list[TrialView]:
         """Those of `trials` that are COMPLETED with a finite score, in their order. A new list, yours to sort."""
         return list(self._scored)
+
+    def newest(self, most: int) -> list[TrialView]:
+        """The last of `scored()`, at most so many, the newest first. Costs no more than it returns."""
+        return self._scored[: -most - 1 : -1]
 
     def is_new(self, values: Values) -> bool:
         """Whether a trial with these values would be a new one: no trial that has ended stands for them, and none that waits or

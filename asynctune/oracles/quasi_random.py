@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Literal
 
@@ -10,9 +11,10 @@ from attrs import define, field
 
 from asynctune.errors import ConfigurationError
 from asynctune.oracles.base import Oracle
-from asynctune.records import Suggestion, TrialId
+from asynctune.records import Suggestion, TrialId, Value
 from asynctune.seeds import derive
 from asynctune.space import Space
+from asynctune.space.conditions import cases_of
 from asynctune.validators import flag, one_of
 
 __all__ = ["QuasiRandom"]
@@ -64,11 +66,17 @@ class QuasiRandom(Oracle):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """The point of this trial."""
-        domains = list(space.items())
-        if not domains:
+        cases = {name: cases_of(parameter) for name, parameter in space.items()}
+        if not cases:
             return Suggestion.run({})
-        units = self._point(trial_id, len(domains))
-        return Suggestion.run({name: domain.from_unit(unit) for (name, domain), unit in zip(domains, units, strict=True)})
+        units = iter(self._point(trial_id, sum(map(len, cases.values()))))
+        values: dict[str, Value] = {}
+        for name, each in cases.items():
+            met = [(case, unit) for case, unit in zip(each, units, strict=False) if case.is_met(values)]
+            if met:
+                case, unit = met[0]
+                values[name] = case.domain.from_unit(unit)
+        return Suggestion.run(values)
 
     def _point(self, number: int, dimensions: int) -> list[float]:
         """A number in [0, 1] for each dimension."""
@@ -79,8 +87,7 @@ class QuasiRandom(Oracle):
 
     def _block(self, start: int, dimensions: int) -> list[list[float]]:
         # Made anew for each block: an engine of SciPy's has a memory, and a function of the number has none.
-        from scipy.stats import qmc
-
+        qmc: Any = import_module("scipy.stats.qmc")
         luck = derive(self.seed, "quasi", self.sequence)
         engine: Any
         if self.sequence == "halton":

@@ -1,36 +1,33 @@
-"""What need not be tried again, and the walk to the next combination that does.
+"""What need not be tried again.
 
 A trial stands for every combination that agrees with it on what it asked for: had it been given one of those, it would have
 asked the same questions and got the same answers. So a trial that asked for `layers` alone, and got 0, stands for `layers` = 0
 with any number of units in layers that are not there.
 
-This room does not know who wants the next combination, nor what a trial's score was.
+This room does not know who asks, nor what a trial's score was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Iterable, Sequence
 
-from attrs import Factory, define, field
+from attrs import Factory, define
 
 from asynctune.records import State, TrialId, TrialView, Value, Values
-from asynctune.seeds import derive, fill_seed
-from asynctune.space import Domain, Fill, FillRule, Space, draw
+from asynctune.seeds import fill_seed
+from asynctune.space import Cases, Fill, FillRule, Space
 
-__all__ = ["Odometer", "Tried", "Wheel", "left"]
-
-_LISTED: Final = 100_000  # values, at most, that a parameter can have for each of them to be looked at
+__all__ = ["Tried"]
 
 _NOTHING: Values = {}  # for all trials without values there is one
 
-# The type of each value, then the value: 1, 1.0 and True are equal in Python, and three values here.
+# The values, then the type of each: 1, 1.0 and True are equal in Python, and three values here.
 _Exact = tuple[type | Value, ...]
 
 
 @define
 class _Combinations:
-    # Partial combinations, filed by the names that they give a value to; the fewest names first.
+    # Combinations, filed by the names that they give a value to; the fewest names first.
     _filed: dict[tuple[str, ...], set[_Exact]] = Factory(dict)
 
     def add(self, values: Values) -> None:
@@ -44,19 +41,26 @@ class _Combinations:
         names = tuple(sorted(values))
         self._filed.get(names, set()).discard(_exactly(names, values))
 
+    def has(self, values: Values) -> bool:
+        """Whether this very combination is here."""
+        names = tuple(sorted(values))
+        return names in self._filed and _exactly(names, values) in self._filed[names]
+
     def covering(self, values: Values) -> Collection[str] | None:
+        """The names of a combination that is here, and with which `values` agree."""
         for names, filed in self._filed.items():
             if all(name in values for name in names) and _exactly(names, values) in filed:
                 return names
         return None
 
     def values_of(self, name: str) -> set[_Exact]:
-        filed_under = ((2 * names.index(name), filed) for names, filed in self._filed.items() if name in names)
-        return {values[place : place + 2] for place, filed in filed_under for values in filed}
+        under = ((names.index(name), len(names), filed) for names, filed in self._filed.items() if name in names)
+        return {(values[place], values[count + place]) for place, count, filed in under for values in filed}
 
 
 def _exactly(names: Sequence[str], values: Values) -> _Exact:
-    return tuple(part for name in names for part in (type(values[name]), values[name]))
+    found = [values[name] for name in names]
+    return (*found, *map(type, found))
 
 
 @define
@@ -66,7 +70,7 @@ class Tried:
     A trial that ended by itself, or that was stopped after a report, stands for everything that agrees with what it asked for:
     what it had not asked for by then could not have changed what it reported. Until then, and if it fails (perhaps by accident)
     or asks for nothing at all, a trial stands for what was proposed to it and nothing else. A parameter that was not known then
-    has the value there that its runner gives it.
+    has the value there that its runner gives it. What is not there under a combination's conditions is no part of it.
 
     Args:
         rule: how runners fill in what was not proposed.
@@ -77,17 +81,24 @@ class Tried:
     seed: int
     # What was last seen.
     _space: Space = Factory(Space)
-    _settled: _Combinations = Factory(_Combinations)
-    # The trials that stand for one combination alone, and those combinations as they are in the space as it is.
+    # What ended trials asked for, where there was more to ask for than that: each stands for all that agree with it.
+    _partial: _Combinations = Factory(_Combinations)
+    # The combinations that have a value for everything that is there under them, which are looked up however many there are:
+    # what other ended trials asked for (it is partial once the space has grown), and what the trials that stand for one
+    # combination alone have in the space as it is.
+    _whole: _Combinations = Factory(_Combinations)
+    _asked: list[Values] = Factory(list)
     _open: dict[TrialId, Values] = Factory(dict)
-    _single: _Combinations = Factory(_Combinations)
 
     def see(self, space: Space) -> bool:
         """The space as it is now. Returns whether it has grown, in which case everything was looked at again."""
-        if len(space) == len(self._space):
+        if space is self._space or space == self._space:
             return False
         self._space = space
-        self._single = _Combinations()
+        self._whole = _Combinations()
+        asked, self._asked = self._asked, []
+        for values in asked:
+            self._settle(values)
         for trial, values in self._open.items():
             self._file(trial, values)
         return True
@@ -101,107 +112,50 @@ class Tried:
         """This trial, proposed here or not, has ended."""
         proposed = self._open.pop(trial.id, None)
         if trial.values and trial.state is State.COMPLETED and (trial.stop_reason is None or trial.reports):
-            self._settled.add(trial.values)
-            combination = None if proposed is None else self._combination(trial.id, proposed)
-            if combination is not None and self._settled.covering(combination) is not None:
-                self._single.discard(combination)  # there may be as many as there are trials, and once is enough
+            if self._settle(trial.values) or proposed is None:
+                return
+            combination = self._combination(trial.id, proposed)
+            if self._partial.covering(combination) is not None:
+                self._whole.discard(combination)  # there may be as many as there are trials, and once is enough
         else:
             self.propose(trial.id, {**(proposed or {}), **trial.values})
 
     def covering(self, values: Values) -> Collection[str] | None:
         """If the whole combination `values` need not be tried: names such that whatever agrees with it there need not be
         either. Otherwise None."""
-        names = self._settled.covering(values)
-        return self._single.covering(values) if names is None else names
+        names = self._partial.covering(values)
+        return tuple(values) if names is None and self._whole.has(values) else names
 
     def fresh(self, name: str, candidates: Iterable[Value]) -> Value:
         """The first of the values that no combination gives to `name`; the last one, if there is none. Looks at everything."""
-        used = self._settled.values_of(name) | self._single.values_of(name)
+        used = self._partial.values_of(name) | self._whole.values_of(name)
         value: Value = None
         for value in candidates:
-            if (type(value), value) not in used:
+            if (value, type(value)) not in used:
                 break
         return value
 
+    def _settle(self, values: Values) -> bool:
+        """File what stands for everything that agrees with it. Returns whether that is one combination, so far."""
+        whole = values.keys() == self._space.active(values).keys()
+        if whole:
+            self._asked.append(values)
+            self._whole.add(values)
+        else:
+            self._partial.add(values)
+        return whole
+
     def _file(self, trial: TrialId, values: Values) -> None:
-        self._single.add(self._combination(trial, values))
+        self._whole.add(self._combination(trial, values))
 
     def _combination(self, trial: TrialId, values: Values) -> Values:
         """The whole combination, in the space as it is, that this trial stands for."""
+        if not self._space.is_conditional and values.keys() == self._space.keys():
+            return values
         fill = Fill(self.rule, fill_seed(self.seed, trial))
-        known = self._space.items()
-        return {name: values[name] if name in values else fill.value(name, domain) for name, domain in known}
-
-
-class Wheel(Protocol):
-    """The values of a parameter, in the order in which they are to be taken; at least one."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, place: int, /) -> Value: ...
-
-
-@define
-class Odometer:
-    """Walks the combinations of `wheels` in order, the last one turning fastest, over whatever is covered.
-
-    A covered combination names the wheels that make it so, and the walk turns the last of those at once: the wheels after it
-    cannot help. A wheel that has come round is told which earlier wheels were to blame, and the walk goes back to the last of
-    these, not simply to the one before (conflict-directed backjumping: Prosser, "Hybrid Algorithms for the Constraint
-    Satisfaction Problem", 1993). So wheels that do not matter cost nothing, however many values they have.
-
-    Args:
-        wheels: the values of each parameter, by name, in the order in which they are to be taken; none is empty.
-    """
-
-    wheels: Mapping[str, Wheel]
-    _places: dict[str, int] = field(init=False)
-    _turned: list[int] = field(init=False)
-    # For each wheel: the earlier wheels on which it depends that its values up to this one are covered.
-    _blamed: list[set[int]] = field(init=False)
-    _done: bool = field(init=False, default=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._places = {name: place for place, name in enumerate(self.wheels)}
-        self._turned = [0] * len(self.wheels)
-        self._blamed = [set() for _ in self.wheels]
-
-    def next(self, tried: Tried) -> dict[str, Value] | None:
-        """The first combination from here on that is not covered, where the walk then stands; None when there is none.
-
-        What was covered must stay so, from one call to the next."""
-        while not self._done:
-            values = {name: wheel[turned] for (name, wheel), turned in zip(self.wheels.items(), self._turned, strict=True)}
-            names = tried.covering(values)
-            if names is None:
-                return values
-            self._done = not self._turn({self._places[name] for name in names})
-        return None
-
-    def _turn(self, blamed: set[int]) -> bool:
-        wheels = tuple(self.wheels.values())
-        while blamed:
-            place = max(blamed)
-            self._blamed[place] |= blamed - {place}
-            self._turned[place] += 1
-            for later in range(place + 1, len(wheels)):
-                self._turned[later] = 0
-                self._blamed[later] = set()
-            if self._turned[place] < len(wheels[place]):
-                return True
-            blamed = self._blamed[place]
-        return False
-
-
-def left(tried: Tried, space: Space, seed: int) -> dict[str, Value] | None:
-    """Some combination of `space` that has not been tried; None when there is none. Drawn by hash(`seed`, name):
-    each parameter's values are looked at from a place of its own on, so that what comes first is no corner of the space."""
-    wheels = {name: _wheel(tried, name, domain, derive(seed, name)) for name, domain in space.items()}
-    return Odometer(wheels).next(tried)
-
-
-def _wheel(tried: Tried, name: str, domain: Domain, luck: int) -> Sequence[Value]:
-    if domain.size is not None and domain.size <= _LISTED:
-        start = luck % domain.size
-        return domain.values[start:] + domain.values[:start]
-    # Among so many there are values that no trial has had, and one of them stands for all: nothing tried tells them apart.
-    return (tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED))),)
+        combination: dict[str, Value] = {}
+        for name, parameter in self._space.items():
+            domain = parameter.under(combination) if isinstance(parameter, Cases) else parameter
+            if domain is not None:
+                combination[name] = values[name] if name in values else fill.value(name, domain)
+        return combination

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asynctune.space.conditions import Case, Cases, Condition, Parameter
-from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Sampling
+from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Sampling
 from asynctune.space.encoding import Encoding, Fill, FillRule, draw
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.space import Space
@@ -23,6 +23,7 @@ __all__ = [
     "Float",
     "HyperParameters",
     "Int",
+    "Normal",
     "Parameter",
     "Sampling",
     "Space",

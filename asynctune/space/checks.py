@@ -124,6 +124,8 @@ def declared_twice(name: str, known: str, new: str) -> SpaceError:
 
 def sound_unit(value: float) -> float:
     """A number from 0 to 1."""
+    if type(value) is float and 0 <= value <= 1:
+        return value
     exact = as_float(plain(value))
     if exact is None or not 0 <= exact <= 1:
         raise wrong("from_unit()", "a number from 0 to 1", value)

@@ -1,4 +1,4 @@
-"""What one parameter may be: `Int`, `Float`, `Choice`, `Boolean` or `Fixed`, with KerasTuner's arguments.
+"""What one parameter may be: `Int`, `Float`, `Choice`, `Boolean` or `Fixed`, with KerasTuner's arguments, or `Normal`.
 
 A domain is a frozen value. It knows nothing of names, trials or luck: a number in [0, 1] goes in and a value comes out, and
 back. Whatever is wrong with an argument is said when the domain is made.
@@ -9,7 +9,7 @@ Every domain has the same members: `default`, `size` (None where there is no end
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import EllipsisType
 from typing import Any, TypeAlias
@@ -17,12 +17,14 @@ from typing import Any, TypeAlias
 from attrs import field, frozen
 
 from asynctune.records import Value
-from asynctune.space.checks import plain, scalar, scalars, sound_points, sound_unit, wrong
+from asynctune.space.checks import plain, scalar, sound_points, sound_unit, wrong
+from asynctune.space.labels import label_of, labelled
+from asynctune.space.normal import Normal
 from asynctune.space.numeric import Float, Int
 from asynctune.space.scales import Sampling, part
-from asynctune.wire import closed_union
+from asynctune.wire import closed_union, unsaid
 
-__all__ = ["Boolean", "Choice", "Domain", "Fixed", "Float", "Int", "Sampling"]
+__all__ = ["Boolean", "Choice", "Domain", "Fixed", "Float", "Int", "Normal", "Sampling"]
 
 
 class _Shown:
@@ -38,6 +40,7 @@ class _Shown:
 
 _MOST_SHOWN = 20
 _SCALARS = frozenset({bool, int, float, str, type(None)})
+_CONTAINERS = frozenset({tuple, list, dict})
 
 
 def _exactly(value: Any) -> Any:
@@ -62,10 +65,21 @@ def _index(values: tuple[Value, ...], value: object) -> int | None:
 class Choice:
     """One of several values, which may be of different types.
 
+    Numbers, strings, bools and None are recorded as they are; 1, 1.0 and True are three values. Of any other object its label,
+    a string, is recorded, and a trial gets the object: `Choice({"relu": nn.relu, "tanh": nn.tanh})`. In a list, a function or a
+    class is labelled by its name, and a tuple, a list or a dict of plain values by its text. Two choices are equal if their
+    labels are.
+
     Args:
-        values: a list of numbers, strings, bools or None. 1, 1.0 and True are three values.
+        values: a list of values, or a dict from labels to objects.
         ordered: whether the order in which numbers are listed means something; True for numbers by default, and only for them.
         default: one of the values; the first, if it is left out (or is None, where None is not one of the values).
+        grid: whether `RandomSearch` takes each value in turn, once for each combination of the others that it draws; see
+            `asynctune.tune.grid_search`.
+
+    Attributes:
+        values: those that are recorded; `objects` are behind those that are labels, by label. To be read only.
+        is_grid: the argument `grid`.
 
     Raises:
         SpaceError: naming the argument, what it takes and what it got.
@@ -74,14 +88,17 @@ class Choice:
     values: tuple[Value, ...] = field(eq=_exactly)
     ordered: bool
     default: Value = field(eq=_exactly)
+    is_grid: bool = field(default=False, alias="grid")
+    objects: Mapping[str, Any] = field(init=False, eq=False, repr=False, factory=dict)
 
     def __init__(
         self,
-        values: Sequence[Value],
+        values: Sequence[Any] | Mapping[str, Any],
         ordered: bool | None = None,
-        default: Value | EllipsisType = ...,
+        default: Any | EllipsisType = ...,
+        grid: bool = False,
     ) -> None:
-        listed = scalars("Choice(values=...)", values)
+        listed, objects = labelled(values)
         seen = set[object]()
         for value, exactly in zip(listed, _exactly(listed), strict=True):
             if exactly in seen:
@@ -91,12 +108,16 @@ class Choice:
         order = numbers if ordered is None else plain(ordered)
         if type(order) is not bool or (order and not numbers):
             raise wrong("Choice(ordered=...)", "None, False or, if all values are numbers, True", ordered)
-        start = listed[0] if default is ... else plain(default)
+        crossed = plain(grid)
+        if type(crossed) is not bool:
+            raise wrong("Choice(grid=...)", "True or False", grid)
+        start = listed[0] if default is ... else _recorded(default, objects)
         if start is None and _index(listed, None) is None:
             start = listed[0]
         if _index(listed, start) is None:
             raise wrong("Choice(default=...)", f"one of {str(_Shown(listed))[1:-1]}", default)
-        self.__attrs_init__(listed, order, start)
+        self.__attrs_init__(listed, order, start, crossed)
+        object.__setattr__(self, "objects", objects)
 
     @property
     def size(self) -> int:
@@ -113,12 +134,16 @@ class Choice:
         return _index(self.values, value) is not None
 
     def coerce(self, value: object) -> Value:
-        """The value that `value` is; it may come as NumPy's.
+        """The value that `value` is; it may come as NumPy's, or as the object behind a label.
 
         Raises:
             SpaceError: if it is none.
         """
         return self.values[self._place(value)]
+
+    def behind(self, value: Value) -> Any:
+        """What a trial gets for one of the values: the object behind a label, or else the value."""
+        return self.objects.get(value, value) if isinstance(value, str) else value
 
     def from_unit(self, unit: float) -> Value:
         """The value at `unit` in [0, 1], where each has an equal part."""
@@ -131,14 +156,26 @@ class Choice:
     def describe(self) -> str:
         """One line, the same for equal domains only."""
         unordered = ", unordered" if _are_numbers(self.values) and not self.ordered else ""
+        grid = ", grid" if self.is_grid else ""
         default = "" if _index(self.values, self.default) == 0 else f", default {self.default!r}"
-        return f"Choice({', '.join(map(repr, self.values))}{unordered}{default})"
+        return f"Choice({', '.join(map(repr, self.values))}{unordered}{grid}{default})"
 
-    def _place(self, value: object) -> int:
-        index = _index(self.values, plain(value))
+    def _place(self, value: Any) -> int:
+        index = _index(self.values, _recorded(value, self.objects))
         if index is None:
             raise wrong(self.describe(), "one of its values", value)
         return index
+
+
+def _recorded(value: Any, objects: Mapping[str, Any]) -> Any:
+    # What is recorded of `value`. Objects are told apart by identity: comparing them could do anything.
+    exact = plain(value)
+    if not objects or type(exact) in _SCALARS:
+        return exact
+    label = label_of(value)
+    if type(value) in _CONTAINERS and label in objects and type(objects[label]) is type(value):
+        return label
+    return next((label for label, known in objects.items() if known is value), exact)
 
 
 def _are_numbers(values: tuple[Value, ...]) -> bool:
@@ -272,5 +309,7 @@ class Fixed:
         return f"Fixed({self.value!r})"
 
 
-Domain: TypeAlias = Int | Float | Choice | Boolean | Fixed
+Domain: TypeAlias = Int | Float | Normal | Choice | Boolean | Fixed
+for _kind, _name in ((Int, "quantum"), (Float, "quantum"), (Choice, "is_grid")):
+    unsaid(_kind, _name)  # most have none, and every order of a trial carries them all
 closed_union(Domain)

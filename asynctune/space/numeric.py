@@ -3,6 +3,9 @@
 With a step, a domain is a sequence of values, each with an equal part of [0, 1]. Without one, [0, 1] is stretched over the
 range. An `Int` without a step is the sequence of all its integers; under a log, it is the range from `min_value` to
 `max_value` + 1, rounded down.
+
+A quantum is for the logs, where a step is a factor: the values are its multiples, each with the part of [0, 1] that is rounded
+to it. An `Int` counts in quanta what it otherwise counts in ones.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from attrs import frozen
 
 from asynctune.errors import SpaceError
 from asynctune.space.checks import as_float, integer, listed, nearest, number, plain, sound_points, sound_unit, wrong
-from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, part, squeeze, stretch
+from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, multiple, part, squeeze, stretch
 
 __all__ = ["Float", "Int"]
 
@@ -28,6 +31,7 @@ class Int:
         step: added under "linear" (1, if it is None); multiplied under "log", where None means every integer.
         sampling: "linear"; "log", uniform in the logarithm; or "reverse_log", its mirror image. Both logs need `min_value` > 0.
         default: one of the values; the smallest, if it is None.
+        quantum: only under the logs, and instead of a step: the values are its multiples. Both ends must be multiples, too.
 
     Raises:
         SpaceError: naming the argument, what it takes and what it got.
@@ -38,14 +42,16 @@ class Int:
     step: int | None
     sampling: Sampling
     default: int
+    quantum: int | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 -- KerasTuner's arguments, in its order, and one of ours
         self,
         min_value: int,
         max_value: int,
         step: int | None = None,
         sampling: Sampling = "linear",
         default: int | None = None,
+        quantum: int | None = None,
     ) -> None:
         low = integer("Int(min_value=...)", min_value)
         high = integer("Int(max_value=...)", max_value, f"an integer of at least min_value ({low})", low)
@@ -53,15 +59,21 @@ class Int:
         if step is not None:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
             step = integer("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
-        integers = _integers(low, high, step, sampling)
+        if quantum is not None:
+            quantum = integer("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
+            _check_quantum("Int", quantum, step, sampling)
+            for name, end in (("min_value", low), ("max_value", high)):
+                if end % quantum:
+                    raise wrong(f"Int({name}=...)", f"a multiple of the quantum ({quantum})", end)
+        integers = _integers(low, high, step, sampling, quantum)
         default = integers[0] if default is None else plain(default)
         if not _is_in(default, integers):
-            raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling)})", default)
-        self.__attrs_init__(low, high, step, sampling, default)
+            raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling, quantum)})", default)
+        self.__attrs_init__(low, high, step, sampling, default, quantum)
 
     @property
     def _integers(self) -> range | tuple[int, ...]:
-        return _integers(self.min_value, self.max_value, self.step, self.sampling)
+        return _integers(self.min_value, self.max_value, self.step, self.sampling, self.quantum)
 
     @property
     def _stretched(self) -> bool:
@@ -90,8 +102,8 @@ class Int:
         points = sound_points(points)
         if self.step is not None or self.size <= points:
             return self.values
-        low, high = self.min_value, self.max_value
-        spread = (round(stretch(i / (points - 1), low, high, self.sampling)) for i in range(points))
+        low, high, pace = self.min_value, self.max_value, self.quantum or 1
+        spread = (round(stretch(i / (points - 1), low, high, self.sampling) / pace) * pace for i in range(points))
         return tuple(sorted({min(max(value, low), high) for value in spread}))
 
     def contains(self, value: object) -> bool:
@@ -118,23 +130,30 @@ class Int:
             return self.min_value + self.max_value - self._log_integer(1 - unit)
         return self._log_integer(unit)
 
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        # The least and the most, in quanta (or ones), and what one is.
+        pace = self.quantum or 1
+        return self.min_value // pace, self.max_value // pace, pace
+
     def _log_integer(self, unit: float) -> int:
-        whole = int(stretch(unit, self.min_value, self.max_value + 1, "log"))
-        return min(max(whole, self.min_value), self.max_value)
+        least, most, pace = self._counts
+        return min(max(int(stretch(unit, least, most + 1, "log")), least), most) * pace
 
     def to_unit(self, value: object) -> float:
         """The middle of the part of [0, 1] that `from_unit` takes to `value`."""
         whole = self.coerce(value)
         if not self._stretched or self.min_value == self.max_value:
             return (self._integers.index(whole) + 0.5) / self.size
+        least, most, pace = self._counts
         if self.sampling == "reverse_log":
-            return 1 - squeeze(self.min_value + self.max_value - whole + 0.5, self.min_value, self.max_value + 1, "log")
-        return squeeze(whole + 0.5, self.min_value, self.max_value + 1, "log")
+            return 1 - squeeze(least + most - whole // pace + 0.5, least, most + 1, "log")
+        return squeeze(whole // pace + 0.5, least, most + 1, "log")
 
     def describe(self) -> str:
         """One line, the same for equal domains only."""
         default = "" if self.default == self._integers[0] else f", default {self.default}"
-        return f"Int({_span(self.min_value, self.max_value, self.step, self.sampling)}{default})"
+        return f"Int({_span(self.min_value, self.max_value, self.step, self.sampling, self.quantum)}{default})"
 
 
 @frozen(init=False)
@@ -147,6 +166,8 @@ class Float:
             from 0 to 1 are 0, 0.2, 0.4, 0.6, 0.8 and 1. Under "reverse_log" they are taken from `max_value` down.
         sampling: "linear"; "log", uniform in the logarithm; or "reverse_log", its mirror image. Both logs need `min_value` > 0.
         default: one of the values; the smallest, if it is None.
+        quantum: only under the logs, and instead of a step: what is drawn is rounded to a multiple of it. Both ends must be
+            multiples, too.
 
     Raises:
         SpaceError: naming the argument, what it takes and what it got.
@@ -157,14 +178,16 @@ class Float:
     step: float | None
     sampling: Sampling
     default: float
+    quantum: float | None = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         min_value: float,
         max_value: float,
         step: float | None = None,
         sampling: Sampling = "linear",
         default: float | None = None,
+        quantum: float | None = None,
     ) -> None:
         low = number("Float(min_value=...)", min_value)
         high = number("Float(max_value=...)", max_value, f"a finite number of at least min_value ({low!r})", low)
@@ -174,20 +197,26 @@ class Float:
             step = number("Float(step=...)", step, f"a finite number above {above:g}{wanted}", math.nextafter(above, math.inf))
             if not distinct(low, high, step, sampling):
                 raise wrong("Float(step=...)", f"a step that floats from {low!r} to {high!r} are fine enough for", step)
-        rungs = _rungs(low, high, step, sampling)
+        if quantum is not None:
+            quantum = number("Float(quantum=...)", quantum, "a finite number above 0, or None", math.nextafter(0, 1))
+            _check_quantum("Float", quantum, step, sampling)
+            low, high = _multiples(low, high, quantum)
+        rungs = _rungs(low, high, step, sampling) if quantum is None else _rungs(low, high, quantum, "linear")
         first = low if rungs is None else rungs[0]
         start = first if default is None else _on(nearest(plain(default)), low, high, rungs)
         if start is None:
-            raise wrong("Float(default=...)", f"a value of Float({_span(low, high, step, sampling)})", default)
-        self.__attrs_init__(low, high, step, sampling, start)
+            raise wrong("Float(default=...)", f"a value of Float({_span(low, high, step, sampling, quantum)})", default)
+        self.__attrs_init__(low, high, step, sampling, start, quantum)
 
     @property
     def _rungs(self) -> Rungs | None:
+        if self.quantum is not None:
+            return _rungs(self.min_value, self.max_value, self.quantum, "linear")
         return _rungs(self.min_value, self.max_value, self.step, self.sampling)
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None if there is no step."""
+        """How many values there are; None if there is neither a step nor a quantum."""
         rungs = self._rungs
         return None if rungs is None else len(rungs)
 
@@ -196,7 +225,7 @@ class Float:
         """All values, in increasing order.
 
         Raises:
-            SpaceError: if there is no step, or there are more than a million.
+            SpaceError: if there is no end of them, or there are more than a million.
         """
         rungs = self._rungs
         if rungs is None:
@@ -204,13 +233,13 @@ class Float:
         return listed(self.describe(), rungs, len(rungs))
 
     def grid(self, points: int = 10) -> tuple[float, ...]:
-        """All values, if there is a step. Otherwise `points` of them, in increasing order and evenly along the scale, both ends
-        included."""
-        points = sound_points(points)
-        if self._rungs is not None:
+        """All values, if there is a step, or at most `points` multiples of a quantum. Otherwise `points` of them, in increasing
+        order and evenly along the scale, both ends included; fewer with a quantum, where neighbours fall together."""
+        points, rungs = sound_points(points), self._rungs
+        if rungs is not None and (self.quantum is None or len(rungs) <= points):
             return self.values
         spread = (stretch(i / (points - 1), self.min_value, self.max_value, self.sampling) for i in range(points))
-        return tuple(sorted(set(spread)))
+        return tuple(sorted({value if rungs is None else rungs[rungs.closest(value)] for value in spread}))
 
     def contains(self, value: object) -> bool:
         """Whether `value` is a float or an int (no bool) and one of the values, exactly."""
@@ -233,26 +262,32 @@ class Float:
         unit, rungs = sound_unit(unit), self._rungs
         if rungs is None:
             return stretch(unit, self.min_value, self.max_value, self.sampling)
+        if self.quantum is not None:
+            return rungs[rungs.closest(stretch(unit, self.min_value, self.max_value, self.sampling))]
         return rungs[part(unit, len(rungs))]
 
     def to_unit(self, value: object) -> float:
-        """Where in [0, 1] `value` stands: for a step, the middle of the part that `from_unit` takes to it."""
+        """Where in [0, 1] `value` stands: with a step or a quantum, the middle of the part that `from_unit` takes to it."""
         found, rungs = self.coerce(value), self._rungs
+        low, high = self.min_value, self.max_value
         index = None if rungs is None else rungs.nearest(found)
         if rungs is None or index is None:
-            return squeeze(found, self.min_value, self.max_value, self.sampling)
+            return squeeze(found, low, high, self.sampling)
+        if self.quantum is not None:
+            ends = max(found - self.quantum / 2, low), min(found + self.quantum / 2, high)
+            return sum(squeeze(end, low, high, self.sampling) for end in ends) / 2
         return (index + 0.5) / len(rungs)
 
     def describe(self) -> str:
         """One line, the same for equal domains only."""
         rungs = self._rungs
         default = "" if self.default == (self.min_value if rungs is None else rungs[0]) else f", default {self.default!r}"
-        return f"Float({_span(self.min_value, self.max_value, self.step, self.sampling)}{default})"
+        return f"Float({_span(self.min_value, self.max_value, self.step, self.sampling, self.quantum)}{default})"
 
 
-def _integers(low: int, high: int, step: int | None, sampling: Sampling) -> range | tuple[int, ...]:
+def _integers(low: int, high: int, step: int | None, sampling: Sampling, quantum: int | None) -> range | tuple[int, ...]:
     if sampling == "linear" or step is None:
-        return range(low, high + 1, step or 1)
+        return range(low, high + 1, step or quantum or 1)
     walked = [low]
     while walked[-1] * step <= high:
         walked.append(walked[-1] * step)
@@ -288,7 +323,28 @@ def _check_sampling(domain: str, sampling: object, low: float) -> None:
         raise wrong(f"{domain}(min_value=...)", f"a number above 0 with sampling={sampling!r}", low)
 
 
-def _span(low: float, high: float, step: float | None, sampling: Sampling) -> str:
+def _check_quantum(domain: str, quantum: float, step: float | None, sampling: Sampling) -> None:
+    if sampling == "linear":
+        raise SpaceError(f"{domain}(quantum={quantum!r}) is for the logs; under sampling='linear' write step={quantum!r}")
+    if step is not None:
+        text = "a step is a factor under the logs, a quantum is what all values are multiples of"
+        raise SpaceError(f"{domain}() takes step={step!r} or quantum={quantum!r}, not both: {text}")
+
+
+def _multiples(low: float, high: float, quantum: float) -> tuple[float, float]:
+    if not distinct(low, high, quantum, "linear"):
+        raise wrong("Float(quantum=...)", f"a quantum that floats from {low!r} to {high!r} are fine enough for", quantum)
+    ends = []
+    for name, end in (("min_value", low), ("max_value", high)):
+        exact = multiple(end, quantum)
+        if exact is None:
+            raise wrong(f"Float({name}=...)", f"a multiple of the quantum ({quantum!r})", end)
+        ends.append(exact)
+    return ends[0], ends[1]
+
+
+def _span(low: float, high: float, step: float | None, sampling: Sampling, quantum: float | None) -> str:
     by = "" if step is None else f", step {step!r}"
     scale = "" if sampling == "linear" else f", {sampling}"
-    return f"{low!r} to {high!r}{by}{scale}"
+    rounded = "" if quantum is None else f", quantum {quantum!r}"
+    return f"{low!r} to {high!r}{by}{scale}{rounded}"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal, TypeAlias, overload
 
 from attrs import frozen
 
-__all__ = ["SAMPLINGS", "Rungs", "Sampling", "distinct", "part", "squeeze", "stretch"]
+__all__ = ["SAMPLINGS", "Rungs", "Sampling", "closest_multiple", "distinct", "multiple", "part", "squeeze", "stretch"]
 
 Sampling: TypeAlias = Literal["linear", "log", "reverse_log"]
 
@@ -72,6 +72,19 @@ def distinct(low: float, high: float, step: float, sampling: Sampling) -> bool:
     return closest >= 4 * math.ulp(coarsest)
 
 
+def closest_multiple(value: float, quantum: float) -> float:
+    """The multiple of `quantum` that is closest to `value`, both read as decimals."""
+    pace = Decimal(repr(quantum))
+    times = _DECIMAL.divide(Decimal(repr(value)), pace).to_integral_value(ROUND_HALF_EVEN)
+    return float(_DECIMAL.multiply(pace, times)) + 0.0
+
+
+def multiple(value: float, quantum: float) -> float | None:
+    """The multiple of `quantum` that `value` is, but for the noise of float arithmetic; None if it is none."""
+    closest = closest_multiple(value, quantum)
+    return closest if abs(closest - value) <= 4 * math.ulp(value) else None
+
+
 @frozen
 class Rungs(Sequence[float]):
     """The doubles that a step walks to, from `low` up and never past `high`, in increasing order.
@@ -117,6 +130,11 @@ class Rungs(Sequence[float]):
         closing = self.closed and steps == self.last
         rung = self.high if closing else _walk(self.low, self.step, steps, self.sampling)
         return float(self._mirrored(rung))
+
+    def closest(self, value: float) -> int:
+        """The index of the rung that is closest to `value`, under "linear"."""
+        steps = _steps(self.low, Decimal(repr(value)), self.step, "linear")
+        return min(max(round(steps), 0), self.last)
 
     def nearest(self, value: float) -> int | None:
         """The index of the rung that `value` is, but for the noise of float arithmetic; None if it is none."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -12,14 +13,17 @@ from attrs import evolve, field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.seeds import derive
 from asynctune.space.checks import sound_name, wrong
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, domain_under, joined
 from asynctune.space.counting import count
+from asynctune.space.derived import Derived, Listed, Pending, resolved
 from asynctune.space.domains import Domain, Fixed
 from asynctune.space.encoding import draw
 from asynctune.space.hyperparameters import HyperParameters
+from asynctune.space.nesting import Unfolded
 from asynctune.space.order import check_each_can_be, ordered
+from asynctune.space.rules import Rules, combinations
+from asynctune.space.shape import Shape, objects_of
 from asynctune.space.summary import summary, table
 from asynctune.space.when import When
 
@@ -37,27 +41,62 @@ def _in_order(parameters: dict[str, Parameter]) -> tuple[tuple[str, Parameter], 
     return tuple(parameters.items())
 
 
-@frozen(repr=False)
+_COUNTED = 1_000_000  # combinations, at most, that are tried one by one against the rules
+
+
+@frozen(repr=False, init=False)
 class Space(Mapping[str, Parameter]):
     """The parameters of a search, in order, each after those that it depends on. Two spaces are equal if their parameters are,
-    in the same order.
+    in the same order, and their rules.
 
     Args:
         parameters: for each flat name a domain, or the `Cases` of a parameter that is there only under conditions; the names of
-            a group are joined with "/". `Space.of` takes nested ones.
+            a group are joined with "/". Or a dict as `Space.of` takes it, with dicts and lists for groups.
+        forbidden: combinations that are never tried: a list of dicts from flat names to a value, or to a list of values. One
+            forbids what agrees with it in all of its names.
+        feasible: functions that say whether a combination may be tried, called in the process that searches. Each is given the
+            values nested as they were declared, with the objects of choices for their labels, and returns True or False.
+
+    Attributes:
+        rules: what is forbidden, and what must be feasible.
+        derived: the values that are computed from the others, by flat name; they are no parameters.
+        lists: the flat names of the groups that were declared as lists.
 
     Raises:
-        SpaceError: naming the parameter.
+        SpaceError: naming the parameter; or the clause that speaks of what there is not; or the function that failed when it
+            was tried on the defaults.
     """
 
     # The order counts: it is the order in which a grid is walked.
     _parameters: dict[str, Parameter] = field(factory=dict, converter=_checked, eq=_in_order)
+    rules: Rules = field(factory=Rules)
+    derived: Mapping[str, Derived] = field(factory=dict)
+    lists: frozenset[str] = field(default=frozenset(), eq=False)
     #: Whether some parameters are there only under conditions.
     is_conditional: bool = field(init=False, eq=False)
 
     @is_conditional.default
     def _(self) -> bool:
         return any(isinstance(parameter, Cases) for parameter in self._parameters.values())
+
+    def __init__(
+        self, parameters: Mapping[str, Any] | None = None, *, forbidden: Sequence[Any] = (), feasible: Sequence[Any] = ()
+    ) -> None:
+        flat = dict(parameters or {})
+        if all(isinstance(parameter, Parameter) for parameter in flat.values()):
+            self.__attrs_init__(flat)
+        else:
+            unfolded = Unfolded.of(flat)
+            lists = frozenset(unfolded.lists)
+            self.__attrs_init__(_declared(unfolded.declared), derived=unfolded.derived, lists=lists)
+            check_each_can_be(self)
+        self._rule(Rules.of(self._parameters, forbidden, feasible))
+
+    def _rule(self, rules: Rules) -> None:
+        object.__setattr__(self, "rules", rules)
+        # What would fail in every trial fails here, at the line that declares it.
+        if (rules or self.derived) and self.objection(defaults := self.defaults()) is None:
+            self.derive(defaults)
 
     @classmethod
     def of(cls, declared: Space | HyperParameters | Mapping[str, Any] | None) -> Space:
@@ -78,7 +117,7 @@ class Space(Mapping[str, Parameter]):
             return cls(declared.space)
         if declared is not None and not isinstance(declared, Mapping):
             raise SpaceError(f"space= takes a dict, a Space or a HyperParameters, not {declared!r}")
-        space = cls(_declared(declared or {}))
+        space = cls(declared)
         check_each_can_be(space)
         return space
 
@@ -89,8 +128,21 @@ class Space(Mapping[str, Parameter]):
 
     @property
     def size(self) -> int | None:
-        """How many sets of values there are, exactly; None if there is no end of them."""
-        return count(self._parameters)
+        """How many sets of values there are, exactly; None if there is no end of them. Where there are rules, those that they
+        allow; also None, if there would be more than a million without them."""
+        return count(self._parameters) if not self.rules else self._allowed
+
+    @cached_property
+    def _allowed(self) -> int | None:
+        size = count(self._parameters)
+        if size is None or size > _COUNTED:
+            return None
+        return sum(self.objection(values) is None for values in combinations(self._parameters))
+
+    @cached_property
+    def shape(self) -> Shape:
+        """How a trial sees its values."""
+        return Shape(objects_of(self._parameters), self.lists)
 
     def __getitem__(self, name: str) -> Parameter:
         return self._parameters[name]
@@ -138,6 +190,33 @@ class Space(Mapping[str, Parameter]):
                 done[name] = _coerced(name, domain, values[name]) if name in values else fill(name, domain)
         return done
 
+    def is_allowed(self, values: Values) -> bool:
+        """Whether the rules let these values be tried; see `objection`."""
+        return not self.rules or self.objection(values) is None
+
+    def objection(self, values: Values) -> str | None:
+        """Why the rules do not let these values be tried; None if they do.
+
+        Args:
+            values: of all parameters that are there, of their types.
+
+        Raises:
+            SpaceError: a function of `feasible=` raised, or answered neither True nor False.
+        """
+        return self.rules.objection(values, lambda: self.nest(self.derive(values)))
+
+    def derive(self, values: Values) -> dict[str, Value]:
+        """`values` and those that are computed from them.
+
+        Raises:
+            SpaceError: a function of `sample_from()` raised, or returned what is no plain value; or two depend on one another.
+        """
+        given = {name: value for name, value in values.items() if name not in self.derived}
+        if not self.derived:
+            return given
+        shown = {**self.shape.values(given), **{name: Pending(name) for name in self.derived}}
+        return given | resolved(self.derived, self.shape.nest(shown, Listed))
+
     def summary(self) -> list[dict[str, Any]]:
         """The parameters as data, ready for JSON: a dict for each, or for each of its cases, with its `name`, its `kind`
         ("Int"), the arguments that its domain was declared with, its `default`, and its `conditions`, a list of dicts with
@@ -158,7 +237,7 @@ class Space(Mapping[str, Parameter]):
     def sample(self, seed: int) -> dict[str, Value]:
         """A value for each parameter, drawn from hash(`seed`, name): so the other parameters and the order change nothing, but
         for whether it is there."""
-        return self.complete({}, lambda name, domain: draw(domain, derive(seed, name)))
+        return self.complete({}, lambda name, domain: draw(domain, seed, name))
 
     def validate(self, values: Values) -> dict[str, Value]:
         """`values` as they are to be: one for each parameter that is there, in its order, of its type.
@@ -179,6 +258,8 @@ class Space(Mapping[str, Parameter]):
             SpaceError: naming the parameter whose value is wrong, or which is unknown or inactive.
         """
         for name in values:
+            if name in self.derived:
+                raise SpaceError(f"{name!r} is computed from the others, by {self.derived[name].name}: leave it out")
             if name not in self._parameters:
                 raise SpaceError(f"{name!r} is not a parameter; {self._told()}")
         done: dict[str, Value] = {}
@@ -202,28 +283,21 @@ class Space(Mapping[str, Parameter]):
         known = self._parameters
         both = {name: joined(name, known[name], parameter) for name, parameter in new.items() if name in known}
         more = {name: parameter for name, parameter in new.items() if known.get(name) != both.get(name, parameter)}
-        return Space({**known, **more, **both}) if more else self
+        if not more:
+            return self
+        grown = object.__new__(Space)
+        grown.__attrs_init__({**known, **more, **both}, self.rules, self.derived, self.lists)
+        return grown
 
     def fingerprint(self) -> str:
         """32 hexadecimal digits, the same for equal spaces only, on every machine."""
-        lines = "\n".join(f"{name}\n{parameter.describe()}" for name, parameter in self._parameters.items())
-        return hashlib.blake2b(lines.encode(), digest_size=16).hexdigest()
+        lines = [f"{name}\n{parameter.describe()}" for name, parameter in self._parameters.items()]
+        lines += [f"{name}\n{derived.describe()}" for name, derived in self.derived.items()]
+        return hashlib.blake2b("\n".join([*lines, *self.rules.describe()]).encode(), digest_size=16).hexdigest()
 
-    @staticmethod
-    def nest(values: Values) -> dict[str, Any]:
-        """`values` by groups: `{"layer/units": 3}` becomes `{"layer": {"units": 3}}`. A name that has a value of its own cannot
-        be a group too: `{"layer": True, "layer/units": 3}` stays as it is."""
-        nested: dict[str, Any] = {}
-        for name, value in values.items():
-            *groups, last = name.split("/")
-            if any("/".join(groups[:depth]) in values for depth in range(1, len(groups) + 1)):
-                nested[name] = value
-                continue
-            inner = nested
-            for group in groups:
-                inner = inner.setdefault(group, {})
-            inner[last] = value
-        return nested
+    def nest(self, values: Values) -> dict[str, Any]:
+        """`values` as a trial gets them, by groups; see `asynctune.space.shape.Shape`."""
+        return self.shape.nest(self.shape.values(values))
 
 
 def _coerced(name: str, domain: Domain, value: object) -> Value:
@@ -273,6 +347,8 @@ def _leaf(flat: str, path: str, leaf: Any, under: _Under) -> Iterator[tuple[str,
         for condition, body in leaf.branches:
             yield from _leaf(flat, path, body, (*under, (path, condition)))
     elif isinstance(leaf, Space):
+        if leaf.rules or leaf.derived:
+            raise SpaceError(f"{flat!r} is a space with rules, or with derived values: these belong to the whole space")
         for inner, parameter in leaf.items():
             yield from _leaf(f"{flat}/{inner}", f"{flat}/", parameter, under)
     elif isinstance(leaf, Mapping):

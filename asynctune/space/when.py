@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -39,6 +39,12 @@ class When:
         except SpaceError as error:
             raise SpaceError(f"When({parent!r}, ...): {error}") from None
         self.__attrs_init__(((condition, body),))
+
+    def with_bodies(self, change: Callable[[Any], Any]) -> When:
+        """The same conditions with other bodies: what `change` makes of each."""
+        changed = object.__new__(When)
+        changed.__attrs_init__(tuple((condition, change(body)) for condition, body in self.branches))
+        return changed
 
     def __or__(self, other: When) -> When:
         """The branches of both."""

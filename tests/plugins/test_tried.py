@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctune.oracles.tried import Odometer, Tried
+from asynctune.oracles.odometer import Odometer, left
+from asynctune.oracles.tried import Tried
 from asynctune.records import Report, State, TrialView, Value
 from asynctune.seeds import fill_seed
 from asynctune.space import Choice, Fill, FillRule, Float, Int, Space
+from tests.plugins.spaces import conditional_spaces, everything
 
 WHEELS: Mapping[str, tuple[Value, ...]] = {"a": (0, 1, 2), "b": ("x", "y"), "c": (0.5, 1.5), "d": (True, False)}
 SPACE = Space.of({name: Choice(values) for name, values in WHEELS.items()})
@@ -32,7 +34,7 @@ def test_the_walk_finds_exactly_what_is_not_covered_in_order(cubes: list[dict[st
     tried.see(SPACE)
     for trial, values in enumerate(cubes[:late]):
         tried.end(ended(1000 + trial, values))
-    walk = Odometer(WHEELS)
+    walk = Odometer(SPACE, lambda name, _: WHEELS[name])
     everything = [dict(zip(WHEELS, values, strict=True)) for values in product(*WHEELS.values())]
     waiting = list(cubes[late:])
     covered = list(cubes[:late])
@@ -49,6 +51,49 @@ def test_the_walk_finds_exactly_what_is_not_covered_in_order(cubes: list[dict[st
     assert walk.next(tried) is None
 
 
+@given(conditional_spaces(), st.data())
+def test_the_walk_under_conditions_finds_exactly_what_is_not_covered_in_order(space: Space, data: st.DataObject) -> None:
+    """What is not there does not turn; what is covered, as a whole or in part, is walked over."""
+    found = everything(space)
+    parts = data.draw(st.lists(st.sampled_from(found), max_size=8), label="what has run")
+    cubes = [
+        {name: values[name] for name in data.draw(st.sets(st.sampled_from(sorted(values)), min_size=1))} for values in parts
+    ]
+    tried = Tried(FillRule.DRAW, seed=0)
+    tried.see(space)
+    for trial, cube in enumerate(cubes):
+        tried.end(ended(1000 + trial, cube))
+    walk = Odometer(space, lambda _, domain: domain.values)
+    for place, values in enumerate(found):
+        if not any(agrees(values, cube) for cube in cubes):
+            assert exactly(walk.next(tried)) == exactly(values)
+            assert tried.covering(values) is None
+            tried.propose(place, values)
+        assert tried.covering(values) is not None
+    assert walk.next(tried) is None
+
+
+@given(conditional_spaces(), st.integers(0, 100))
+def test_some_combination_is_left_until_none_is(space: Space, seed: int) -> None:
+    tried = Tried(FillRule.DRAW, seed=0)
+    tried.see(space)
+    found = []
+    while (values := left(tried, space, seed + len(found))) is not None:
+        assert space.validate(values) == values
+        tried.propose(len(found), values)
+        found.append(exactly(values))
+    assert len(found) == len(set(found)) == space.size
+    assert set(found) == {exactly(values) for values in everything(space)}
+
+
+def agrees(values: Mapping[str, Value], cube: Mapping[str, Value]) -> bool:
+    return all(name in values and exactly({name: values[name]}) == exactly({name: value}) for name, value in cube.items())
+
+
+def exactly(values: Mapping[str, Value] | None) -> str:
+    return repr(values)
+
+
 def test_wheels_that_do_not_matter_cost_nothing() -> None:
     space = Space.of({"kind": Choice(["x", "y"]), **{f"unused_{i}": Int(1, 50_000) for i in range(6)}, "last": Int(1, 3)})
     tried = Tried(FillRule.DRAW, seed=0)
@@ -56,7 +101,7 @@ def test_wheels_that_do_not_matter_cost_nothing() -> None:
     for last in (1, 2, 3):
         tried.end(ended(last, {"kind": "x", "last": last}))
     tried.end(ended(4, {"kind": "y", "last": 1}))
-    walk = Odometer({name: domain.values for name, domain in space.items()})
+    walk = Odometer(space, lambda _, domain: domain.values)
     assert walk.next(tried) == {"kind": "y", **{f"unused_{i}": 1 for i in range(6)}, "last": 2}
     for last in (2, 3):
         tried.end(ended(4 + last, {"kind": "y", "last": last}))

@@ -10,9 +10,9 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value
-from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Sampling, Space
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Sampling, Space
 
-__all__ = ["domains", "exactly", "floats", "ints", "names", "scalars", "spaces", "units"]
+__all__ = ["domains", "exactly", "floats", "ints", "names", "normals", "quantised", "scalars", "spaces", "units"]
 
 SAMPLINGS: SearchStrategy[Sampling] = st.sampled_from(("linear", "log", "reverse_log"))
 INTEGERS = st.one_of(st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1))
@@ -67,14 +67,37 @@ def _linear_step(draw: DrawFn, low: float, high: float) -> float:
 
 
 @st.composite
+def quantised(draw: DrawFn) -> Int | Float:
+    sampling = draw(st.sampled_from(("log", "reverse_log")))
+    least = draw(st.integers(1, 100))
+    most = draw(st.one_of(st.integers(least, least + 50), st.integers(least, 100_000)))
+    if draw(st.booleans()):
+        whole = draw(st.integers(2, 1000))
+        some = Int(least * whole, most * whole, sampling=sampling, quantum=whole)
+        return Int(least * whole, most * whole, sampling=sampling, default=some.from_unit(draw(units)), quantum=whole)
+    quantum = draw(st.sampled_from((1e-5, 0.001, 0.1, 0.25, 1 / 3, 1.0, 2.5, 1e6)))
+    ends = least * quantum, most * quantum  # with the noise that this brings
+    other = Float(*ends, sampling=sampling, quantum=quantum)
+    return Float(*ends, sampling=sampling, default=other.from_unit(draw(units)), quantum=quantum)
+
+
+@st.composite
+def normals(draw: DrawFn) -> Normal:
+    mean = draw(st.floats(-1e6, 1e6))
+    sd = draw(st.floats(1e-3, 1e6))
+    step = draw(st.sampled_from((None, 0.001, 0.1, 1 / 3, 5.0)))
+    return Normal(mean, sd, step, Normal(mean, sd, step).from_unit(draw(units)))
+
+
+@st.composite
 def choices(draw: DrawFn) -> Choice:
     values = draw(st.lists(scalars, min_size=1, max_size=6, unique_by=exactly))
     numbers = all(type(value) in (int, float) for value in values)
     ordered = draw(st.sampled_from((None, False, True) if numbers else (None, False)))
-    return Choice(values, ordered, draw(st.sampled_from(values)))
+    return Choice(values, ordered, draw(st.sampled_from(values)), draw(st.booleans()))
 
 
 domains: SearchStrategy[Domain] = st.one_of(
-    ints(), floats(), choices(), st.builds(Boolean, st.booleans()), st.builds(Fixed, scalars)
+    *(ints(), floats(), quantised(), normals(), choices(), st.builds(Boolean, st.booleans()), st.builds(Fixed, scalars))
 )
 spaces: SearchStrategy[Space] = st.dictionaries(names, domains, max_size=5).map(Space)

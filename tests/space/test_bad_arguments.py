@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from asynctune.errors import ConfigurationError, SpaceError
-from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int
+from asynctune.secret import Secret
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Normal
 
 NAN, INF = math.nan, math.inf
 
@@ -20,6 +21,10 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
+A_LIST = "Choice(values=...) takes a list of at least one value, or a dict from labels to objects"
+LABELLED = (
+    "Choice(values=...) takes numbers, strings, bools, None, functions, classes, and tuples, lists and dicts of plain values"
+)
 BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = [
     (Int, (0.5, 10), {}, "Int(min_value=...) takes an integer, not 0.5"),
     (Int, (1.0, 10), {}, "Int(min_value=...) takes an integer, not 1.0"),
@@ -51,6 +56,65 @@ BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = 
     (Int, (1, 10), {"default": 2.0}, "Int(default=...) takes a value of Int(1 to 10), not 2.0"),
     (Int, (0, 10), {"default": True}, "Int(default=...) takes a value of Int(0 to 10), not True"),
     (Int, (0, 10), {"step": 3, "default": 10}, "Int(default=...) takes a value of Int(0 to 10, step 3), not 10"),
+    (Int, (1, 10), {"quantum": 2}, "Int(quantum=2) is for the logs; under sampling='linear' write step=2"),
+    (Int, (2, 10), {"sampling": "log", "quantum": 1}, "Int(quantum=...) takes an integer of at least 2, or None, not 1"),
+    (Int, (2, 10), {"sampling": "log", "quantum": 2.0}, "Int(quantum=...) takes an integer of at least 2, or None, not 2.0"),
+    (Int, (3, 10), {"sampling": "log", "quantum": 2}, "Int(min_value=...) takes a multiple of the quantum (2), not 3"),
+    (Int, (2, 11), {"sampling": "log", "quantum": 2}, "Int(max_value=...) takes a multiple of the quantum (2), not 11"),
+    (
+        Int,
+        (2, 8),
+        {"sampling": "log", "quantum": 2, "step": 2},
+        "Int() takes step=2 or quantum=2, not both: a step is a factor",
+    ),
+    (
+        *(Int, (2, 8), {"sampling": "log", "quantum": 2, "default": 3}),
+        "Int(default=...) takes a value of Int(2 to 8, log, quantum 2), not 3",
+    ),
+    (Float, (0.1, 1), {"quantum": 0.1}, "Float(quantum=0.1) is for the logs; under sampling='linear' write step=0.1"),
+    (Float, (0.1, 1), {"sampling": "log", "quantum": 0}, "Float(quantum=...) takes a finite number above 0, or None, not 0"),
+    (
+        Float,
+        (0.1, 1),
+        {"sampling": "log", "quantum": NAN},
+        "Float(quantum=...) takes a finite number above 0, or None, not nan",
+    ),
+    (
+        Float,
+        (0.15, 1),
+        {"sampling": "log", "quantum": 0.1},
+        "Float(min_value=...) takes a multiple of the quantum (0.1), not 0.15",
+    ),
+    (
+        Float,
+        (0.1, 1),
+        {"sampling": "log", "quantum": 0.3},
+        "Float(min_value=...) takes a multiple of the quantum (0.3), not 0.1",
+    ),
+    (
+        Float,
+        (0.1, 1.05),
+        {"sampling": "log", "quantum": 0.1},
+        "Float(max_value=...) takes a multiple of the quantum (0.1), not 1.05",
+    ),
+    (
+        *(Float, (1.0, 2.0), {"sampling": "log", "quantum": 1e-17}),
+        "Float(quantum=...) takes a quantum that floats from 1.0 to 2.0 are fine enough for, not 1e-17",
+    ),
+    (
+        *(Float, (0.1, 1), {"sampling": "log", "quantum": 0.1, "default": 0.15}),
+        "Float(default=...) takes a value of Float(0.1 to 1.0, log, quantum 0.1), not 0.15",
+    ),
+    (Normal, (NAN, 1), {}, "Normal(mean=...) takes a finite number, not nan"),
+    (Normal, ("0", 1), {}, "Normal(mean=...) takes a finite number, not '0'"),
+    (Normal, (0, 0), {}, "Normal(sd=...) takes a finite number above 0, not 0"),
+    (Normal, (0, -1), {}, "Normal(sd=...) takes a finite number above 0, not -1"),
+    (Normal, (0, 1e308), {}, "Normal(sd=...) takes a spread around 0.0 that floats can hold, not 1e+308"),
+    (Normal, (0, 1), {"step": 0}, "Normal(step=...) takes a finite number above 0, not 0"),
+    (Normal, (1, 1), {"step": 1e-16}, "Normal(step=...) takes a step that floats up to 9.3 are fine enough for, not 1e-16"),
+    (Normal, (0, 1), {"step": 1.7e308, "default": 1}, "Normal(default=...) takes a multiple of 1.7e+308, not 1"),
+    (Normal, (0, 1), {"default": INF}, "Normal(default=...) takes a finite number, not inf"),
+    (Normal, (0, 1), {"step": 0.5, "default": 0.2}, "Normal(default=...) takes a multiple of 0.5, not 0.2"),
     (Float, ("0", 1), {}, "Float(min_value=...) takes a finite number, not '0'"),
     (Float, (False, 1), {}, "Float(min_value=...) takes a finite number, not False"),
     (Float, (NAN, 1), {}, "Float(min_value=...) takes a finite number, not nan"),
@@ -79,14 +143,38 @@ BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = 
     (Float, (0, 1), {"default": "0"}, "Float(default=...) takes a value of Float(0.0 to 1.0), not '0'"),
     (Float, (0, 1), {"default": NAN}, "Float(default=...) takes a value of Float(0.0 to 1.0), not nan"),
     (Float, (0, 1), {"step": 0.2, "default": 0.3}, "Float(default=...) takes a value of Float(0.0 to 1.0, step 0.2), not 0.3"),
-    (Choice, ([],), {}, "Choice(values=...) takes a list of at least one value, not []"),
-    (Choice, ("abc",), {}, "Choice(values=...) takes a list of at least one value, not 'abc'"),
-    (Choice, (3,), {}, "Choice(values=...) takes a list of at least one value, not 3"),
-    (Choice, ({"a": 1},), {}, "Choice(values=...) takes a list of at least one value, not {'a': 1}"),
-    (Choice, ({"a"},), {}, "Choice(values=...) takes a list of at least one value, not {'a'}"),  # in no order
-    (Choice, ([[1]],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not [1]"),
-    (Choice, ([b"a"],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not b'a'"),
-    (Choice, ([Colour.RED],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not <Colour.RED: 1>"),
+    (Choice, ([],), {}, f"{A_LIST}, not []"),
+    (
+        Choice,
+        ("abc",),
+        {},
+        f"{A_LIST}, not 'abc'",
+    ),
+    (Choice, (3,), {}, f"{A_LIST}, not 3"),
+    (Choice, ({},), {}, f"{A_LIST}, not {{}}"),
+    (Choice, ({1: "a"},), {}, "Choice(values=...) takes a dict whose keys are strings, the labels, not 1"),
+    (
+        Choice,
+        ({"a"},),
+        {},
+        f"{A_LIST}, not {{'a'}}",
+    ),  # in no order
+    (Choice, ([b"a"],), {}, f"{LABELLED}, not b'a': give this one a label, in a dict: Choice({{\"label\": ...}})"),
+    (Choice, ([Colour.RED],), {}, f"{LABELLED}, not <Colour.RED: 1>: give this one a label"),
+    (Choice, ([lambda: 1],), {}, f"{LABELLED}, not <function <lambda> at "),
+    (Choice, ([(1, object())],), {}, f"{LABELLED}, not (1, <object object at "),
+    (Choice, ([np.array([1, 2])],), {}, f"{LABELLED}, not array([1, 2])"),
+    (Choice, ([max, max],), {}, "Choice(values=...) takes different values, and two are labelled 'max': give each its own"),
+    (Choice, (["max", max],), {}, "Choice(values=...) takes different values, and two are labelled 'max': give each its own"),
+    (Choice, ([max, "max"],), {}, "Choice(values=...) takes different values ('max' is repeated), not ['max', 'max']"),
+    (
+        Choice,
+        ([Secret("hush"), 1],),
+        {},
+        "Choice(values=...) takes a finite number, a string, a bool or None, not Secret(***): ",
+    ),
+    (Choice, ([1],), {"grid": 1}, "Choice(grid=...) takes True or False, not 1"),
+    (Choice, ([max, min],), {"default": len}, "Choice(default=...) takes one of 'max', 'min', not <built-in function len>"),
     (Choice, ([NAN],), {}, "Choice(values=...) takes a finite number, a string, a bool or None, not nan"),
     (Choice, (["\ud800"],), {}, "Choice(values=...) takes a finite number, a string, a bool or None (in UTF-8"),
     (Choice, (["a", "b", "a"],), {}, "Choice(values=...) takes different values ('a' is repeated), not ['a', 'b', 'a']"),
@@ -122,7 +210,9 @@ def test_bad_argument(domain: Callable[..., Domain], arguments: tuple[Any, ...],
     assert isinstance(caught.value, ConfigurationError | ValueError)
 
 
-@pytest.mark.parametrize("domain", [Int(1, 5), Int(1, 5, sampling="log"), Float(0, 1), Choice([1]), Boolean(), Fixed(1)])
+@pytest.mark.parametrize(
+    "domain", [Int(1, 5), Int(1, 5, sampling="log"), Float(0, 1), Normal(0, 1), Choice([1]), Boolean(), Fixed(1)]
+)
 @pytest.mark.parametrize("unit", [-0.1, 1.1, NAN, INF, "0", None, True])
 def test_a_unit_is_from_0_to_1(domain: Domain, unit: Any) -> None:
     with pytest.raises(SpaceError, match=r"from_unit\(\) takes a number from 0 to 1, not "):
@@ -130,7 +220,7 @@ def test_a_unit_is_from_0_to_1(domain: Domain, unit: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "domain", [Int(1, 50), Int(1, 50, step=2), Float(0, 1), Float(0, 1, 0.1), Choice([1]), Boolean(), Fixed(1)]
+    "domain", [Int(1, 50), Int(1, 50, step=2), Float(0, 1), Float(0, 1, 0.1), Normal(0, 1), Choice([1]), Boolean(), Fixed(1)]
 )
 @pytest.mark.parametrize("points", [1, 0, -3, 2.5, None, True])
 def test_a_grid_has_two_points_at_least(domain: Domain, points: Any) -> None:

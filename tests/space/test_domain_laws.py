@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asynctune.space import Choice, Domain, Fixed, Float, Int
+from asynctune.space import Choice, Domain, Fixed, Float, Int, Normal
 from asynctune.wire import decode, encode
-from tests.space.strategies import domains, exactly, floats, ints, scalars, units
+from tests.space.strategies import domains, exactly, floats, ints, normals, quantised, scalars, units
 
 FEW = 500
 
@@ -47,19 +47,29 @@ def test_a_number_without_a_step_comes_back_from_its_unit_but_for_rounding(domai
     assert back == pytest.approx(value, rel=1e-9, abs=1e-12 * scale)
 
 
-@given(st.one_of(ints(), floats()), units, units)
-def test_numbers_grow_with_their_units(domain: Int | Float, one: float, other: float) -> None:
+@given(normals(), st.floats(1e-9, 1 - 1e-9))
+def test_a_normal_number_comes_back_from_its_unit_but_for_rounding(domain: Normal, unit: float) -> None:
+    value = domain.from_unit(unit)
+
+    slack = 1e-6 * domain.sd + 1e-12 * abs(domain.mean) + (domain.step or 0)
+    assert domain.from_unit(domain.to_unit(value)) == pytest.approx(value, rel=0, abs=slack)
+    if domain.step is None:
+        assert domain.to_unit(value) == pytest.approx(unit, rel=1e-6)
+
+
+@given(st.one_of(ints(), floats(), quantised(), normals()), units, units)
+def test_numbers_grow_with_their_units(domain: Int | Float | Normal, one: float, other: float) -> None:
     low, high = sorted((one, other))
 
     assert domain.from_unit(low) <= domain.from_unit(high)
 
 
-@given(st.one_of(ints(), floats()))
+@given(st.one_of(ints(), floats(), quantised()))
 def test_both_ends_of_a_number_are_reachable(domain: Int | Float) -> None:
     least, most = domain.from_unit(0), domain.from_unit(1)
 
     assert domain.min_value <= least <= most <= domain.max_value
-    if domain.step is None:
+    if domain.step is None:  # both are multiples of the quantum, if there is one
         assert (least, most) == (domain.min_value, domain.max_value)
     else:
         # A step that does not end on the other end of the range leaves less than a step to it.
@@ -91,7 +101,10 @@ def test_a_grid_is_some_of_the_values_in_order(domain: Domain, points: int) -> N
 
     assert all(map(domain.contains, grid))
     assert len(grid) == len({exactly(value) for value in grid})
-    if isinstance(domain, Int | Float):
+    if isinstance(domain, Normal):
+        assert list(grid) == sorted(grid)
+        assert len(grid) <= points
+    elif isinstance(domain, Int | Float):
         assert list(grid) == sorted(domain.grid(points))
         assert (grid[0], grid[-1]) == (domain.from_unit(0), domain.from_unit(1))
         assert stepped or len(grid) <= points
@@ -125,6 +138,11 @@ def test_equal_domains_and_no_others_are_described_alike(one: Domain, other: Dom
         (Int(1, 10), Int(1, 10, default=2)),
         (Int(1, 10), Int(1, 10, sampling="log")),
         (Float(1, 10), Float(1, 10, step=1)),
+        (Float(1, 10, sampling="log"), Float(1, 10, sampling="log", quantum=1)),
+        (Int(2, 10, sampling="log"), Int(2, 10, sampling="log", quantum=2)),
+        (Normal(0, 1), Normal(0, 1, step=1)),
+        (Normal(0, 1), Normal(0, 1, default=1)),
+        (Choice([1, 2]), Choice([1, 2], grid=True)),
     ],
 )
 def test_close_domains_are_not_equal(one: Domain, other: Domain) -> None:
@@ -143,6 +161,7 @@ def test_what_is_no_value_is_refused_by_name(domain: Domain, value: object) -> N
             assert str(error).startswith(domain.describe())  # noqa: PT017
         else:
             # Only what float arithmetic leaves of a step is taken for the step.
-            assert isinstance(domain, Float)
+            assert isinstance(domain, Float | Normal)
             assert domain.contains(coerced)
-            assert coerced == pytest.approx(value, rel=0, abs=4 * math.ulp(max(abs(domain.min_value), abs(domain.max_value))))
+            scale = abs(coerced) if isinstance(domain, Normal) else max(abs(domain.min_value), abs(domain.max_value))
+            assert coerced == pytest.approx(value, rel=0, abs=8 * math.ulp(scale))

@@ -82,7 +82,9 @@ def test_a_vector_is_of_numbers(wrong: Any) -> None:
         PLAIN.values([0.1, 0.1, 0.1, 0.1, wrong])
 
 
-@pytest.mark.parametrize(("values", "text"), [({"a": 11}, "'a': Int"), ({"b/c": "z"}, "'b/c': Choice"), ({"a": True}, "'a': Int")])
+@pytest.mark.parametrize(
+    ("values", "text"), [({"a": 11}, "'a': Int"), ({"b/c": "z"}, "'b/c': Choice"), ({"a": True}, "'a': Int")]
+)
 def test_a_value_that_is_none_is_named(values: dict[str, Any], text: str) -> None:
     with pytest.raises(SpaceError, match=f"parameter {text}"):
         PLAIN.vector(values)

@@ -285,7 +285,7 @@ def test_nest() -> None:
         "bias": True,
         "seed": None,
     }
-    assert Space.nest({"a": 1, "a/b": 2, "a/b/c": 3, "d/e": 4}) == {"a": 1, "a/b": 2, "a/b/c": 3, "d": {"e": 4}}
+    assert Space().nest({"a": 1, "a/b": 2, "a/b/c": 3, "d/e": 4}) == {"a": 1, "a/b": 2, "a/b/c": 3, "d": {"e": 4}}
 
 
 def _leaves(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Value]]:
@@ -298,4 +298,4 @@ def _leaves(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Va
 
 @given(st.dictionaries(names, st.integers(), max_size=6))
 def test_nothing_is_lost_by_nesting(values: dict[str, int]) -> None:
-    assert dict(_leaves(Space.nest(values))) == values
+    assert dict(_leaves(Space().nest(values))) == values

@@ -1,0 +1,31 @@
+"""What an oracle takes over from the one that it wraps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from asynctune.errors import ConfigurationError
+from asynctune.oracles.base import Oracle
+
+__all__ = ["settings_of", "take_over"]
+
+_LIKE_THE_OTHER: Final = ("ahead", "fill", "exhaustive", "deadline")
+
+
+def take_over(wrapper: Oracle, oracle: Any, *more: str) -> None:
+    """Make the wrapper's class attributes, and `more` of them, those of the oracle that it wraps.
+
+    Raises:
+        ConfigurationError: if what it wraps is no oracle.
+    """
+    if not isinstance(oracle, Oracle):
+        name = type(wrapper).__name__
+        raise ConfigurationError(f"{name}(oracle=...) takes an oracle such as RandomSearch(), not {oracle!r}")
+    for each in (*_LIKE_THE_OTHER, *more):
+        setattr(wrapper, each, getattr(oracle, each))
+
+
+def settings_of(oracle: Oracle) -> Mapping[str, Any]:
+    """What makes the wrapped oracle propose as it does, for the wrapper's own settings."""
+    return {"class": type(oracle).__qualname__, "settings": dict(oracle.settings())}
