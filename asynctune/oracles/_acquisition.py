@@ -11,11 +11,10 @@ from typing import Final
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from asynctune.oracles._features import Array
+from asynctune.oracles._candidates import Array, Mask
 from asynctune.oracles._gaussian import Posterior
 
 __all__ = ["Promise"]
@@ -46,12 +45,10 @@ class Promise:
             return self.beta * deviation - mean
         return _log_h((self.incumbent - mean) / deviation) + np.log(deviation)
 
-    def climbed(self, rows: Array, free: NDArray[np.bool_], steps: int) -> Array:
+    def climbed(self, rows: Array, free: Mask, steps: int) -> Array:
         """Each row, moved to where it promises more: within [0, 1], and only along the columns that are `free` (of the shape of
-        `rows`). All are moved at once: the sum of what they promise has a slope for each."""
+        `rows`; some must be). All are moved at once: the sum of what they promise has a slope for each."""
         where = np.nonzero(free)
-        if not len(where[0]):
-            return rows
 
         def loss(moved: Array) -> tuple[float, Array]:
             at = rows.copy()
@@ -62,7 +59,7 @@ class Promise:
         bounds, options = [(0.0, 1.0)] * len(where[0]), {"maxiter": steps, "maxfun": 2 * steps}
         found = minimize(loss, rows[where], jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         moved = rows.copy()
-        moved[where] = np.clip(found.x, 0.0, 1.0)
+        moved[where] = np.clip(np.where(np.isfinite(found.x), found.x, rows[where]), 0.0, 1.0)
         return moved
 
     def _slopes(self, rows: Array) -> tuple[Array, Array]:

@@ -15,7 +15,8 @@ from asynctune.oracles.base import Oracle
 from asynctune.oracles.quasi_random import QuasiRandom
 from asynctune.records import Suggestion, TrialId, Values
 from asynctune.seeds import derive
-from asynctune.space import Fixed, Space
+from asynctune.space import Space
+from asynctune.space.conditions import cases_of
 from asynctune.validators import number
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class BayesianOptimization(Oracle):
         ConfigurationError: for another argument, or if scikit-learn is not installed.
     """
 
-    exhaustive: ClassVar[bool] = False
+    apart: ClassVar[bool] = True
 
     num_initial_points: int | None = field(default=None, validator=number(1, integer=True, optional=True))
     alpha: float = field(default=1e-6, validator=number(0, above=True, most=1.0))
@@ -89,7 +90,7 @@ class BayesianOptimization(Oracle):
         return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
     def _is_ready(self, space: Space) -> bool:
-        tuned = sum(not isinstance(domain, Fixed) for domain in space.values())
+        tuned = sum(any(case.domain.size != 1 for case in cases_of(parameter)) for parameter in space.values())
         wanted = max(tuned + 1, _LEAST) if self.num_initial_points is None else self.num_initial_points
         scored = len(self.known.scored())
         return tuned > 0 and scored >= min(wanted, _LEAST) and scored + len(self.known.pending) >= wanted
@@ -104,7 +105,7 @@ class BayesianOptimization(Oracle):
         """The model of this space, which has observed all there is."""
         if self._surrogate is None or self._surrogate.space != space:
             make = import_module("asynctune.oracles._surrogate").Surrogate
-            self._surrogate = make(space, self.alpha, self.beta)
+            self._surrogate = make(space, self.seed, self.alpha, self.beta)
             if self._learnt.get("space") == space.fingerprint():
                 self._surrogate.theta, self._surrogate.learnt = self._learnt["theta"], self._learnt["observed"]
         for trial in self.known.scored()[self._surrogate.count :]:
