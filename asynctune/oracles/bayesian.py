@@ -20,7 +20,7 @@ from asynctune.space.conditions import cases_of
 from asynctune.validators import number
 
 if TYPE_CHECKING:
-    from asynctune.oracles._surrogate import Surrogate
+    from asynctune.oracles._bayesian.surrogate import Surrogate
 
 __all__ = ["BayesianOptimization"]
 
@@ -37,12 +37,12 @@ class BayesianOptimization(Oracle):
     Trials that still run are taken to come out as the model expects, so that several workers look at several places. No
     combination is proposed twice, and a finite space is tried to the last one.
 
-    The model is scikit-learn's `GaussianProcessRegressor` with a Matern 5/2 kernel that has a length for each parameter (Rasmussen
-    and Williams, 2006; Snoek, Larochelle and Adams, 2012), and learns how much noise there is. What it maximises is the logarithm
-    of the expected improvement (Ament et al., 2023). Choices are told apart and not put in an order, numbers are seen along
-    their scale, and what a trial did not have is seen as absent. With more than 400 scores it is given the best 200 of them, and
-    200 from all along the search. How it works in detail, and what differs from KerasTuner's, is in the guide "Bayesian
-    optimization".
+    The model is scikit-learn's `GaussianProcessRegressor` with a Matern 5/2 kernel that has a length for each parameter
+    (Rasmussen and Williams, 2006; Snoek, Larochelle and Adams, 2012), and learns how much noise there is. What it maximises is
+    the logarithm of the expected improvement (Ament et al., 2023). Choices are told apart and not put in an order, numbers are
+    seen along their scale, and what a trial did not have is seen as absent. With more than 400 scores it is given the best 200
+    of them, and 200 from all along the search. How it works in detail, and what differs from KerasTuner's, is in the guide
+    "Bayesian optimization".
 
     Needs scikit-learn, `pip install "asynctune[bayesian]"`, which is imported when the first proposal is made.
 
@@ -104,8 +104,8 @@ class BayesianOptimization(Oracle):
     def _model(self, space: Space) -> Surrogate:
         """The model of this space, which has observed all there is."""
         if self._surrogate is None or self._surrogate.space != space:
-            make = import_module("asynctune.oracles._surrogate").Surrogate
-            self._surrogate = make(space, self.seed, self.alpha, self.beta)
+            make = import_module("asynctune.oracles._bayesian.surrogate").Surrogate
+            self._surrogate = make(space, self.alpha, self.beta)
             if self._learnt.get("space") == space.fingerprint():
                 self._surrogate.theta, self._surrogate.learnt = self._learnt["theta"], self._learnt["observed"]
         for trial in self.known.scored()[self._surrogate.count :]:

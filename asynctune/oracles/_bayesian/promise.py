@@ -14,8 +14,8 @@ from attrs import frozen
 from scipy.optimize import minimize
 from scipy.special import erfcx, log_ndtr, ndtr
 
-from asynctune.oracles._candidates import Array, Mask
-from asynctune.oracles._gaussian import Posterior
+from asynctune.oracles._bayesian.candidates import Array, Mask
+from asynctune.oracles._bayesian.process import Posterior
 
 __all__ = ["Promise"]
 

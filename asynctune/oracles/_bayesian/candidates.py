@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, TypeAlias
 
 import numpy as np
-from attrs import define, frozen
+from attrs import define, field, frozen
 from numpy.typing import NDArray
 
 from asynctune.records import Value, Values
@@ -25,9 +25,8 @@ Array: TypeAlias = NDArray[np.float64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _REACH: Final = (-3.0, -0.5)  # powers of ten: how far a number is moved, at the least and at most
-_KEPT: Final = 300  # drawn once, from anywhere
-_FRESH: Final = 50  # drawn for each proposal, from anywhere
-_NEARBY: Final = 100  # drawn for each proposal, from around the best trials
+_ANYWHERE: Final = 150  # drawn for each proposal from the whole space
+_NEARBY: Final = 250  # and from around the best trials
 _FEW: Final = 500  # combinations, at most, of a space that is looked at whole
 
 
@@ -43,10 +42,6 @@ class Candidates:
     values: Sequence[Values]
     rows: Array
 
-    def and_(self, others: Candidates) -> Candidates:
-        """These and others."""
-        return Candidates([*self.values, *others.values], np.concatenate([self.rows, others.rows]))
-
 
 @define(eq=False)
 class Field:
@@ -54,22 +49,22 @@ class Field:
 
     Args:
         space: not to change.
-        seed: of the search.
+
+    Attributes:
+        encoding: of the space.
     """
 
     space: Space
-    seed: int
-    encoding: Encoding
-    _kept: Candidates
-    _whole: bool
+    encoding: Encoding = field(init=False)
+    # All there are, where they are few.
+    _whole: Candidates | None = field(init=False, default=None)
 
-    def __init__(self, space: Space, seed: int) -> None:
-        self.space, self.seed, self.encoding = space, seed, Encoding(space)
-        size = space.size
-        found = list(islice(_every(space), _FEW + 1)) if size is not None and size <= _FEW else []
-        self._whole = 0 < len(found) <= _FEW
-        luck = (derive(seed, "candidate", number) for number in range(_KEPT))
-        self._kept = self.candidates(found if self._whole else map(space.sample, luck))
+    def __attrs_post_init__(self) -> None:
+        self.encoding = Encoding(self.space)
+        size = self.space.size
+        if size is not None and size <= _FEW:
+            found = list(islice(_every(self.space), _FEW + 1))
+            self._whole = self.candidates(found) if len(found) <= _FEW else None
 
     def rows(self, values: Iterable[Values]) -> Array:
         """The vector of each combination, one under the other."""
@@ -87,22 +82,22 @@ class Field:
 
     def anywhere(self, luck: int) -> Candidates:
         """From the whole space; all of it, where it is small."""
-        if self._whole:
-            return self._kept
-        return self._kept.and_(self.candidates(self.space.sample(derive(luck, number)) for number in range(_FRESH)))
+        if self._whole is not None:
+            return self._whole
+        return self.candidates(self.space.sample(derive(luck, "anywhere", number)) for number in range(_ANYWHERE))
 
     def around(self, best: Sequence[Values], luck: int) -> Candidates:
         """From around these combinations; none, where the space is small."""
         rng = generator(luck, "around")
-        return self.candidates(self._varied(rng.choice(best), rng) for _ in range(0 if self._whole else _NEARBY))
+        return self.candidates(self._varied(rng.choice(best), rng) for _ in range(_NEARBY if self._whole is None else 0))
 
     def free(self, rows: Array) -> Mask:
         """Of each number in these rows, whether it can be changed a little: those of numbers, and of choices with an order, where
-        they are there."""
+        they are there. None, where the space is small."""
         kinds = self.encoding.kinds
         free = np.zeros(rows.shape, dtype=np.bool_)
         for place, kind in enumerate(kinds):
-            if kind in ("number", "ordered") and not self._whole:
+            if kind in ("number", "ordered") and self._whole is None:
                 flagged = kinds[place + 1 : place + 2] == ("active",)
                 free[:, place] = rows[:, place + 1] == 1 if flagged else True
         return free

@@ -21,7 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.preprocessing import power_transform
 
-from asynctune.oracles._candidates import Array
+from asynctune.oracles._bayesian.candidates import Array
 
 __all__ = ["Posterior", "fit", "learn", "warp"]
 

@@ -12,11 +12,10 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import NDArray
 
-from asynctune.oracles._acquisition import Promise
-from asynctune.oracles._candidates import Array, Candidates, Field
-from asynctune.oracles._gaussian import fit, learn, warp
+from asynctune.oracles._bayesian.candidates import Array, Candidates, Field
+from asynctune.oracles._bayesian.process import fit, learn, warp
+from asynctune.oracles._bayesian.promise import Promise
 from asynctune.records import Values
-from asynctune.seeds import derive
 from asynctune.space import Space
 
 __all__ = ["Surrogate"]
@@ -36,7 +35,6 @@ class Surrogate:
 
     Args:
         space: not to change.
-        seed: of the search.
         floor: the least variance of the noise, where the losses have 1.
         beta: see `Promise`.
         learnt: from how many observations the hyperparameters are.
@@ -47,7 +45,6 @@ class Surrogate:
     """
 
     space: Space
-    seed: int
     floor: float
     beta: float | None
     learnt: int = 0
@@ -60,7 +57,7 @@ class Surrogate:
     _losses: Array = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._field = Field(self.space, self.seed)
+        self._field = Field(self.space)
         self._rows, self._losses = np.empty((64, self._field.encoding.width)), np.empty(64)
 
     def observe(self, values: Values, loss: float) -> None:
@@ -104,7 +101,7 @@ class Surrogate:
         """Combinations, and what each promises."""
         best = [self._values[place] for place in np.argsort(self._losses[: self.count], kind="stable")[:_BEST]]
         # As many climb from anywhere as from around the best: else all would climb the same hill.
-        parts = [self._field.anywhere(derive(luck, "anywhere")), self._field.around(best, luck)]
+        parts = [self._field.anywhere(luck), self._field.around(best, luck)]
         promised = [promise.of(part.rows) for part in parts]
         start = np.concatenate([part.rows[_descending(of)[:_CLIMBERS]] for part, of in zip(parts, promised, strict=True)])
         free = self._field.free(start)
