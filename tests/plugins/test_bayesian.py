@@ -137,6 +137,7 @@ def test_trials_that_failed_are_passed_over() -> None:
             rehearsal.complete(trial, None, stop_reason="not a number")
         else:
             rehearsal.finish(trial)
+    rehearsal.ask()
     assert rehearsal.oracle._surrogate.count == len(rehearsal.oracle.known.scored())  # type: ignore[attr-defined]
 
 

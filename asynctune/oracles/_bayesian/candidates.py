@@ -1,7 +1,7 @@
 """Combinations that are looked at before one is proposed: from anywhere in the space, and from around the best trials.
 
-A combination is looked at as a vector (`Encoding`), and changed as what it is, a set of values: so each is valid, under whatever
-conditions. It needs NumPy.
+A combination is looked at as a vector (`Encoding`), and changed as what it is, a set of values: so each is valid, under
+whatever conditions. It needs NumPy.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class Field:
         return self.candidates(self._varied(rng.choice(best), rng) for _ in range(_NEARBY if self._whole is None else 0))
 
     def free(self, rows: Array) -> Mask:
-        """Of each number in these rows, whether it can be changed a little: those of numbers, and of choices with an order, where
-        they are there. None, where the space is small."""
+        """Of each place in these rows, whether it can be changed a little: those of numbers, and of choices with an order,
+        where they are there. None, where the space is small."""
         kinds = self.encoding.kinds
         free = np.zeros(rows.shape, dtype=np.bool_)
         for place, kind in enumerate(kinds):

@@ -1,7 +1,7 @@
 """The model of Bayesian optimisation: a Gaussian process over what was observed, and what it expects of candidates.
 
-Only numbers come in and go out: this room knows no parameters, no trials, and not who proposes. It needs SciPy and scikit-learn,
-and is imported when a model is first needed.
+Only numbers come in and go out: this room knows no parameters, no trials, and not who proposes. It needs SciPy and
+scikit-learn.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ __all__ = ["Posterior", "fit", "learn", "warp"]
 _ROOT_5: Final = math.sqrt(5)
 _STEPS: Final = 30  # of L-BFGS-B, at most, from each start of a fit
 _LENGTHS: Final = (1e-2, 1e2)
+_MOST_LENGTHS: Final = 40  # learning them takes memory and time for each
+_YOUNG: Final = 100  # observations, up to which learning begins anew, too
 _SCALES: Final = (1e-2, 1e2)
 _MOST_NOISE: Final = 1.0  # all of the variance of what was observed
 _JITTER: Final = 1e-10  # on the diagonal, for the factorisation alone
 # Where the priors are, as logarithms: a length of half the range in one dimension, and longer by the root of their number in
-# more (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024); and little noise.
+# more (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024); and little
+# noise.
 _LENGTH: Final = math.log(0.5)
 _NOISE: Final = math.log(1e-4)
 _FARTHEST: Final = 1e3  # times the distance from the best loss to the median: what is worse counts as that bad
@@ -45,7 +48,7 @@ class Posterior:
     changes no mean, and takes the doubt away around them (the "Kriging believer": Ginsbourger, Le Riche and Carraro, 2010).
 
     Args:
-        theta: logarithms of the variance, of a length for each column, and of the noise.
+        theta: logarithms of the variance, of a length for each column (or one for all), and of the noise.
         points: what was observed, then what is pending; a row each.
         factor: the lower Cholesky factor of the covariance of the points.
         weights: the inverse of that, times what was observed; 0 for what is pending.
@@ -114,23 +117,21 @@ def learn(points: Array, targets: Array, theta: Array | None, floor: float) -> A
         theta: those of last time, from which to start.
         floor: the least noise.
     """
-    usual = np.maximum(_centres(points.shape[1]), [-math.inf] * (points.shape[1] + 1) + [math.log(floor)])
-    starts = [usual] if theta is None or len(theta) != len(usual) else [theta, usual]
+    centres = _centres(points.shape[1])
+    usual = np.append(centres[:-1], max(centres[-1], math.log(floor)))
+    # Few observations may have misled it; what many have taught it stays near.
+    starts = [usual] if theta is None else [theta, usual] if len(points) <= _YOUNG else [theta]
 
     def search(objective: Callable[..., Any], _: Array, bounds: Array) -> tuple[Array, float]:
         def loss(theta: Array) -> tuple[float, Array]:
             value, slope = objective(theta)
-            extra, extra_slope = _prior(theta)
+            extra, extra_slope = _prior(theta, centres)
             return value + extra, slope + extra_slope
 
-        best: tuple[Array, float] | None = None
-        for start in starts:
-            clipped = np.clip(start, bounds[:, 0], bounds[:, 1])
-            found = minimize(loss, clipped, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
-            if best is None or found.fun < best[1]:
-                best = found.x, float(found.fun)
-        assert best is not None
-        return best
+        within, options = [np.clip(start, bounds[:, 0], bounds[:, 1]) for start in starts], {"maxiter": _STEPS}
+        found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options) for start in within]
+        best = min(found, key=lambda each: float(each.fun))
+        return best.x, float(best.fun)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -157,18 +158,20 @@ def warp(losses: Array) -> Array:
 
 
 def _centres(width: int) -> Array:
-    return np.array([0.0, *[_LENGTH + math.log(max(width, 1)) / 2] * width, _NOISE])
+    """Where the priors of the hyperparameters are: a length for each column; for too many of these, one length for all."""
+    lengths = width if width <= _MOST_LENGTHS else 1
+    return np.array([0.0, *[_LENGTH + math.log(max(width, 1)) / 2] * lengths, _NOISE])
 
 
-def _prior(theta: Array) -> tuple[float, Array]:
+def _prior(theta: Array, centres: Array) -> tuple[float, Array]:
     """Minus the logarithm of how probable they are before anything is observed, but for a constant, and its gradient."""
     spread = np.array([1.0, *[1.0] * (len(theta) - 2), 2.0])
-    away = (theta - _centres(len(theta) - 2)) / spread
+    away = (theta - centres) / spread
     return float(away @ away) / 2, away / spread
 
 
 def _regressor(theta: Array, floor: float, optimizer: Any) -> Any:
-    width = len(theta) - 2
-    kernel = ConstantKernel(1.0, _SCALES) * Matern(np.ones(width), _LENGTHS, nu=2.5) + WhiteKernel(floor, (floor, _MOST_NOISE))
+    lengths = np.ones(len(theta) - 2)
+    kernel = ConstantKernel(1.0, _SCALES) * Matern(lengths, _LENGTHS, nu=2.5) + WhiteKernel(floor, (floor, _MOST_NOISE))
     kernel.theta = theta
     return GaussianProcessRegressor(kernel, alpha=_JITTER, optimizer=optimizer, copy_X_train=False)

@@ -1,6 +1,6 @@
 """What Bayesian optimisation makes of the trials: from values and losses to the values that promise most.
 
-It needs NumPy, SciPy and scikit-learn, and is imported when a model is first needed.
+It needs NumPy, SciPy and scikit-learn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asynctune.space import Space
 __all__ = ["Surrogate"]
 
 _MOST: Final = 400  # observations that a model is given
-_LEARNT: Final = 250  # of these, those from which its hyperparameters are learnt
+_LEARNT: Final = 200  # of these, those from which its hyperparameters are learnt
 _GROWTH: Final = 1.1  # by how much the observations grow before they are learnt anew
 _PENDING: Final = 100  # trials that run, those proposed last, that a model is told of
 _BEST: Final = 5  # trials, around which is looked
@@ -29,7 +29,7 @@ _CLIMBERS: Final = 5  # candidates from anywhere, and as many from around the be
 _STEPS: Final = 30  # of these, at most
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Surrogate:
     """A model of one space.
 
