@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import math
@@ -40,9 +41,9 @@ class CMAES(Oracle):
     by the cmaes library: for up to some tens of numbers, and budgets of some hundred trials.
 
     It works in [0, 1] along the scale of each number. Steps, and ordered choices, are searched with margin (Hamano et al.,
-    "CMA-ES with Margin", GECCO 2022), so that no step is out of reach. What it has no place for is drawn at random for each trial, and
-    said so once in the log: choices without an order, booleans, and what is there only under conditions. Where those matter,
-    `TPE` is the better choice.
+    "CMA-ES with Margin", GECCO 2022), so that no step is out of reach. What it has no place for is drawn at random for each
+    trial, and said so once in the log: choices without an order, booleans, and what is there only under conditions. Where those
+    matter, `TPE` is the better choice.
 
     A generation is complete when `popsize` of the trials that were drawn from it have ended; they are then ranked, those that
     failed last. What was drawn from a generation and ends after it is not used: with as many workers as `popsize`, that is
@@ -179,6 +180,8 @@ class CMAES(Oracle):
         worst = max((loss for _, loss in self._ended.values() if loss is not None), default=0.0)
         ranked = [(point, worst if loss is None else loss) for _, (point, loss) in sorted(self._ended.items())]
         self._optimizer.tell(ranked)
+        # A copy of one differs in the last bit of what it has computed. So each is one, and a copy of ours proposes the same.
+        self._optimizer = copy.deepcopy(self._optimizer)
         self._generation += 1
         self._ended.clear()
         if self.restarts and self._optimizer.should_stop():

@@ -139,10 +139,10 @@ class _ThroughOptuna(Oracle):
 class OptunaOracle(_ThroughOptuna):
     """Any of Optuna's samplers (Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework", KDD 2019).
 
-    It is asked and told as Optuna's own `study.ask` and `study.tell` ask and tell it; conditional spaces are asked for parameter
-    by parameter, as define-by-run does, so that it never hears of inactive ones. A failed trial is FAIL to it; one that was
-    stopped early without a score is PRUNED, with what it has reported; what was tried without it (`try_first=`, `warm_start=`,
-    a proposal that had to be replaced) is added to its study.
+    It is asked and told as Optuna's own `study.ask` and `study.tell` do it. Conditional spaces are asked for parameter by
+    parameter, in order, so that it never hears of inactive ones. A failed trial is FAIL to it; one that was stopped early
+    without a score is PRUNED, with what it has reported; what was tried without it (`try_first=`, `warm_start=`, a proposal
+    that had to be replaced) is added to its study.
 
     Its generators are seeded before each proposal from the search's seed and the trial's number: a seed that was given to the
     sampler counts for nothing. Runs in a process of its own. Needs `pip install "asynctune[optuna]"`.

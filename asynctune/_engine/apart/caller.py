@@ -16,7 +16,7 @@ from asynctune._engine.apart.process import OracleProcess, WokenError
 from asynctune._engine.apart.words import Broken, FromOracle, Ready
 from asynctune._engine.caller import Answered, Caller, History
 from asynctune._engine.threads import SYSTEM
-from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellReport
+from asynctune._machine.instructions import Ask, TellAdded, TellEnd, TellObserved, TellReport
 from asynctune.errors import PluginError, WireError
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.oracles.base import Oracle
@@ -51,49 +51,52 @@ class ApartCaller(Caller):
         self._patience = math.inf if oracle.patience is None else oracle.patience
         self._process = OracleProcess(log)
         # Knows what the oracle knows, and proposes where that is late.
-        self._substitute = Proposer(RandomSearch())
+        substitute = RandomSearch()
+        vars(substitute)["fill"] = oracle.fill
+        self._substitute = Proposer(substitute)
         self._owed: dict[int, float] = {}  # the asks that were not answered, and since when
         self._has_been_late = False
 
     def begin(self, history: History) -> None:
         """Start its process, and tell it what the search is about."""
-        self._substitute.set_search(objective=history.objective, seed=history.seed)
-        self.calling = "set_search", self._now()
-        try:
-            self._process.start()
-            self._post(_surroundings())
-            self._post(pack_oracle(self._oracle))
-            self._send("begin", evolve(history, calls=(), answers={}))
-            # What it takes to start is no part of the first proposal's time.
-            word = self._word(self._now() + self._patience)
-        finally:
-            self.calling = None
-        if not isinstance(word, Ready):
+        self._call("set_search", lambda: self._begun(history))
+
+    def _begun(self, history: History) -> None:
+        self._substitute.set_search(objective=history.objective, seed=history.seed, tuned=history.tuned)
+        self._process.start()
+        self._post(_surroundings())
+        self._post(pack_oracle(self._oracle))
+        self._send("begin", evolve(history, calls=(), answers={}))
+        # What it takes to start is no part of the first proposal's time.
+        if not isinstance(self._word(self._now() + self._patience), Ready):
             raise PluginError(f"{self.name} was not ready within {self._patience:g} s, which is its patience")
 
-    def tell(self, call: TellAdded | TellReport | TellEnd, *, remembered: bool = False) -> None:
+    def tell(self, call: TellAdded | TellObserved | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial. Does not wait until it has heard."""
         match call:
             case TellAdded():
                 self._substitute.on_trial_add(call.trial, call.values)
             case TellEnd():
                 self._substitute.on_trial_end(call.trial)
-        self._send("tell", call, remembered=remembered)
+            case TellObserved():
+                for trial in call.trials:
+                    self._substitute.on_trial_end(trial)
+        self._call("on_trial_end", lambda: self._send("tell", call, remembered=remembered))
 
     def restore(self, state: Any) -> None:
         """Set it to a recorded state."""
-        self._send("restore", state)
+        self._call("set_state", lambda: self._send("restore", state))
 
     def ask(self, call: Ask, recorded: Suggestion | None = None) -> Answered:
         """Ask it for values, and wait for them, for its deadline at most. Where there is a `recorded` answer, it is nobody who
         waits, and so nobody for whom it could be late."""
+        answered: Answered = self._call("populate_space", lambda: self._asked(call, recorded))
+        return answered
+
+    def _asked(self, call: Ask, recorded: Suggestion | None) -> Answered:
         self._send("ask", call, recorded)
         self._owed[call.number] = self._now()
-        self.calling = "populate_space", self._now()
-        try:
-            answered = self._heard(call.number, math.inf if recorded is not None else self._now() + self._late_after)
-        finally:
-            self.calling = None
+        answered = self._heard(call.number, math.inf if recorded is not None else self._now() + self._late_after)
         if answered is None:
             return self._instead(call)
         stands = answered.suggestion if recorded is None else recorded
