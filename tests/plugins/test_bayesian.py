@@ -168,7 +168,7 @@ def test_taken_up_again_it_goes_on_where_it_stood() -> None:
 def test_case_11_an_integer_on_a_log_scale_never_exceeds_its_range() -> None:
     """Case 11: KerasTuner proposed 101 for Int(1, 100, sampling="log"), four times."""
     space = {"n": Int(1, 100, sampling="log")}
-    rehearsal = OracleRehearsal(BayesianOptimization(num_initial_points=3), lambda hp: float(hp._values["n"]), space=space)
+    rehearsal = OracleRehearsal(BayesianOptimization(num_initial_points=3), lambda hp: float(hp.Int("n", 1, 100, sampling="log")), space=space)
     views = play(rehearsal, 30)
     assert all(isinstance(view.values["n"], int) and 1 <= view.values["n"] <= 100 for view in views)
     assert any(view.values["n"] == 100 for view in views)
@@ -209,7 +209,7 @@ PROBLEMS: Mapping[str, tuple[dict[str, Any], Callable[[Mapping[str, Any]], float
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_it_finds_what_is_best(name: str) -> None:
     space, value, close = PROBLEMS[name]
-    views = play(OracleRehearsal(BayesianOptimization(), lambda hp: float(value(hp._values)), space=space, objective=LOSS), 40)
+    views = play(OracleRehearsal(BayesianOptimization(), lambda hp: float(value(hp.values)), space=space, objective=LOSS), 40)
     assert best(views, LOSS) < close
 
 
@@ -230,11 +230,11 @@ def test_a_few_terrible_scores_do_not_hide_the_differences_between_the_good() ->
 
 def test_workers_are_sent_to_several_places() -> None:
     rehearsal = OracleRehearsal(BayesianOptimization(), bowl, space=BOWL, objective=LOSS)
-    play(rehearsal, 12)
+    play(rehearsal, 5)
     proposed = [rehearsal.ask().values for _ in range(6)]
     points = np.array([[values["x"], values["y"]] for values in proposed])
     apart = np.linalg.norm(points[:, None] - points[None], axis=2)[np.triu_indices(6, 1)]
-    assert apart.min() > 1e-4
+    assert apart.min() > 1e-3
     assert apart.max() > 0.05
 
 
@@ -243,10 +243,8 @@ def test_it_learns_from_what_was_observed_before() -> None:
     rng = generator(0)
     earlier: list[dict[str, Value]] = [{"x": rng.random(), "y": rng.random()} for _ in range(40)]
     loss = [(float(str(v["x"])) - 0.3) ** 2 + (float(str(v["y"])) - 0.8) ** 2 for v in earlier]
-    rehearsal.oracle.known.observe(
-        TrialView(id=-place, state=State.COMPLETED, values=values, score=score)
-        for place, (values, score) in enumerate(zip(earlier, loss, strict=True), 1)
-    )
+    for place, (values, score) in enumerate(zip(earlier, loss, strict=True), 1):
+        rehearsal.oracle.known.end(TrialView(id=-place, state=State.COMPLETED, values=values, score=score))
     assert best(play(rehearsal, 2), LOSS) < min(loss)
 
 
@@ -262,10 +260,9 @@ def test_the_first_trials_are_those_of_their_seed_and_number() -> None:
 def test_many_observations_cost_no_more_than_some_hundreds() -> None:
     rehearsal = OracleRehearsal(BayesianOptimization(), bowl, space=BOWL, objective=LOSS)
     rng = generator(0)
-    rehearsal.oracle.known.observe(
-        TrialView(id=-place, state=State.COMPLETED, values={"x": rng.random(), "y": rng.random()}, score=rng.random())
-        for place in range(1, 10_001)
-    )
+    for place in range(1, 10_001):
+        values = {"x": rng.random(), "y": rng.random()}
+        rehearsal.oracle.known.end(TrialView(id=-place, state=State.COMPLETED, values=values, score=rng.random()))
     assert rehearsal.ask().status is RUN
     surrogate: Any = rehearsal.oracle._surrogate  # type: ignore[attr-defined]
     assert surrogate.count == 10_000
@@ -377,7 +374,7 @@ def test_the_improvement_has_a_logarithm_however_small_it_is() -> None:
     assert found[4] == pytest.approx(np.log(0.0833154706), abs=1e-8)
 
 
-@pytest.mark.parametrize("losses", [[0.0] * 5, [1e308, -1e308, 0.0, 1.0], [1.0, 2.0, 3.0, 1e200], [5e-324, 0.0, 0.0]])
+@pytest.mark.parametrize("losses", [[0.0] * 5, [1e308, -1e308, 0.0, 1.0], [1.0, 2.0, 3.0, 1e200], [1e-30, 2e-30, 3e-30, 1.0], [5e-324, 0.0, 0.0]])
 def test_whatever_the_losses_are_they_become_fit_for_a_model(losses: list[float]) -> None:
     warped = warp(np.array(losses))
     assert np.isfinite(warped).all()

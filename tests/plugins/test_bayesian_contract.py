@@ -8,6 +8,7 @@ from asynctune.testing.contracts import OracleContract
 
 class TestBayesianOptimization(OracleContract):
     exhausts = True
+    many = 500
 
     def make(self) -> Oracle:
         return BayesianOptimization()

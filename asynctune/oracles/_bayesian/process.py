@@ -39,7 +39,6 @@ _JITTER: Final = 1e-10  # on the diagonal, for the factorisation alone
 _LENGTH: Final = math.log(0.5)
 _NOISE: Final = math.log(1e-4)
 _FARTHEST: Final = 1e3  # times the distance from the best loss to the median: what is worse counts as that bad
-_FLAT: Final = 1e-14
 
 
 @frozen(eq=False)
@@ -102,7 +101,7 @@ def fit(points: Array, targets: Array, pending: Array, theta: Array, floor: floa
     if len(pending):
         kernel = model.kernel_
         half = solve_triangular(factor, kernel(points, pending), lower=True, check_finite=False)
-        own = cholesky(kernel(pending) - half.T @ half + floor * np.eye(len(pending)), lower=True)
+        own = cholesky(kernel(pending) - half.T @ half + _JITTER * np.eye(len(pending)), lower=True)
         known, total = len(points), len(points) + len(pending)
         whole = np.zeros((total, total))
         whole[:known, :known], whole[known:, :known], whole[known:, known:] = factor, half.T, own
@@ -143,14 +142,15 @@ def warp(losses: Array) -> Array:
     """Losses as the process takes them: of mean 0 and variance 1 and, as far as a power can make them so, as if drawn from a
     normal distribution (Yeo and Johnson, 2000). A few that are very bad then do not hide the differences between the good."""
     largest = np.abs(losses).max()
-    scaled = losses / largest if largest > 0 else losses
-    middle = np.median(scaled)
-    # Past this, how bad it is says nothing any more, and floats would run out.
-    scaled = np.minimum(scaled, middle + _FARTHEST * max(middle - scaled.min(), np.finfo(float).eps))
-    spread = scaled.std()
-    if not spread > _FLAT:
+    scaled = losses / largest if largest > 0 else losses  # so that no difference overflows
+    above = scaled - scaled.min()
+    middle = np.median(above)
+    # Past this, how bad it is says nothing any more.
+    above = np.minimum(above, _FARTHEST * middle) if middle > 0 else above
+    if not above.max() > 0:
         return np.zeros(len(losses))
-    standard = (scaled - scaled.mean()) / spread
+    above = above / above.max()
+    standard = (above - above.mean()) / above.std()
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warped = power_transform(standard[:, None], method="yeo-johnson")[:, 0]
