@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from scipy.optimize import approx_fprime
 
+from asynctune._engine.record import Record
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
 from asynctune.oracles import BayesianOptimization, RandomSearch
 from asynctune.records import State, SuggestionStatus, TrialView, Value
+from asynctune.schedulers import FIFO
 from asynctune.seeds import generator
 from asynctune.space import Boolean, Choice, Fixed, Float, HyperParameters, Int, Space, When
-from asynctune.testing import OracleRehearsal
+from asynctune.testing import Behaviour, OracleRehearsal, SimulatedSearch
 from tests.plugins.trainables import same
 
 np = pytest.importorskip("numpy")
@@ -162,13 +164,37 @@ def test_taken_up_again_it_goes_on_where_it_stood() -> None:
     assert again.oracle.populate_space(12, first.space) == first.oracle.populate_space(12, first.space)
 
 
+@pytest.mark.parametrize("cut", [3, 20, 41])
+def test_a_search_that_was_cut_off_and_resumed_equals_one_that_was_not(cut: int) -> None:
+    def search(records: list[Record]) -> SimulatedSearch:
+        return SimulatedSearch(
+            script=lambda order, hp: Behaviour(ending={"loss": bowl(hp)}, lasts=1.0),
+            oracle=BayesianOptimization(),
+            scheduler=FIFO(),
+            space=BOWL,
+            max_trials=15,
+            records=records,
+        )
+
+    def found(search: SimulatedSearch) -> list[str]:
+        return [same(view.values) for view in search.trials.values() if view.launches]
+
+    whole = search([]).run()
+    resumed = search(whole.records[:cut]).run()
+    assert resumed.divergences == []
+    assert found(resumed) == found(whole)
+    assert len(found(whole)) == 15
+
+
 # -------------------------------------------------------------------------- what KerasTuner 1.4.8 gets wrong (its cases)
 
 
 def test_case_11_an_integer_on_a_log_scale_never_exceeds_its_range() -> None:
     """Case 11: KerasTuner proposed 101 for Int(1, 100, sampling="log"), four times."""
     space = {"n": Int(1, 100, sampling="log")}
-    rehearsal = OracleRehearsal(BayesianOptimization(num_initial_points=3), lambda hp: float(hp.Int("n", 1, 100, sampling="log")), space=space)
+    rehearsal = OracleRehearsal(
+        BayesianOptimization(num_initial_points=3), lambda hp: float(hp.Int("n", 1, 100, sampling="log")), space=space
+    )
     views = play(rehearsal, 30)
     assert all(isinstance(view.values["n"], int) and 1 <= view.values["n"] <= 100 for view in views)
     assert any(view.values["n"] == 100 for view in views)
@@ -374,7 +400,9 @@ def test_the_improvement_has_a_logarithm_however_small_it_is() -> None:
     assert found[4] == pytest.approx(np.log(0.0833154706), abs=1e-8)
 
 
-@pytest.mark.parametrize("losses", [[0.0] * 5, [1e308, -1e308, 0.0, 1.0], [1.0, 2.0, 3.0, 1e200], [1e-30, 2e-30, 3e-30, 1.0], [5e-324, 0.0, 0.0]])
+@pytest.mark.parametrize(
+    "losses", [[0.0] * 5, [1e308, -1e308, 0.0, 1.0], [1.0, 2.0, 3.0, 1e200], [1e-30, 2e-30, 3e-30, 1.0], [5e-324, 0.0, 0.0]]
+)
 def test_whatever_the_losses_are_they_become_fit_for_a_model(losses: list[float]) -> None:
     warped = warp(np.array(losses))
     assert np.isfinite(warped).all()
