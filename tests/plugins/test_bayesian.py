@@ -225,7 +225,7 @@ PROBLEMS: Mapping[str, tuple[dict[str, Any], Callable[[Mapping[str, Any]], float
             "penalty": When("model", "linear", Float(1e-6, 1, sampling="log")),
             "units": When("model", "net", Int(8, 256)),
         },
-        lambda v: 0.5 if v["model"] == "linear" else ((v["units"] - 100) / 100) ** 2,
+        lambda v: 0.3 + 0.1 * (np.log10(v["penalty"]) + 2) ** 2 if v["model"] == "linear" else ((v["units"] - 100) / 200) ** 2,
         0.001,
     ),
     "rates": ({"rate": Float(1e-6, 1, sampling="log")}, lambda v: (np.log10(v["rate"]) + 2.7) ** 2, 1e-4),
@@ -235,8 +235,10 @@ PROBLEMS: Mapping[str, tuple[dict[str, Any], Callable[[Mapping[str, Any]], float
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_it_finds_what_is_best(name: str) -> None:
     space, value, close = PROBLEMS[name]
-    views = play(OracleRehearsal(BayesianOptimization(), lambda hp: float(value(hp.values)), space=space, objective=LOSS), 40)
-    assert best(views, LOSS) < close
+    rehearsal = OracleRehearsal(BayesianOptimization(), space=space, objective=LOSS)
+    for trial in range(40):
+        rehearsal.complete(trial, float(value(rehearsal.ask().values)))
+    assert best(list(rehearsal.trials.values()), LOSS) < close
 
 
 def test_it_learns_which_random_search_does_not() -> None:

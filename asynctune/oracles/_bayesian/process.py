@@ -37,8 +37,8 @@ _JITTER: Final = 1e-10  # on the diagonal, for the factorisation alone
 # more (Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", 2024); and little
 # noise.
 _LENGTH: Final = math.log(0.5)
-_NOISE: Final = math.log(1e-4)
-_FARTHEST: Final = 1e3  # times the distance from the best loss to the median: what is worse counts as that bad
+_NOISE: Final = math.log(2e-6)
+_FARTHEST: Final = 30.0  # times the distance from the best loss to the median: what is worse counts as that bad
 
 
 @frozen(eq=False)

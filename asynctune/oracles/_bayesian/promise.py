@@ -83,4 +83,5 @@ def _log_h(z: Array) -> Array:
         ratio = np.log(erfcx(-below / math.sqrt(2)) * -below) + _HALF_LOG_PI_2
         middle = far + np.log(-np.expm1(ratio))
         farthest = far - 2 * np.log(-below)
-    return np.where(z > -1, plain, np.where(z > -1e6, middle, farthest))
+    height: Array = np.where(z > -1, plain, np.where(z > -1e6, middle, farthest))
+    return height
