@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.bayesian import BayesianOptimization
 from asynctune.oracles.cmaes import CMAES
 from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
@@ -18,6 +19,7 @@ __all__ = [
     "GP",
     "NSGAII",
     "TPE",
+    "BayesianOptimization",
     "ConcurrencyLimiter",
     "GridSearch",
     "Group",

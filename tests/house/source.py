@@ -9,12 +9,18 @@ from typing import Self
 
 from attrs import frozen
 
-__all__ = ["ABOUT_KERAS", "ROOT", "Import", "Module", "modules", "parse", "project_files"]
+__all__ = ["ABOUT_LIBRARIES", "ROOT", "Import", "Module", "modules", "parse", "project_files"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "asynctune"
-# Imports Keras at its top, and is imported only where a trial runs and has asked for it.
-ABOUT_KERAS = "asynctune.keras.callback"
+# Import heavy libraries at their top, and are imported only where they run: in a trial that has asked for it, or in the process
+# of an oracle that needs its model.
+ABOUT_LIBRARIES = frozenset(
+    {
+        "asynctune.keras.callback",
+        *(f"asynctune.oracles._bayesian.{name}" for name in ("candidates", "process", "promise", "surrogate")),
+    }
+)
 
 
 @frozen

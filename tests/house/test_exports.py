@@ -14,7 +14,7 @@ import cloudpickle
 import pytest
 
 import asynctune
-from tests.house.source import ABOUT_KERAS, ROOT, Module, modules, parse
+from tests.house.source import ABOUT_LIBRARIES, ROOT, Module, modules, parse
 
 
 def sets_getattr(node: ast.AST) -> bool:
@@ -24,7 +24,7 @@ def sets_getattr(node: ast.AST) -> bool:
 
 
 MODULES = modules()
-LIGHT = [module for module in MODULES if module.name not in {"asynctune.__main__", ABOUT_KERAS}]
+LIGHT = [module for module in MODULES if module.name not in {"asynctune.__main__", *ABOUT_LIBRARIES}]
 # Modules that fetch their names when they are first asked for: what they list stands under TYPE_CHECKING.
 LAZY = [module for module in MODULES if any(sets_getattr(node) for node in ast.walk(module.tree))]
 MOST_NAMES_AT_THE_DOOR = 64
