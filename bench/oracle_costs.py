@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asynctune.oracles.proposer import Proposer
-
 import asynctune as at
+from asynctune.oracles.proposer import Proposer
 from asynctune.records import Values
 from bench.common import table
 

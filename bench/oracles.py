@@ -3,8 +3,8 @@
     python -m bench.oracles [--seeds 30] [--trials 100] [--problems NAME ...] [--oracles NAME ...] [--kept FILE]
                             [--keras-tuner PYTHON] [--costs] [--real]
 
-Each oracle plays each problem of `bench.oracle_problems` with each seed, one trial after the other. Shown is the median over the
-seeds of the regret after the last trial, with the 95 % interval of 10,000 bootstrap samples. Two are compared by the difference
+Each oracle plays each problem of `bench.oracle_problems` with each seed, one trial after the other. Shown is the median over
+the seeds of the regret after the last trial, with the 95 % interval of 10,000 bootstrap samples. Two are compared by the difference
 of their medians of log10(regret), whose interval says whether they are apart. `--kept` is a file of JSON lines to which every
 game is added, and games that are in it are not played again: KerasTuner's take hours. `--costs` shows what one proposal costs
 after 100, 1,000 and 10,000 trials; `--real` plays with a scikit-learn and a Keras model on digits.
@@ -27,6 +27,7 @@ from typing import Any
 from attrs import frozen
 
 import asynctune as at
+from asynctune.records import SuggestionStatus
 from asynctune.testing import OracleRehearsal
 from bench.common import ask, headline, peers_parser, table
 from bench.oracle_costs import show_costs
@@ -95,7 +96,7 @@ def play(name: str, problem: str, trials: int, seed: int) -> Game:
         began = time.perf_counter()
         suggestion = rehearsal.ask()
         seconds.append(time.perf_counter() - began)
-        if suggestion.status is not at.SuggestionStatus.RUNNING:
+        if suggestion.status is not SuggestionStatus.RUNNING:
             break
         true.append(posed.true(suggestion.values))
         observed.append(posed.observed(suggestion.values, luck))

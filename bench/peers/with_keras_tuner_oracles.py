@@ -1,8 +1,8 @@
 """KerasTuner's oracles, asked and told by hand: no Keras model, no files but its own.
 
-Its Gaussian process is scikit-learn's, which it asks for one point at a time, many thousand times for a proposal. Much of that is
-scikit-learn looking at its arguments. `_predict` is the same arithmetic without that: so the proposals are the same, to the last
-bit, and come sooner.
+Its Gaussian process is scikit-learn's, which it asks for one point at a time, many thousand times for a proposal. Much of that
+is scikit-learn looking at its arguments. `_predict` is the same arithmetic without that: so the proposals are the same, to the
+last bit, and come sooner.
 """
 
 from __future__ import annotations

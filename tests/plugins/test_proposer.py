@@ -13,7 +13,7 @@ import pytest
 from attrs import frozen
 
 from asynctune.errors import PluginError
-from asynctune.objective import Objective
+from asynctune.objective import Goal, Objective
 from asynctune.oracles import Oracle
 from asynctune.oracles.known import Known
 from asynctune.oracles.proposer import Proposer
@@ -34,7 +34,7 @@ class Says(Oracle):
         self.answer = answer
         self.told: list[tuple[int, float | None]] = []
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         assert (self.objective, self.seed) == (objective, seed)
         assert isinstance(self.known, Known)
 
@@ -254,7 +254,7 @@ class Rigid(Oracle):
 
 def test_a_frozen_oracle_is_told_all_the_same() -> None:
     class Quiet(Rigid):
-        def set_search(self, *, objective: Objective, seed: int) -> None:
+        def set_search(self, *, objective: Goal, seed: int) -> None:
             """It needs nothing."""
 
     assert proposed(proposer(Quiet(), seed=1), 0, SPACE).values["x"] == 3

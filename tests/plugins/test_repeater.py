@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from asynctune.errors import ConfigurationError
-from asynctune.objective import Objective
+from asynctune.objective import Goal, Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch, RegularizedEvolution, Repeater, grouped
 from asynctune.records import State, Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.seeds import generator
@@ -24,7 +24,7 @@ SPACE = {"n": Int(1, 4), "deep": Boolean()}
 class Told(GridSearch):
     """Keeps what it is told."""
 
-    def set_search(self, *, objective: Objective, seed: int) -> None:
+    def set_search(self, *, objective: Goal, seed: int) -> None:
         super().set_search(objective=objective, seed=seed)
         self.told: list[TrialView] = []
 
