@@ -58,6 +58,7 @@ def test_what_cannot_be_together_is_refused(values: dict[str, Any], text: str) -
 
 def test_a_trial_names_what_is_there_only_under_conditions() -> None:
     driven = Driven(space={}, slots=2)
+    driven.open()
     driven.start_empty()
     driven.declare(0, {"deep": Boolean(), "units": when(True, Int(1, 9))}, deep=False)
 
@@ -121,6 +122,7 @@ def test_a_case_that_became_known_while_the_oracle_thought_may_be_missing() -> N
 
 def test_where_names_are_the_trials_own_a_parent_may_be_left_open() -> None:
     driven = Driven(space={}, slots=2)
+    driven.open()
     driven.start_empty()
     driven.declare(0, {"deep": Boolean(), "units": when(True, Int(1, 9))}, deep=False)
     driven.enqueue(units=4)

@@ -49,7 +49,7 @@ def test_each_branch_has_its_own(values: dict[str, Any], got: list[object], used
     assert build(hp) == got
     assert (hp.values, hp.drain()[1]) == (used, used)
     assert Space.of(hp).validate(hp.values) == used
-    assert Space.of(hp).size == 54
+    assert Space.of(hp).size == 3 * (2 + 2) + 21
 
 
 def test_what_is_known_of_it_is_the_same_from_every_branch() -> None:
