@@ -110,9 +110,9 @@ class Proposer:
         if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        values: Values | None = self._completed(trial_id, space, answer.values)
-        if not (space.is_allowed(values) if self.oracle.repeats else self.known.is_new(values)):
-            values = self.known.left(trial_id)
+        proposed = self._completed(trial_id, space, answer.values)
+        fits = space.is_allowed(proposed) if self.oracle.repeats else self.known.is_new(proposed)
+        values = proposed if fits else self.known.left(trial_id)
         return Suggestion.exhausted() if values is None else evolve(answer, values=self._derived(trial_id, space, values))
 
     def _derived(self, trial_id: TrialId, space: Space, values: Values) -> Values:
