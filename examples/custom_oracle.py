@@ -24,14 +24,13 @@ class NearTheBest(at.Oracle):
 
 def miss(trial: at.Trial) -> float:
     """How far from its target, at 80 m, a ball lands that is thrown from 2 m up, at this speed and slope."""
-    slope = trial.values["slope"]
-    across = trial.values["speed"] / (1 + slope**2) ** 0.5
+    slope, speed = trial.hp.Float("slope", 0.1, 4, sampling="log"), trial.hp.Float("speed", 5, 60)
+    across = speed / (1 + slope**2) ** 0.5
     up = across * slope
     return abs(across * (up + (up**2 + 4 * 9.81) ** 0.5) / 9.81 - 80)
 
 
 if __name__ == "__main__":
-    space = {"speed": at.Float(5, 60), "slope": at.Float(0.1, 4, sampling="log")}
     for oracle in (at.oracles.RandomSearch(), NearTheBest()):
-        result = at.run(miss, space, objective=at.Objective("miss", "min"), oracle=oracle, max_trials=60, seed=0, display=False)
+        result = at.run(miss, objective=at.Objective("miss", "min"), oracle=oracle, max_trials=60, seed=0, display=False)
         print(f"{type(oracle).__name__}: {result.best_trials(1)[0].score:.3f} m")

@@ -206,7 +206,7 @@ async def test_what_is_computed_is_computed_for_every_trial_and_row(tmp_path: Pa
     result = await searched(DOUBLE, oracle=random, try_first=[{"x": 7}, {}], max_trials=None, storage=tmp_path)
     assert len(result.trials) == 22
     assert result.trials[0].values["x"] == 7
-    assert all(view.values["twice"] == 2 * view.values["x"] for view in result.trials.values())
+    assert all(view.values["twice"] == 2 * int(view.values["x"] or 0) for view in result.trials.values())
     await searched(DOUBLE, warm_start=tmp_path, max_trials=1)
     assert [heard[1] for heard in HEARD[:22]] == [view.values for view in result.trials.values()]
 
