@@ -138,10 +138,11 @@ def given_values(given: Any, space: Space, what: str) -> dict[str, Value]:
         raise ConfigurationError(f'{what} takes a dict from names to values, such as {{"units": 64}}, not {given!r}')
     values = _flattened(given, what)
     for name, value in values.items():
-        if name not in space and not isinstance(value, _SCALAR):
+        if name not in space and name not in space.derived and not isinstance(value, _SCALAR):
             raise ConfigurationError(f"{what} takes a dict from names to values: {name!r} is {value!r}, which is none")
     try:
-        return {**values, **space.coerce({name: value for name, value in values.items() if name in space})}
+        known = {name: value for name, value in values.items() if name in space or name in space.derived}
+        return {**values, **space.coerce(known)}
     except SpaceError as error:
         raise SpaceError(f"{what}: {error}") from None
 

@@ -119,8 +119,9 @@ class Caller:
     def begin(self, history: History) -> None:
         """Tell it what the search is about."""
         self._declared = history.space
-        about = {"objective": history.objective, "seed": history.seed, "space": history.space, "tuned": history.tuned}
-        self._call("set_search", lambda: self.proposer.set_search(**about))
+        objective, seed, space, tuned = history.objective, history.seed, history.space, history.tuned
+        begin = self.proposer.set_search
+        self._call("set_search", lambda: begin(objective=objective, seed=seed, space=space, tuned=tuned))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it to a recorded state."""

@@ -110,11 +110,11 @@ class Proposer:
         if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        values: Values | None = self._completed(trial_id, space, answer.values)
+        proposed = self._completed(trial_id, space, answer.values)
         # A trial that goes on where its parent ended has that one's values on purpose.
         may_repeat = self.oracle.repeats or answer.parent is not None
-        if not (space.is_allowed(values) if may_repeat else self.known.is_new(values)):
-            values = self.known.left(trial_id)
+        fits = space.is_allowed(proposed) if may_repeat else self.known.is_new(proposed)
+        values = proposed if fits else self.known.left(trial_id)
         return Suggestion.exhausted() if values is None else evolve(answer, values=self._derived(trial_id, space, values))
 
     def _derived(self, trial_id: TrialId, space: Space, values: Values) -> Values:

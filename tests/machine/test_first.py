@@ -7,7 +7,7 @@ import pytest
 from asynctune._machine.instructions import Ask, EndSearch, StartLaunch, TellAdded, TellObserved
 from asynctune.errors import SpaceError
 from asynctune.events import ParametersUsed, SpaceGrew, TrialAdded
-from asynctune.records import Observation, State
+from asynctune.records import Observation, State, Values
 from asynctune.space import Choice, FillRule, Float, Int
 from tests.machine.driven import Driven
 
@@ -37,7 +37,7 @@ def test_earlier_trials_are_no_trials_of_this_search() -> None:
 
 
 def test_what_is_to_be_tried_first_is_in_order_and_what_it_lacks_is_drawn_by_seed_and_trial() -> None:
-    first = ({"x": 5}, {"kind": "b"}, {})
+    first: list[Values] = [{"x": 5}, {"kind": "b"}, {}]
     added = []
     for seed in (7, 7, 8):
         driven = Driven(slots=3, space=SPACE, seed=seed)
