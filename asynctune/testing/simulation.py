@@ -197,7 +197,7 @@ class SimulatedSearch:
         await coroutine.open(Opened(at=clock.now(), wall=0.0, version="simulated", settings=settings, gone=gone))
         stopped = list[asyncio.Future[None]]()
         if coroutine.is_wanted:
-            about = {"objective": self.objective, "seed": self.seed, "space": Space.of(self.space)}
+            about: dict[str, Any] = {"objective": self.objective, "seed": self.seed, "space": Space.of(self.space)}
             history = History(folded.calls, folded.answers, **about)
             actor = OracleActor(
                 self.oracle,
