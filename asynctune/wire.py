@@ -113,7 +113,7 @@ def closed_union(union: Any) -> None:
 def unsaid(kind: type, *names: str) -> None:
     """Leave these fields of an attrs class out wherever they have their default. To be said before the class is part of a
     union."""
-    quiet = {name: override(omit_if_default=True) for name in names}
+    quiet: dict[str, Any] = {name: override(omit_if_default=True) for name in names}
     _converter.register_unstructure_hook(kind, make_dict_unstructure_fn(kind, _converter, **quiet))
 
 
