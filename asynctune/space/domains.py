@@ -173,7 +173,7 @@ def _recorded(value: Any, objects: Mapping[str, Any]) -> Any:
     if not objects or type(exact) in _SCALARS:
         return exact
     label = label_of(value)
-    if type(value) in _CONTAINERS and label in objects and type(objects[label]) is type(value):
+    if label is not None and type(value) in _CONTAINERS and label in objects and type(objects[label]) is type(value):
         return label
     return next((label for label, known in objects.items() if known is value), exact)
 

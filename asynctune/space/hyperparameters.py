@@ -26,6 +26,7 @@ from asynctune.space.shape import objects_of
 __all__ = ["HyperParameters"]
 
 V = TypeVar("V", bound=Value)
+C = TypeVar("C")
 
 
 class HyperParameters:
@@ -108,12 +109,12 @@ class HyperParameters:
     def Choice(  # noqa: N802, PLR0917
         self,
         name: str,
-        values: Sequence[V] | Mapping[str, V],
+        values: Sequence[C] | Mapping[str, C],
         ordered: bool | None = None,
-        default: V | None | EllipsisType = ...,
+        default: C | None | EllipsisType = ...,
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] = None,
-    ) -> V:
+    ) -> C:
         """The value that was chosen among `values`; see `asynctune.Choice`.
 
         `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
@@ -121,7 +122,7 @@ class HyperParameters:
         Raises:
             SpaceError: for a wrong argument; or if the name is known with other values, naming both.
         """
-        return cast("V", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default)))
+        return cast("C", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default)))
 
     def Boolean(  # noqa: N802
         self,
@@ -195,7 +196,7 @@ class HyperParameters:
         """What has been asked for so far and is active, by flat name. Of a choice of objects it is the object."""
         return {name: self._behind(name, value) for name, value in self._asked.items()}
 
-    def get(self, name: str) -> Value:
+    def get(self, name: str) -> Any:
         """The value of a parameter that is known (in the open name scope) and active.
 
         Raises:
@@ -279,7 +280,7 @@ class HyperParameters:
         found.drain()
         return found
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Any:
         return self.get(name)
 
     def __contains__(self, name: object) -> bool:
@@ -324,7 +325,7 @@ class HyperParameters:
 
     def _ask_if(
         self, parent_name: str | None, parent_values: Value | Sequence[Value], name: str, declare: Callable[[], Domain]
-    ) -> Value:
+    ) -> Any:
         if parent_name is None:
             if parent_values is not None:
                 raise wrong(f"parameter {self._flat(name)!r}: parent_values=", "parent_name= beside it", parent_values)
@@ -332,7 +333,7 @@ class HyperParameters:
         with self.conditional_scope(parent_name, parent_values):
             return self._ask(name, declare)
 
-    def _ask(self, name: str, declare: Callable[[], Domain]) -> Value:
+    def _ask(self, name: str, declare: Callable[[], Domain]) -> Any:
         flat = self._flat(name)
         try:
             domain = declare()

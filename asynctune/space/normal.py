@@ -55,7 +55,7 @@ class Normal:
         self.__attrs_init__(middle, spread, step, start)
 
     @property
-    def size(self) -> None:
+    def size(self) -> int | None:
         """None: there is no end of values."""
         return None
 

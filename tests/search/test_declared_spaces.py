@@ -230,9 +230,9 @@ BAD: list[tuple[Any, str]] = [
     (lambda: at.Space({"a": at.When("k", 1, at.tune.sample_from(max)), "k": at.Int(1, 2)}), "cannot stand under a condition"),
     (lambda: at.Space({"a": at.Int(1, 2)}, forbidden=[{"b": 1}]), "forbidden= speaks of 'b', which is not a parameter"),
     (lambda: at.Space({"a": at.Int(1, 2)}, forbidden=[{"a": 3}]), r"forbidden= speaks of 3, which is not a value of 'a', Int"),
-    (lambda: at.Space({"a": at.Int(1, 2)}, forbidden={"a": 1}), "forbidden= takes a list of dicts"),
+    (lambda: at.Space({"a": at.Int(1, 2)}, forbidden={"a": 1}), "forbidden= takes a list of dicts"),  # type: ignore[arg-type]
     (lambda: at.Space({"a": at.Int(1, 2)}, forbidden=[{}]), "forbidden= takes a list of dicts"),
-    (lambda: at.Space({"a": at.Int(1, 2)}, feasible=not_three), "feasible= takes a list of functions of one argument"),
+    (lambda: at.Space({"a": at.Int(1, 2)}, feasible=not_three), "feasible= takes a list of functions"),  # type: ignore[arg-type]
     (lambda: at.Space({"a": at.Int(1, 2)}, feasible=[3]), "feasible= takes a list of functions of one argument"),
     (
         lambda: at.Space({"a": at.Int(1, 2)}, feasible=[_raises]),

@@ -68,7 +68,7 @@ def _linear_step(draw: DrawFn, low: float, high: float) -> float:
 
 @st.composite
 def quantised(draw: DrawFn) -> Int | Float:
-    sampling = draw(st.sampled_from(("log", "reverse_log")))
+    sampling: Sampling = draw(st.sampled_from(("log", "reverse_log")))
     least = draw(st.integers(1, 100))
     most = draw(st.one_of(st.integers(least, least + 50), st.integers(least, 100_000)))
     if draw(st.booleans()):

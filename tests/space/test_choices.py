@@ -110,7 +110,7 @@ def test_other_sequences_of_values_will_do() -> None:
 
 
 def test_numpy_scalars_become_our_own() -> None:
-    domain = Choice([np.int64(1), np.float64(0.5), np.str_("a"), np.bool_(True)])  # type: ignore[list-item]
+    domain = Choice([np.int64(1), np.float64(0.5), np.str_("a"), np.bool_(True)])
 
     assert [exactly(value) for value in domain.values] == [exactly(value) for value in (1, 0.5, "a", True)]
     assert exactly(domain.coerce(np.bool_(True))) == exactly(True)
