@@ -181,10 +181,10 @@ class Life:
             # A new search is written down once its trainable is known to load: a first mistake leaves nothing to resume.
             await self._attach()
         adopts = recorded is not None and recorded.oracle != settings.oracle
-        past = history(opened.folded, settings, opened.machine.space, adopt=adopts)
+        past = history(opened.folded, settings, self._request.space, opened.machine.space, adopt=adopts)
         assert self._audience is not None  # noqa: S101
         self._audience.start()
-        now, wall, first = clock.now(), time.time(), self._request.try_first if recorded is None else ()
+        now, wall, first = clock.now(), time.time(), self._request.first(settings.seed) if recorded is None else ()
         opening = stimuli.Opened(
             at=now, wall=wall, version=_VERSION, settings=settings, gone=opened.gone, observed=opened.observed, first=first
         )
@@ -244,6 +244,7 @@ class Life:
             resources=request.resources,
             limits=request.limits,
             temporary=self.temporary,
+            shape=request.space.shape,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 

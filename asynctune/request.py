@@ -27,7 +27,7 @@ from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
 from asynctune.stoppers import SearchStopper, Stopper, as_stopper
-from asynctune.warm_start import WarmStart, points
+from asynctune.warm_start import WarmStart, completed, completed_points, given_values, points
 
 __all__ = ["Request", "fingerprint", "new_seed"]
 
@@ -147,6 +147,22 @@ class Request:
         """
         return self.warm_start.read(self.space, self.objective)
 
+    def first(self, seed: int) -> tuple[Values, ...]:
+        """What is to be tried first, with what is drawn for it."""
+        return completed_points(self.try_first, self.space, seed)
+
+    def enqueued(self, given: Any, luck: int) -> Values:
+        """Values that the user wants tried. Where the space has rules, or values that are computed, they are completed here, by
+        hash(`luck`, name), for its functions are not known elsewhere; otherwise when the trial has its number.
+
+        Raises:
+            ConfigurationError: they are not in the space, its rules do not allow them, or a function failed on them.
+        """
+        values = given_values(given, self.space, "enqueue()")
+        if not (self.space.rules or self.space.derived):
+            return values
+        return completed(values, self.space, luck, "enqueue()")
+
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""
         return Settings(
@@ -166,6 +182,7 @@ class Request:
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
             new_entries=self.new_entries,
+            **self.space.terms,
         )
 
 

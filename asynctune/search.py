@@ -29,7 +29,7 @@ from asynctune.records import TrialId, TrialView
 from asynctune.request import Request
 from asynctune.results import Result
 from asynctune.schedulers.base import Scheduler
-from asynctune.warm_start import given_values
+from asynctune.seeds import derive
 
 __all__ = ["Search", "SearchOptions", "check_names", "search"]
 
@@ -270,10 +270,11 @@ class Search:
         its value is not is FAILED, and says so.
 
         Raises:
-            ConfigurationError: they are not in the space.
+            ConfigurationError: they are not in the space, or its rules forbid them.
         """
-        given = given_values(values, self._request.space, "enqueue()")
-        await self._command(lambda at: stimuli.Enqueued(at=at, values=given))
+        luck = derive(self._request.seed or 0, "enqueue", len(self._running().publication.trials))
+        whole = self._request.enqueued(values, luck)
+        await self._command(lambda at: stimuli.Enqueued(at=at, values=whole))
 
     async def set_max_workers(self, count: int) -> None:
         """Change how many trials run at once, for every search on this executor. Running ones are not ended.

@@ -18,13 +18,15 @@ from asynctune.objective import Objective
 from asynctune.observers.rows import COLUMNS, VALUES
 from asynctune.records import Observation, State, TrialView, Value, Values
 from asynctune.results import Result
-from asynctune.space import Domain, Space
+from asynctune.seeds import derive, fill_seed
+from asynctune.space import Domain, Fill, FillRule, Space
 from asynctune.space.checks import plain
 
-__all__ = ["WarmStart", "given_values", "points"]
+__all__ = ["WarmStart", "completed", "completed_points", "given_values", "points"]
 
 _WANTED: Final = "a search's directory, a Result, or a table (a list of dicts, or a data frame)"
 _TOLD: Final = 5  # reasons in one error
+_DRAWS: Final = 1000  # before the rules are taken to allow nothing
 _ENDED: Final = {state.value: state for state in State if state.ended}
 _SCALAR: Final = bool | int | float | str | None
 
@@ -86,7 +88,36 @@ def points(given: Any, space: Space, most: int | None) -> tuple[Values, ...]:
         raise ConfigurationError(f'try_first= takes a list of dicts, such as [{{"units": 64}}], not {given!r}')
     if most is not None and len(given) > most:
         raise ConfigurationError(f"try_first= has {len(given)} trials, and max_trials is {most}: they count as trials")
-    return tuple(_point(values, space, f"try_first[{place}]") for place, values in enumerate(given))
+    found = tuple(_point(values, space, f"try_first[{place}]") for place, values in enumerate(given))
+    completed_points(found, space, 0)  # whether they can be
+    return found
+
+
+def completed_points(given: Sequence[Values], space: Space, seed: int) -> tuple[Values, ...]:
+    """What is to be tried first, whole: what is missing is drawn by hash(`seed`, trial). In an empty space, it is as it is.
+
+    Raises:
+        ConfigurationError: see `completed`.
+    """
+    if not space:
+        return tuple(given)
+    whole = (completed(values, space, fill_seed(seed, trial), f"try_first[{trial}]") for trial, values in enumerate(given))
+    return tuple(whole)
+
+
+def completed(given: Values, space: Space, luck: int, what: str) -> Values:
+    """The values, with those that are missing drawn by hash(`luck`, name) until the rules allow them, and those that are
+    computed.
+
+    Raises:
+        ConfigurationError: the rules do not allow them, whatever was drawn; or (SpaceError) a function failed on them.
+    """
+    for again in range(_DRAWS):
+        whole = space.complete(given, Fill(FillRule.DRAW, derive(luck, again) if again else luck).value)
+        objection = space.objection(whole)
+        if objection is None:
+            return space.derive(whole)
+    raise ConfigurationError(f"{what}: {objection}; the values were {whole}")
 
 
 def _point(given: Any, space: Space, what: str) -> dict[str, Value]:
@@ -107,10 +138,11 @@ def given_values(given: Any, space: Space, what: str) -> dict[str, Value]:
         raise ConfigurationError(f'{what} takes a dict from names to values, such as {{"units": 64}}, not {given!r}')
     values = _flattened(given, what)
     for name, value in values.items():
-        if name not in space and not isinstance(value, _SCALAR):
+        if name not in space and name not in space.derived and not isinstance(value, _SCALAR):
             raise ConfigurationError(f"{what} takes a dict from names to values: {name!r} is {value!r}, which is none")
     try:
-        return {**values, **space.coerce({name: value for name, value in values.items() if name in space})}
+        known = {name: value for name, value in values.items() if name in space or name in space.derived}
+        return {**values, **space.coerce(known)}
     except SpaceError as error:
         raise SpaceError(f"{what}: {error}") from None
 
@@ -227,10 +259,10 @@ def _fitted(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
             if not isinstance(value, _SCALAR):
                 raise ConfigurationError(f"{name!r} is {value!r}, which is no number, string, True or False")
         return found
-    unknown = [name for name in values if name not in space]
+    unknown = [name for name in values if name not in space and name not in space.derived]
     if unknown:
         raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {', '.join(map(repr, space))}")
-    return space.complete({}, lambda name, domain: _cell(name, domain, values))
+    return space.derive(space.complete({}, lambda name, domain: _cell(name, domain, values)))
 
 
 def _cell(name: str, domain: Domain, values: Mapping[str, Any]) -> Value:

@@ -3,6 +3,8 @@
 This one draws a few trials at random, then looks around the best that is known, at distances that become shorter.
 """
 
+import math
+
 import asynctune as at
 from asynctune.seeds import generator
 
@@ -24,14 +26,13 @@ class NearTheBest(at.Oracle):
 
 def miss(trial: at.Trial) -> float:
     """How far from its target, at 80 m, a ball lands that is thrown from 2 m up, at this speed and slope."""
-    slope = trial.values["slope"]
-    across = trial.values["speed"] / (1 + slope**2) ** 0.5
+    slope, speed = trial.hp.Float("slope", 0.1, 4, sampling="log"), trial.hp.Float("speed", 5, 60)
+    across = speed / math.hypot(1, slope)
     up = across * slope
-    return abs(across * (up + (up**2 + 4 * 9.81) ** 0.5) / 9.81 - 80)
+    return abs(across * (up + math.sqrt(up**2 + 4 * 9.81)) / 9.81 - 80)
 
 
 if __name__ == "__main__":
-    space = {"speed": at.Float(5, 60), "slope": at.Float(0.1, 4, sampling="log")}
     for oracle in (at.oracles.RandomSearch(), NearTheBest()):
-        result = at.run(miss, space, objective=at.Objective("miss", "min"), oracle=oracle, max_trials=60, seed=0, display=False)
+        result = at.run(miss, objective=at.Objective("miss", "min"), oracle=oracle, max_trials=60, seed=0, display=False)
         print(f"{type(oracle).__name__}: {result.best_trials(1)[0].score:.3f} m")

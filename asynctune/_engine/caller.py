@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from attrs import frozen
+from attrs import Factory, frozen
 
 from asynctune._engine.threads import SYSTEM
 from asynctune._machine.consult import Divergence
@@ -22,6 +22,7 @@ from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.records import Suggestion, SuggestionStatus, TrialView
 from asynctune.secret import redacted
+from asynctune.space import Space
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleCall", "replay"]
@@ -50,16 +51,17 @@ class History:
     """The calls that were made before, in order, and the answers that were recorded, by the number of their ask; and what the
     search is about.
 
-    `tuned`: see `Known`. `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials,
-    and not asked again.
+    `adopt` is set when the oracle is not the one that answered: it is then told what came of the trials, and not asked again.
+    `space` is the declared one, with its rules and what is derived. For `tuned` see `Known`.
     """
 
     calls: Sequence[OracleCall]
     answers: Mapping[int, Answered]
     objective: Objective
     seed: int
-    tuned: frozenset[str] | None = None
     adopt: bool = False
+    space: Space = Factory(Space)
+    tuned: frozenset[str] | None = None
 
 
 class Caller:
@@ -74,6 +76,7 @@ class Caller:
         self.calling: tuple[str, float] | None = None
         self._now = now
         self._runner: asyncio.Runner | None = None
+        self._declared = Space()
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
         self._cancelled = False
 
@@ -96,8 +99,9 @@ class Caller:
 
     def ask(self, call: Ask, recorded: Suggestion | None = None) -> Answered:
         """Ask it for values. If `recorded` is what it answered when it was asked before, that is what was run."""
-        proposer = self.proposer
-        asked = lambda: self._wait(proposer.populate_space(call.trial, call.space, recorded))  # noqa: E731
+        proposer, declared = self.proposer, self._declared
+        space = declared.grow(call.space) if declared.rules or declared.derived else call.space
+        asked = lambda: self._wait(proposer.populate_space(call.trial, space, recorded))  # noqa: E731
         suggestion: Suggestion = self._call("populate_space", asked)
         return Answered(call.number, suggestion, self._call("get_state", self._state) if proposer.keeps_state else None)
 
@@ -111,8 +115,10 @@ class Caller:
 
     def begin(self, history: History) -> None:
         """Tell it what the search is about."""
-        about = {"objective": history.objective, "seed": history.seed, "tuned": history.tuned}
-        self._call("set_search", lambda: self.proposer.set_search(**about))
+        self._declared = history.space
+        objective, seed, space, tuned = history.objective, history.seed, history.space, history.tuned
+        begin = self.proposer.set_search
+        self._call("set_search", lambda: begin(objective=objective, seed=seed, space=space, tuned=tuned))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set it to a recorded state."""

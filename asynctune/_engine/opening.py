@@ -116,10 +116,11 @@ def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ..
     return tuple(found)
 
 
-def history(folded: Folded, settings: Settings, space: Space, *, adopt: bool = False) -> History:
-    """What the oracle is told of its past, in a search that is opened with these settings, and of whose space this is known."""
-    tuned = None if settings.new_entries == "tune" else frozenset({**settings.space, **space})
-    return History(folded.calls, folded.answers, settings.objective, settings.seed, tuned, adopt)
+def history(folded: Folded, settings: Settings, declared: Space, found: Space, *, adopt: bool = False) -> History:
+    """What the oracle is told of its past, in a search that is opened with these settings; its space was `declared`, and so
+    much of it was `found` by now."""
+    tuned = None if settings.new_entries == "tune" else frozenset({**settings.space, **found})
+    return History(folded.calls, folded.answers, settings.objective, settings.seed, adopt, declared, tuned)
 
 
 def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
@@ -133,6 +134,14 @@ def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
         raise ResumeError(f"{message}: scores under different objectives cannot be mixed. Use another directory.")
     if dict(recorded.space) != dict(asked.space):
         raise ResumeError(f"the recorded space is another one: {_difference(recorded, asked)}. Use another directory.")
+    for what, before, now in (
+        ("what is derived", dict(recorded.derived), dict(asked.derived)),
+        ("what is forbidden", list(recorded.forbidden), list(asked.forbidden)),
+        ("what must be feasible", list(recorded.feasible), list(asked.feasible)),
+    ):
+        if before != now:
+            message = f"the recorded space is another one: {what} was {before or 'nothing'} and is {now or 'nothing'}"
+            raise ResumeError(f"{message}. Use another directory.")
     for what, old, new in (
         ("oracle", recorded.oracle, asked.oracle),
         ("scheduler", recorded.scheduler, asked.scheduler),

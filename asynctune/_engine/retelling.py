@@ -95,7 +95,7 @@ def retold(records: Iterable[Record]) -> Retold:
                     trial.apply(happening, at)
                     if settings is not None and isinstance(happening, Reported | Finished):
                         trial.prune(settings.checkpoints.keep)
-    declared = frozenset(settings.space if settings is not None else ())
+    declared = settings.declared if settings is not None else frozenset()
     checkpoints = {each.id: each.checkpoints for each in trials.values() if each.checkpoints and not each.state.ended}
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
 

@@ -51,17 +51,18 @@ def check_given(search: Situation, values: Values) -> None:
     With nothing declared, names are the trials' to give, and the user may know them before any trial has run.
     """
     if search.book.declared:
-        search.space.coerce(values)
+        search.space.coerce({name: value for name, value in values.items() if name not in search.settings.derived})
     else:
         check_values(search, values, unknown=True)
 
 
 def _add_given(search: Situation, values: Values) -> None:
-    number, declared = search.asks.new_id(), search.book.declared
+    number, declared, derived = search.asks.new_id(), search.book.declared, search.settings.derived
     if declared:
         luck = Fill(FillRule.DRAW, fill_seed(search.settings.seed, number))
         whole = search.space.complete(values, luck.value)
-        values = {name: value for name, value in whole.items() if name in values or name in declared}
+        computed = {name: value for name, value in values.items() if name in derived}
+        values = {name: value for name, value in whole.items() if name in values or name in declared} | computed
     _add(search, number, values, ask=None)
 
 
@@ -73,7 +74,7 @@ def check_values(search: Situation, values: Values, *, unknown: bool) -> None:
             raise SpaceError(f"there is no value for {name!r}, which the space declares")
     for name, value in values.items():
         if name not in search.space:
-            if unknown:
+            if unknown or name in search.settings.derived:
                 continue
             raise SpaceError(f"there is no parameter {name!r}; known are {', '.join(map(repr, search.space)) or 'none'}")
         parameter = search.space[name]

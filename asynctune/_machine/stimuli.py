@@ -13,9 +13,9 @@ from attrs import field, frozen
 from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import CheckpointKey, Observation, Suggestion, TrialId, Values
+from asynctune.records import CheckpointKey, Observation, Suggestion, TrialId, Value, Values
 from asynctune.space.conditions import Parameter
-from asynctune.wire import closed_union
+from asynctune.wire import closed_union, unsaid
 
 __all__ = [
     "Closed",
@@ -52,6 +52,9 @@ class Settings:
         logs: whether launches have logs.
         new_entries: what becomes of a parameter that a trial names and the space has not: "tune" adds it to the space,
             "default" gives it its default in every trial, "refuse" ends the search.
+        derived: the values that are computed from the declared ones, by flat name, each with the name of its function.
+        forbidden: the clauses of the space.
+        feasible: the names of its predicates.
     """
 
     objective: Objective
@@ -70,6 +73,14 @@ class Settings:
     scheduler: str
     logs: bool = False
     new_entries: Literal["tune", "default", "refuse"] = "tune"
+    derived: Mapping[str, str] = field(factory=dict)
+    forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
+    feasible: tuple[str, ...] = ()
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The names that every trial of the search has values for, unless a condition says that they are not there."""
+        return frozenset(self.space) | frozenset(self.derived)
 
 
 @frozen(kw_only=True)
@@ -229,5 +240,7 @@ Stimulus: TypeAlias = (
     | WorkersSet
     | Closed
 )
+unsaid(Settings, "derived", "forbidden", "feasible", "new_entries")
+unsaid(Opened, "observed", "first")
 closed_union(ParametersDeclared | MetricsReported)
 closed_union(Stimulus)

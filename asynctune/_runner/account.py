@@ -15,6 +15,7 @@ from asynctune._runner.quick import pack, unpack
 from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, TrialLeft, What
 from asynctune.records import CheckpointKey, Metrics
 from asynctune.space.hyperparameters import HyperParameters
+from asynctune.space.shape import Shape
 
 __all__ = ["Account", "StopTrial", "only_stops"]
 
@@ -37,10 +38,12 @@ class Account:
         order: what is run.
         line: to the search.
         pulse: shows when it reports, if there are limits.
+        shape: how the trial sees its values.
     """
 
-    def __init__(self, order: RunTrial, line: Line, pulse: Pulse | None = None) -> None:
+    def __init__(self, order: RunTrial, line: Line, pulse: Pulse | None = None, shape: Shape | None = None) -> None:
         self.order = order
+        self.shape = Shape() if shape is None else shape
         self.line = line
         self.pulse = pulse
         self.step = 0
@@ -65,7 +68,7 @@ class Account:
     def hp(self) -> HyperParameters:
         """The trial's parameters; made when they are first asked for, as many trials have no use for them."""
         if self._hp is None:
-            self._hp = HyperParameters(self.order.space, self.order.values, self.order.fill)
+            self._hp = HyperParameters(self.order.space, self.order.values, self.order.fill, self.shape.objects)
         return self._hp
 
     def declared(self) -> list[FromRunner]:

@@ -16,6 +16,7 @@ from asynctune._runner.parcel import Parcel
 from asynctune._runner.trainable import argument_of, find, is_async
 from asynctune._runner.trial import Trial, TrialFace
 from asynctune.errors import TrainableError
+from asynctune.space.shape import Shape
 
 __all__ = ["Loaded", "load_data", "load_trainable", "stand_where_the_search_stands"]
 
@@ -29,15 +30,18 @@ class Loaded:
         face: the class of trial that it is handed.
         data: of the search.
         module: where the trainable is defined.
+        shape: how its trials see their values.
     """
 
     call: Callable[[Any], Any]
     face: type[TrialFace]
     data: Mapping[str, Any]
     module: str
+    shape: Shape
 
     def run(self, account: Account, directory: str) -> Any:
         """Run the trial of this account; what the trainable returns."""
+        account.shape = self.shape
         return self.call(self.face(account, directory, self.data))
 
 
@@ -64,11 +68,12 @@ def load_trainable(parcel: Parcel, data: Mapping[str, Any]) -> Loaded:
     reference = parcel.work.reference
     trainable = find(reference) if reference is not None else parcel.load("trainable")
     argument = argument_of(trainable)
+    shape: Shape = parcel.load("shape") if "shape" in parcel else Shape()
     module = str(getattr(trainable, "__module__", None) or "")
     if not is_async(trainable):
-        return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data, module)
+        return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data, module, shape)
     if argument is not argument.TRIAL:
         raise TrainableError("an async trainable is handed the trial: rename its parameter `hp` or `config` to `trial`")
     # Only who needs an event loop pays for importing one.
     side = importlib.import_module("asynctune._runner.async_trial")
-    return Loaded(lambda trial: trial.run(trainable), side.AsyncTrial, data, module)
+    return Loaded(lambda trial: trial.run(trainable), side.AsyncTrial, data, module, shape)

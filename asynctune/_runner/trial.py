@@ -18,9 +18,8 @@ from asynctune._runner.metrics import as_step
 from asynctune.checkpoints import CheckpointStore, DirectoryStore
 from asynctune.errors import StorageError
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, LaunchNumber, TrialId, Values
+from asynctune.records import CheckpointKey, LaunchNumber, TrialId
 from asynctune.space.hyperparameters import HyperParameters
-from asynctune.space.space import Space
 
 __all__ = ["Trial", "TrialFace"]
 
@@ -79,14 +78,16 @@ class TrialFace:
         return self._account.hp
 
     @property
-    def values(self) -> Values:
-        """The values by flat name ("layer/units"): those that were proposed, and those that were asked for since."""
-        return {**self._account.order.values, **self._account.hp.values}
+    def values(self) -> Mapping[str, Any]:
+        """The values by flat name ("layer/units"): those that were proposed, and those that were asked for since. Of a choice
+        of objects it is the object."""
+        return {**self._account.shape.values(self._account.order.values), **self._account.hp.values}
 
     @property
     def config(self) -> dict[str, Any]:
-        """The values as a nested dict: "layer/units" is `config["layer"]["units"]`."""
-        return Space.nest(self.values)
+        """The values as a nested dict: "layer/units" is `config["layer"]["units"]`; with lists where the space was declared
+        with lists."""
+        return self._account.shape.nest(self.values)
 
     @property
     def directory(self) -> Path:

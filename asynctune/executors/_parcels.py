@@ -13,7 +13,7 @@ from typing import Any
 from asynctune._runner.orders import Work
 from asynctune._runner.parcel import write_parcel
 from asynctune.executors.base import Recipe
-from asynctune.executors.trainable import pack_data, pack_trainable
+from asynctune.executors.trainable import pack_data, pack_shape, pack_trainable
 
 __all__ = ["parcel_of"]
 
@@ -73,6 +73,8 @@ def _write(recipe: Recipe, go_on: Callable[[], bool]) -> int:
         pickles["trainable"] = trainable.sections
     if recipe.data:
         pickles["data"] = pack_data(recipe.data).sections
+    if recipe.shape:
+        pickles["shape"] = pack_shape(recipe.shape).sections
     cwd = ""
     with contextlib.suppress(FileNotFoundError):  # it was deleted under us
         cwd = os.getcwd()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from attrs import frozen
+from attrs import field, frozen
 
 from asynctune._engine.pool import Pool
 from asynctune.errors import ExecutorError
@@ -21,6 +21,7 @@ from asynctune.messages import Answer, Breach, Ending, MetricsReported, Paramete
 from asynctune.objective import Objective
 from asynctune.policies import Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
+from asynctune.space.shape import Shape
 
 __all__ = ["Attachment", "Capabilities", "Executor", "Listener", "Recipe"]
 
@@ -52,6 +53,7 @@ class Recipe:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
         resources, limits: of every trial.
+        shape: how a trial sees its values.
         temporary: whether the directory is to go, if nobody is left who could remove it.
     """
 
@@ -62,6 +64,7 @@ class Recipe:
     resources: Resources
     limits: Limits
     temporary: bool = False
+    shape: Shape = field(factory=Shape)
 
 
 class Listener(Protocol):

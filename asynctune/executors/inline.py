@@ -144,7 +144,7 @@ class _Launch:
 
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
-        account = Account(order, self._desk)
+        account = Account(order, self._desk, shape=recipe.shape)
         trial = _InlineTrial(account, self._desk, recipe.directory, self._attachment.data)
         try:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))

@@ -10,7 +10,8 @@ import inspect
 import io
 import sys
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar
 
@@ -20,8 +21,9 @@ from attrs import frozen
 from asynctune._runner.trainable import name_of
 from asynctune.errors import TrainableError
 from asynctune.secret import Secret, packed
+from asynctune.space.shape import Shape
 
-__all__ = ["Packed", "pack_data", "pack_trainable"]
+__all__ = ["Packed", "pack_data", "pack_shape", "pack_trainable"]
 
 _DEEPEST = 8
 
@@ -42,17 +44,25 @@ def pack_trainable(trainable: Any) -> Packed:
     """
     if isinstance(trainable, str):
         return Packed(reference=trainable)
-    module = _module_of(trainable)
-    by_value = module is not None and module.__name__ != "__main__" and not _importable(module)
-    if by_value:
-        cloudpickle.register_pickle_by_value(module)
     try:
-        return Packed(_pickled(trainable))
+        with _by_value_where_needed([trainable]):
+            return Packed(_pickled(trainable))
     except Exception as error:
         raise TrainableError(_why(f"the trainable {name_of(trainable)}", trainable, error)) from error
-    finally:
-        if by_value:
-            cloudpickle.unregister_pickle_by_value(module)
+
+
+def pack_shape(shape: Shape) -> Packed:
+    """The objects of choices, ready to travel as a trainable does.
+
+    Raises:
+        TrainableError: if one cannot travel, naming the object inside that keeps it.
+    """
+    objects = [value for labels in shape.objects.values() for value in labels.values()]
+    try:
+        with _by_value_where_needed(objects):
+            return Packed(_pickled(shape))
+    except Exception as error:
+        raise TrainableError(_why("a choice of the space", dict(shape.objects), error)) from error
 
 
 def pack_data(data: Mapping[str, Any]) -> Packed:
@@ -77,6 +87,20 @@ def _pickled(value: Any) -> tuple[Any, ...]:
     with io.BytesIO() as pickled:
         _Pickler(pickled, protocol=5, buffer_callback=buffers.append).dump(value)
         return (pickled.getvalue(), *(buffer.raw() for buffer in buffers))
+
+
+@contextmanager
+def _by_value_where_needed(objects: Iterable[Any]) -> Iterator[None]:
+    """What is defined in modules that cannot be imported elsewhere goes by value, as what is defined in `__main__` does."""
+    modules = {id(module): module for module in map(_module_of, objects) if module is not None}
+    needed = [module for module in modules.values() if module.__name__ != "__main__" and not _importable(module)]
+    for module in needed:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in needed:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _module_of(trainable: Any) -> ModuleType | None:

@@ -31,9 +31,9 @@ class Known:
         fill: how a parameter that nobody has proposed a value for gets one.
         tuned: the parameters that are ever proposed values for; None when those that trials name become known, too. What a
             trial has beside them tells it from no other.
+        space: what was known of the space when a trial was last proposed; at first, what is declared.
 
     Attributes:
-        space: what was known of the space when a trial was last proposed.
         tried: which combinations need not be tried again; for those that walk over the rest.
     """
 
@@ -41,7 +41,7 @@ class Known:
     seed: int
     fill: FillRule
     tuned: frozenset[str] | None = None
-    space: Space = field(init=False, factory=Space)
+    space: Space = field(factory=Space)
     tried: Tried = field(init=False)
     _trials: dict[TrialId, TrialView] = field(init=False, factory=dict)
     _pending: dict[TrialId, Values] = field(init=False, factory=dict)
@@ -103,14 +103,14 @@ class Known:
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
         self._pending[trial] = values
-        self.tried.propose(trial, values)
+        self.tried.propose(trial, self._telling(values))
 
     def end(self, trial: TrialView) -> None:
         """This trial, proposed here or not, has ended. One of an earlier search does not count as tried here."""
         self._pending.pop(trial.id, None)
         if trial.id >= 0:
-            alone = self.tuned is None or trial.values.keys() <= self.tuned
-            self.tried.end(trial if alone else evolve(trial, values=self._tuned(trial.values)))
+            values = self._telling(trial.values)
+            self.tried.end(trial if len(values) == len(trial.values) else evolve(trial, values=values))
         self._trials[trial.id] = trial
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return
@@ -119,5 +119,9 @@ class Known:
         if best is None or best.score is None or self.objective.loss(trial.score) < self.objective.loss(best.score):
             self._best = trial
 
-    def _tuned(self, values: Values) -> Values:
-        return {name: value for name, value in values.items() if self.tuned is None or name in self.tuned}
+    def _telling(self, values: Values) -> Values:
+        """Those that tell one trial from another: neither those that are computed, nor those that are not tuned."""
+        derived, tuned = self.space.derived, self.tuned
+        if not derived and tuned is None:
+            return values
+        return {name: each for name, each in values.items() if name not in derived and (tuned is None or name in tuned)}

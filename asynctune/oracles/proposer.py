@@ -41,9 +41,12 @@ class Proposer:
         self.name = type(oracle).__name__
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
 
-    def set_search(self, *, objective: Objective, seed: int, tuned: frozenset[str] | None = None) -> None:
-        """Called once, before everything else. For `tuned` see `Known`."""
-        self.known = Known(objective=objective, seed=seed, fill=self.oracle.fill, tuned=tuned)
+    def set_search(
+        self, *, objective: Objective, seed: int, space: Space | None = None, tuned: frozenset[str] | None = None
+    ) -> None:
+        """Called once, before everything else. `space` is the declared one; for `tuned` see `Known`."""
+        fill = self.oracle.fill
+        self.known = Known(objective=objective, seed=seed, fill=fill, tuned=tuned, space=Space() if space is None else space)
         # Also for one that writes a `set_search` of its own, and has forgotten ours.
         for name, value in (("objective", objective), ("seed", seed), ("known", self.known)):
             object.__setattr__(self.oracle, name, value)
@@ -107,10 +110,18 @@ class Proposer:
         if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
-        values: Values | None = self._completed(trial_id, space, answer.values)
-        if not self.oracle.repeats and not self.known.is_new(values):
-            values = self.known.left(trial_id)
-        return Suggestion.exhausted() if values is None else evolve(answer, values=values)
+        proposed = self._completed(trial_id, space, answer.values)
+        fits = space.is_allowed(proposed) if self.oracle.repeats else self.known.is_new(proposed)
+        values = proposed if fits else self.known.left(trial_id)
+        return Suggestion.exhausted() if values is None else evolve(answer, values=self._derived(trial_id, space, values))
+
+    def _derived(self, trial_id: TrialId, space: Space, values: Values) -> Values:
+        if not space.derived:
+            return values
+        try:
+            return space.derive(values)
+        except SpaceError as error:
+            raise PluginError(f"the values for trial {trial_id}, {dict(values)}, are not complete: {error}") from error
 
     def _completed(self, trial_id: TrialId, space: Space, proposed: Mapping[str, Any]) -> dict[str, Value]:
         """The proposed values in the space's own types (NumPy's come from most algorithms), the missing ones filled, those of
@@ -118,7 +129,7 @@ class Proposer:
         fill = Fill(self.known.fill, fill_seed(self.known.seed, trial_id))
         try:
             for name in proposed:
-                if name not in space:
+                if name not in space and name not in space.derived:
                     known = ", ".join(map(repr, space)) or "none"
                     raise SpaceError(f"there is no parameter {name!r}; known are {known}")
             return space.complete(proposed, fill.value)

@@ -21,6 +21,7 @@ from asynctune.space.config import as_config, parameters_of
 from asynctune.space.domains import Domain, Sampling
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.space.order import check_exclusive, coerced_to, merged, ordered
+from asynctune.space.shape import objects_of
 
 __all__ = ["HyperParameters"]
 
@@ -34,6 +35,7 @@ class HyperParameters:
         space: the parameters that are known already, by flat name ("layer/units").
         values: values for some of them, or for parameters that are still to be declared.
         fill: how parameters without a value get one; their defaults, if it is None.
+        objects: those behind labels, by flat name and label; further ones come with the choices that are declared.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class HyperParameters:
         space: Mapping[str, Parameter] | None = None,
         values: Values | None = None,
         fill: Fill | None = None,
+        objects: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._space: dict[str, Parameter] = ordered(space or {})
+        self._objects = {**objects_of(self._space), **(objects or {})}
         self._proposed = dict(values or {})
         self._fill = fill or Fill(FillRule.DEFAULT, 0)
         self._asked: dict[str, Value] = {}
@@ -104,7 +108,7 @@ class HyperParameters:
     def Choice(  # noqa: N802, PLR0917
         self,
         name: str,
-        values: Sequence[V],
+        values: Sequence[V] | Mapping[str, V],
         ordered: bool | None = None,
         default: V | None | EllipsisType = ...,
         parent_name: str | None = None,
@@ -187,9 +191,9 @@ class HyperParameters:
         return dict(self._space)
 
     @property
-    def values(self) -> dict[str, Value]:
-        """What has been asked for so far and is active, by flat name."""
-        return dict(self._asked)
+    def values(self) -> dict[str, Any]:
+        """What has been asked for so far and is active, by flat name. Of a choice of objects it is the object."""
+        return {name: self._behind(name, value) for name, value in self._asked.items()}
 
     def get(self, name: str) -> Value:
         """The value of a parameter that is known (in the open name scope) and active.
@@ -202,7 +206,7 @@ class HyperParameters:
         domain = self._domain(flat)
         if domain is None:
             raise ValueError(f"parameter {flat!r} is inactive: it is {self._space[flat].describe()}")
-        return self._resolve(flat, domain)
+        return self._behind(flat, self._resolve(flat, domain))
 
     def is_active(self, parameter: str | Parameter | Case) -> bool:
         """Whether a parameter is there, with the values of this trial.
@@ -220,7 +224,7 @@ class HyperParameters:
 
     def copy(self) -> HyperParameters:
         """The same parameters with the same values, on their own: a search is not told of what is asked of a copy."""
-        copy = HyperParameters(self._space, self._proposed, self._fill)
+        copy = HyperParameters(self._space, self._proposed, self._fill, self._objects)
         copy._asked = dict(self._asked)
         return copy
 
@@ -247,7 +251,7 @@ class HyperParameters:
             space[name] = parameter if known is None else merged(space, name, parameter, overwrite=overwrite)
             if space[name] != known:
                 new[name] = space[name]
-        self._space = ordered(space)
+        self._space, self._objects = ordered(space), self._objects | objects_of(new)
         self._new_parameters |= {name: self._space[name] for name in new}
         for name in new:
             self._asked.pop(name, None)
@@ -334,6 +338,8 @@ class HyperParameters:
             domain = declare()
         except SpaceError as error:
             raise SpaceError(f"parameter {flat!r}: {error}") from None
+        if isinstance(domain, domains.Choice) and domain.objects:
+            self._objects[flat] = domain.objects
         if any(flat == condition.parent for condition in self._conditions):
             raise SpaceError(f"parameter {flat!r} is declared in its own conditional_scope: give one of the two another name")
         is_met = self._are_met(self._conditions)
@@ -342,10 +348,13 @@ class HyperParameters:
             parameter = self._declared(flat, domain)
             value = self._resolve(flat, domain) if is_met else None
             self._know(flat, parameter)
-            return value
+            return self._behind(flat, value)
         if now != domain:
             raise declared_twice(flat, now.describe(), domain.describe())
-        return self._resolve(flat, domain)
+        return self._behind(flat, self._resolve(flat, domain))
+
+    def _behind(self, flat: str, value: Value) -> Any:
+        return self._objects[flat].get(value, value) if flat in self._objects and isinstance(value, str) else value
 
     def _declared(self, flat: str, domain: Domain) -> Parameter:
         """The parameter with what has been asked for now: a domain under the open conditions."""

@@ -22,7 +22,8 @@ class Unfolded:
     """A dict space as it was declared, with dicts in place of lists, and without what is derived.
 
     A list or a tuple is structure if there is a domain in it, however deep: its items are named by their places, so
-    `{"layers": [{"units": Int(8, 64)}, ...]}` has a parameter "layers/0/units". One of plain values alone is left, to be refused.
+    `{"layers": [{"units": Int(8, 64)}, ...]}` has a parameter "layers/0/units". One of plain values alone is left as it is, and
+    refused later.
 
     Attributes:
         declared: what is left.

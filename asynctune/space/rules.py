@@ -106,7 +106,7 @@ class Rules:
         """
         for clause, exact in zip(self.forbidden, self._exact, strict=True):
             if all(name in values and (type(values[name]), values[name]) in among for name, among in exact):
-                return tuple(clause), f"{_told(clause)} is forbidden"
+                return tuple(clause), f"it is forbidden that {_told(clause)}"
         if self.feasible:
             shown = nested()
             for predicate in self.feasible:

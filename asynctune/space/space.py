@@ -191,6 +191,13 @@ class Space(Mapping[str, Parameter]):
                 done[name] = _coerced(name, domain, values[name]) if name in values else fill(name, domain)
         return done
 
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What is recorded beside the parameters: `derived`, `forbidden` and `feasible`, with names for functions."""
+        derived = {name: each.name for name, each in self.derived.items()}
+        feasible = tuple(predicate.name for predicate in self.rules.feasible)
+        return {"derived": derived, "forbidden": self.rules.forbidden, "feasible": feasible}
+
     def is_allowed(self, values: Values) -> bool:
         """Whether the rules let these values be tried; see `objection`."""
         return not self.rules or self.objection(values) is None

@@ -280,7 +280,7 @@ class OracleRehearsal:
         self._used: dict[TrialId, dict[str, Value]] = {}
         self._live: dict[TrialId, None] = {}
         self._observed = 0
-        self.proposer.set_search(objective=self.objective, seed=seed)
+        self.proposer.set_search(objective=self.objective, seed=seed, space=self.space)
 
     def ask(self) -> Suggestion:
         """Ask for the next trial, which runs at once if values are proposed.

@@ -46,7 +46,7 @@ from asynctune.stoppers import Stopper
 from asynctune.testing.faults import Faults
 from asynctune.testing.runners import Script, SimulatedRunners
 from asynctune.testing.virtual import Line, VirtualLoop, VirtualThreads
-from asynctune.warm_start import WarmStart, points
+from asynctune.warm_start import WarmStart, completed_points, points
 
 __all__ = ["SimulatedSearch"]
 
@@ -168,10 +168,11 @@ class SimulatedSearch:
 
     def settings(self) -> Settings:
         """What the search is opened with."""
+        space = Space.of(self.space)
         return Settings(
             objective=self.objective,
             seed=self.seed,
-            space=dict(Space.of(self.space)),
+            space=dict(space),
             max_trials=self.max_trials,
             failure=self.failure,
             limits=self.limits,
@@ -184,6 +185,7 @@ class SimulatedSearch:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             new_entries=self.new_entries,
+            **space.terms,
         )
 
     async def _live(self, killed_at: float | None) -> None:
@@ -203,7 +205,7 @@ class SimulatedSearch:
         if coroutine.is_wanted:
             actor = OracleActor(
                 self.oracle,
-                history(folded, settings, opened.machine.space),
+                history(folded, settings, Space.of(self.space), opened.machine.space),
                 answered=self._answered,
                 failed=self._oracle_failed,
                 diverged=self.divergences.extend,
@@ -228,8 +230,9 @@ class SimulatedSearch:
         if opening.folded.seq:
             return opened
         space = Space.of(self.space)
+        first = completed_points(points(self.try_first, space, self.max_trials), space, self.seed)
         observed = WarmStart.of(self.warm_start, space, self.objective).read(space, self.objective)
-        return evolve(opened, observed=observed, first=points(self.try_first, space, self.max_trials))
+        return evolve(opened, observed=observed, first=first)
 
     def _runners(self, coroutine: OracleCoroutine) -> SimulatedRunners:
         return SimulatedRunners(

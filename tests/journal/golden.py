@@ -40,7 +40,7 @@ from asynctune._machine.stimuli import (
 )
 from asynctune.messages import FillRule, TrialRaised
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, FailureKind, Report, State, TrialView
+from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, TrialView
 from asynctune.schedulers import ASHA, FIFO
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int
 from asynctune.stoppers import TimeBudget
@@ -166,6 +166,24 @@ def broken() -> Sequence[Record]:
     return driven.records
 
 
+def begun() -> Sequence[Record]:
+    """Begun with what earlier searches had found, and with what the user wanted first; and ended by a name that was refused."""
+    driven = Driven(new_entries="default", slots=2)
+    observed = [Observation({"x": 1}, 0.5), Observation({"x": 2}, None), Observation({"x": 3}, None, State.FAILED)]
+    driven.open(observed=observed, first=[{"x": 5}, {}])
+    driven.grant()
+    driven.declare(0, {"late": Int(0, 3)}, x=5, late=0)
+    driven.returned(0, loss=1.0)
+    driven.grant()
+    driven.close()
+    driven.left(1)
+    driven.open(new_entries="refuse")
+    driven.grant()
+    driven.declare(1, {"late": Int(0, 3)}, late=0)
+    driven.left(1)
+    return driven.records
+
+
 # ------------------------------------------------------------------------------------------------------ what is in them
 
 
@@ -230,7 +248,7 @@ def main(into: Path) -> None:
     """Write the golden journals of this version."""
     version = into / str(SCHEMA_VERSION)
     stories = {f"seed-{seed}": endured(seed).records for seed in SEEDS}
-    for name, records in {**stories, "commanded": commanded(), "broken": broken()}.items():
+    for name, records in {**stories, "commanded": commanded(), "broken": broken(), "begun": begun()}.items():
         write(version / name, [_portable(record) for record in records])
     with tempfile.TemporaryDirectory() as directory:
         storage = Path(directory) / LIVED

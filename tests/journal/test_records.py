@@ -63,7 +63,7 @@ from asynctune.messages import (
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
-from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Parameter
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal, Parameter
 from tests.journal.written import records_of
 
 KEY = CheckpointKey(3, 10, 2)
@@ -86,6 +86,9 @@ SPACE: dict[str, Parameter] = {
     "kind": Choice(["a", 1, 1.0, True, None], default=True),
     "deep/on": Boolean(True),
     "always": Fixed(None),
+    "noise": Normal(0, 1, step=0.5),
+    "batch": Int(16, 256, sampling="log", quantum=16),
+    "turn": Choice(["x", "y"], grid=True),
     "units": Cases(
         [
             Case((Condition("deep/on", [True]), Condition("kind", ["a", 1, None])), Int(1, 9)),
@@ -97,6 +100,9 @@ SETTINGS = Settings(
     objective=Objective("val_loss", "min", over="best"),
     seed=2**63 - 1,
     space=SPACE,
+    derived={"total": "job.total"},
+    forbidden=({"kind": ("a", 1, True), "rate": (0.1,)}, {"deep/on": (False,)}),
+    feasible=("job.fits",),
     max_trials=None,
     failure=FailurePolicy(
         max_retries_per_trial=2,

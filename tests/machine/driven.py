@@ -43,7 +43,7 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind, Suggestion, TrialView, Value
+from asynctune.records import CheckpointKey, Failure, FailureKind, Observation, Suggestion, TrialView, Value, Values
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int, Parameter
 from asynctune.stoppers import Stopper
@@ -157,11 +157,18 @@ class Driven:
                 self.orders[instruction.order.trial] = instruction.order
         return list(decision.instructions)
 
-    def open(self, *, gone: Sequence[CheckpointKey] = (), **changes: Any) -> list[Instruction]:
+    def open(
+        self,
+        *,
+        gone: Sequence[CheckpointKey] = (),
+        observed: Sequence[Observation] = (),
+        first: Sequence[Values] = (),
+        **changes: Any,
+    ) -> list[Instruction]:
         """Open the search, for the first time or again, with these checkpoints not there any more."""
         self.settings = evolve(self.settings, **changes)
         opened = Opened(at=self.at, wall=1.5e9 + self.at, version="0", settings=self.settings, gone=tuple(gone))
-        return self.tell(opened)
+        return self.tell(evolve(opened, observed=tuple(observed), first=tuple(first)))
 
     def grant(self) -> list[Instruction]:
         """Grant one slot."""

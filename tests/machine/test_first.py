@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 
 from asynctune._machine.instructions import Ask, EndSearch, StartLaunch, TellAdded, TellObserved
-from asynctune._machine.stimuli import Opened
 from asynctune.errors import SpaceError
 from asynctune.events import ParametersUsed, SpaceGrew, TrialAdded
 from asynctune.records import Observation, State, Values
@@ -19,14 +15,9 @@ OBSERVED = (Observation({"x": 1}, 0.5), Observation({"x": 2}, None), Observation
 SPACE = {"x": Int(0, 99), "rate": Float(0, 1), "kind": Choice(["a", "b"])}
 
 
-def opened(driven: Driven, observed: Sequence[Observation] = (), first: Sequence[Values] = ()) -> list[Any]:
-    stimulus = Opened(at=0.0, wall=1.5e9, version="0", settings=driven.settings, observed=tuple(observed), first=tuple(first))
-    return driven.tell(stimulus)
-
-
 def test_the_oracle_is_told_of_earlier_trials_before_it_is_asked() -> None:
     driven = Driven(ahead=1)
-    told, *asked = opened(driven, OBSERVED)
+    told, *asked = driven.open(observed=OBSERVED)
     assert isinstance(told, TellObserved)
     assert [type(i) for i in asked if isinstance(i, Ask | TellObserved)] == [Ask]
     assert [(view.id, view.state, view.values, view.score) for view in told.trials] == [
@@ -38,7 +29,7 @@ def test_the_oracle_is_told_of_earlier_trials_before_it_is_asked() -> None:
 
 def test_earlier_trials_are_no_trials_of_this_search() -> None:
     driven = Driven(max_trials=1)
-    opened(driven, OBSERVED)
+    driven.open(observed=OBSERVED)
     assert driven.machine.book.trials == {}
     assert driven.machine.book.best is None
     driven.start(x=1)
@@ -46,11 +37,11 @@ def test_earlier_trials_are_no_trials_of_this_search() -> None:
 
 
 def test_what_is_to_be_tried_first_is_in_order_and_what_it_lacks_is_drawn_by_seed_and_trial() -> None:
-    first = ({"x": 5}, {"kind": "b"}, {})
+    first: list[Values] = [{"x": 5}, {"kind": "b"}, {}]
     added = []
     for seed in (7, 7, 8):
         driven = Driven(slots=3, space=SPACE, seed=seed)
-        told = [i for i in opened(driven, first=first) if isinstance(i, TellAdded)]
+        told = [i for i in driven.open(first=first) if isinstance(i, TellAdded)]
         views = [driven.view(trial).values for trial in range(3)]
         assert [(i.trial, i.values) for i in told] == list(enumerate(views))
         assert all(values.keys() == SPACE.keys() for values in views)
@@ -61,7 +52,7 @@ def test_what_is_to_be_tried_first_is_in_order_and_what_it_lacks_is_drawn_by_see
 
 def test_what_is_to_be_tried_first_counts_as_trials_and_comes_before_the_oracles() -> None:
     driven = Driven(max_trials=2, slots=3, ahead=2)
-    asked = [i for i in opened(driven, first=({"x": 5},)) if isinstance(i, Ask)]
+    asked = [i for i in driven.open(first=({"x": 5},)) if isinstance(i, Ask)]
     assert [i.trial for i in asked] == [1]
     driven.suggest(x=6)
     orders = [i.order for _ in range(2) for i in driven.grant() if isinstance(i, StartLaunch)]
@@ -71,7 +62,7 @@ def test_what_is_to_be_tried_first_counts_as_trials_and_comes_before_the_oracles
 
 def test_a_search_that_is_opened_again_adds_nothing_again() -> None:
     driven = Driven(max_trials=2)
-    opened(driven, OBSERVED, ({"x": 5},))
+    driven.open(observed=OBSERVED, first=[{"x": 5}])
     assert [i for i in driven.open() if isinstance(i, TellObserved | TellAdded)] == []
     assert list(driven.machine.book.trials) == [0]
 
@@ -91,7 +82,7 @@ def test_what_is_enqueued_without_some_values_gets_them_by_seed_and_trial() -> N
 
 def test_with_nothing_declared_what_is_missing_is_the_trials_own_affair() -> None:
     driven = Driven(space={})
-    opened(driven, first=({"x": 5},))
+    driven.open(first=({"x": 5},))
     assert driven.happened()[-1] == TrialAdded(trial=0, values={"x": 5}, ask=None)
 
 

@@ -80,10 +80,10 @@ def outcome(searched: SimulatedSearch) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("make", [Learns, Remembers, RandomSearch])
 def test_cut_off_behind_any_record_it_ends_as_it_would_have(make: Callable[[], Oracle]) -> None:
-    whole = search(make).run()
+    whole = search(make, commands=[]).run()
     assert len(whole.trials) == 12
     for cut in range(len(whole.records)):
-        again = search(make, whole.records[:cut]).run()
+        again = search(make, whole.records[:cut], commands=[]).run()
         assert again.divergences == [], f"cut behind record {cut}"
         assert outcome(again) == outcome(whole), f"cut behind record {cut}"
 
@@ -100,7 +100,7 @@ def told_the_rest(oracle: Oracle, whole: SimulatedSearch, cut: int) -> list[obje
     """Where it answers otherwise behind record number `cut`, when it is told everything up to it again, and then the rest."""
     records = [unpack(pack(record)) for record in whole.records]
     machine, caller = Machine(FIFO()), Caller(oracle)
-    past = history(fold(machine, records[:cut]), machine.settings, machine.space)
+    past = history(fold(machine, records[:cut]), machine.settings, Space.of(SPACE), machine.space)
     caller.begin(past)
     fresh, divergences = replay(caller, past)
     answers = {answer.ask: answer for answer in fresh}
@@ -153,7 +153,7 @@ def test_idle_is_asked_again_only_when_something_has_changed(workers: int) -> No
 def test_what_is_known_is_told_to_an_oracle_that_adopts_a_search() -> None:
     whole = search(RandomSearch).run()
     machine = Machine(FIFO())
-    past = history(fold(machine, whole.records), machine.settings, machine.space, adopt=True)
+    past = history(fold(machine, whole.records), machine.settings, Space.of(SPACE), machine.space, adopt=True)
     caller = Caller(Learns())
     caller.begin(past)
     assert replay(caller, past) == ([], [])

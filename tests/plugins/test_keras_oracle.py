@@ -57,7 +57,7 @@ def test_new_hp_duplicate() -> None:
     known = rehearsal.proposer.known
     assert found.keys() == {"x", "late"}
     assert not known.is_new(found)
-    assert known.is_new({**found, "late": 3 - int(found["late"])}) or rehearsal.trials[1].values["x"] == found["x"]
+    assert known.is_new({**found, "late": 3 - int(found["late"] or 0)}) or rehearsal.trials[1].values["x"] == found["x"]
 
 
 def test_default_no_retry() -> None:

@@ -165,7 +165,7 @@ def test_an_oracle_that_means_to_repeat_may() -> None:
 
 
 def test_what_takes_its_place_depends_on_seed_and_trial_alone() -> None:
-    found = {}
+    found: dict[int, list[dict[str, Any]]] = {}
     for seed in (0, 0, 1):
         asked = proposer(Says({"x": 1, "b": False}), seed=seed)
         values = [dict(proposed(asked, trial, SMALL).values) for trial in range(6)]
@@ -269,7 +269,7 @@ class Asks(Oracle):
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    async def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:  # type: ignore[override]
+    async def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         await asyncio.sleep(0)
         return Suggestion.run({"x": 1, "b": True})
 

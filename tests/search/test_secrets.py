@@ -388,5 +388,5 @@ async def test_a_secret_cannot_be_enqueued() -> None:
     space = {"x": at.Choice(["a", "b"])}
     async with at.Search(idle, space, objective=LOSS, max_trials=1, executor=at.InlineExecutor(1)) as search:
         with pytest.raises(ConfigurationError, match="Secret") as caught:
-            await search.enqueue({"x": at.Secret(CANARY)})  # type: ignore[dict-item]
+            await search.enqueue({"x": at.Secret(CANARY)})
     assert leaks(str(caught.value)) == []

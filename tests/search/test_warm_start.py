@@ -16,6 +16,7 @@ from asynctune.oracles import Oracle
 from asynctune.records import Suggestion, TrialId, TrialView
 from asynctune.space import Space
 from asynctune.testing import check_history
+from asynctune.tune import sample_from
 
 pd = pytest.importorskip("pandas")
 LOSS = at.Objective("loss", "min")
@@ -35,7 +36,8 @@ class Climbs(Oracle):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         best = self.known.best
-        return Suggestion.run({} if best is None else {**best.values, "x": min(100, int(best.values["x"] or 0) + 1)})
+        highest = 10 if space["x"] == at.Int(0, 10) else 100
+        return Suggestion.run({} if best is None else {**best.values, "x": min(highest, int(best.values["x"] or 0) + 1)})
 
     def on_trial_end(self, trial: TrialView) -> None:
         self.heard.append((trial.id, dict(trial.values), trial.score))
@@ -176,6 +178,37 @@ async def test_what_is_to_be_tried_first_is() -> None:
     assert all(view.values.keys() == {"x", "net/kind"} for view in result.trials.values())
     again = await searched(try_first=[{"x": 50}, {"net": {"kind": "b"}}])
     assert [view.values for view in again.trials.values()] == [view.values for view in result.trials.values()]
+
+
+RULED = Space({"x": at.Int(0, 10), "k": at.Choice(["a", "b"])}, forbidden=[{"x": 7, "k": "a"}])
+DOUBLE = {"x": at.Int(0, 10), "k": at.Choice(["a", "b"]), "twice": sample_from(lambda config: 2 * config["x"])}
+
+
+async def test_what_is_tried_first_and_enqueued_keeps_the_rules(tmp_path: Path) -> None:
+    for seed in range(4):
+        result = await searched(RULED, oracle=at.oracles.RandomSearch(), try_first=[{"x": 7}, {}], seed=seed)
+        assert result.trials[0].values == {"x": 7, "k": "b"}
+    with pytest.raises(at.errors.ConfigurationError, match=r"try_first\[1\]: it is forbidden that 'x' is 7 and 'k' is 'a'"):
+        at.Search(train, RULED, objective=LOSS, max_trials=3, try_first=[{}, {"x": 7, "k": "a"}])
+    async with at.Search(train, RULED, objective=LOSS, max_trials=1, executor=at.InlineExecutor(1)) as search:
+        await search.pause()
+        await search.enqueue({"x": 7})
+        with pytest.raises(at.errors.ConfigurationError, match=r"enqueue\(\): it is forbidden that"):
+            await search.enqueue({"x": 7, "k": "a"})
+        await search.resume()
+        result = await search.result()
+    assert {"x": 7, "k": "b"} in [dict(view.values) for view in result.trials.values()]
+
+
+async def test_what_is_computed_is_computed_for_every_trial_and_row(tmp_path: Path) -> None:
+    """Also case 14: a value that follows from others tells no trials apart."""
+    random = at.oracles.RandomSearch()
+    result = await searched(DOUBLE, oracle=random, try_first=[{"x": 7}, {}], max_trials=None, storage=tmp_path)
+    assert len(result.trials) == 22
+    assert result.trials[0].values["x"] == 7
+    assert all(view.values["twice"] == 2 * int(view.values["x"] or 0) for view in result.trials.values())
+    await searched(DOUBLE, warm_start=tmp_path, max_trials=1)
+    assert [heard[1] for heard in HEARD[:22]] == [view.values for view in result.trials.values()]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,9 @@ async def main() -> None:
         "units": at.Int(32, 512, step=32),
         "nested": {"lr": at.Float(1e-4, 1e-1, sampling="log"), "bias": at.Boolean()},
         "activation": at.Choice(["relu", "tanh"]),
+        "function": at.Choice({"max": max, "min": min}),
+        "noise": at.Normal(0, 1),
+        "batch": at.tune.qlograndint(16, 256, 16),
         "seed": at.Fixed(3),
     }
     result = await at.search(
@@ -121,7 +124,7 @@ async def main() -> None:
         await search.stop_trial(7)
         await search.pause()
         await search.set_max_workers(2)
-        await search.enqueue({"units": 64})
+        await search.enqueue({"layer": {"units": 64}})
         assert_type(await search.result(), at.Result)
 
 

@@ -6,9 +6,9 @@ import copy
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 
@@ -46,6 +46,10 @@ def _asks_for_any_number(hp: HyperParameters) -> float:
     return hp.Float("rate", 1e-4, 1e-1, sampling="log") * hp.Choice("sign", [-1, 1])
 
 
+def _is_feasible(values: Mapping[str, Any]) -> bool:
+    return bool(values["units"] != 2 or values["kind"] == "c")
+
+
 def _case(kind: str, domain: Domain) -> Case:
     return Case((Condition("kind", (kind,)),), domain)
 
@@ -63,9 +67,14 @@ _SPACES: Final = {
             "bias": Cases((_case("net", Boolean()),)),
         }
     ),
+    "ruled": Space(
+        {"units": Int(1, 4), "kind": Choice(["a", "b", "c"]), "bias": Boolean()},
+        forbidden=[{"kind": "a", "bias": True}, {"units": [3, 4], "kind": "b"}],
+        feasible=[_is_feasible],
+    ),
     "vast": Space.of({"group": {f"p{place}": Int(1, 10**6, step=1000) for place in range(10)}}),
 }
-_SMALL: Final = pytest.mark.parametrize("name", ["one", "small", "steps", "conditional"])
+_SMALL: Final = pytest.mark.parametrize("name", ["one", "small", "steps", "conditional", "ruled"])
 
 
 class OracleContract(ABC):
@@ -97,7 +106,9 @@ class OracleContract(ABC):
         _search(rehearsal, generator(seed), trials=self.trials, workers=workers)
         assert not rehearsal.live()
         assert rehearsal.trials
-        assert all(_SPACES[name].validate(view.values) == view.values for view in rehearsal.trials.values())
+        for view in rehearsal.trials.values():
+            assert _SPACES[name].validate(view.values) == view.values
+            assert _SPACES[name].objection(view.values) is None
 
     @SEEDS
     @pytest.mark.parametrize("trainable", _TRAINABLES)
