@@ -402,7 +402,7 @@ def test_the_space_can_be_added_to_before_and_while_trials_run() -> None:
 def test_what_cannot_work_is_refused() -> None:
     for name in ("allow_new_entries", "tune_new_entries"):
         with pytest.raises(ConfigurationError, match=f"{name}=False leaves nothing to tune"):
-            Counting(MAX, **{name: False})  # type: ignore[arg-type]
+            Counting(MAX, **{name: False})
     for name, value in (("max_trials", 0), ("max_trials", 2.5), ("seed", -1), ("seed", True)):
         wrong: dict[str, Any] = {name: value}
         with pytest.raises(ConfigurationError, match=f"{name}= takes an integer"):
