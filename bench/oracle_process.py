@@ -2,9 +2,9 @@
 
     python -m bench.oracle_process [--turns 3] [--trials 120] [--workers 8] [--seconds 1.0] [--thinks 0.1]
 
-The oracle is a stand-in: it computes for `--thinks` seconds before it answers, in Python, which holds the interpreter. Trials are
-tasks that wait for `--seconds`. Beside it: an idle loop, as long as ours, and the same oracle in a thread, which is what the
-loop is spared.
+The oracle is a stand-in: it computes for `--thinks` seconds before it answers, in Python, which holds the interpreter. Trials
+are tasks that wait for `--seconds`. Beside it: an idle loop, as long as ours, and the same oracle in a thread, which is what
+the loop is spared.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.records import State, Suggestion, TrialId, TrialView, Value, Values
 from asynctune.seeds import derive, fill_seed
-from asynctune.space import Choice, Domain, Float, Int, Space, draw
+from asynctune.space import Choice, Domain, Float, Int, Normal, Space, draw
 
 __all__ = ["CMAES"]
 
@@ -192,7 +192,7 @@ class CMAES(Oracle):
 def _is_axis(domain: Any) -> bool:
     if isinstance(domain, Choice):
         return domain.ordered and domain.size > 1
-    return isinstance(domain, Int | Float) and domain.size != 1
+    return isinstance(domain, Int | Float | Normal) and domain.size != 1
 
 
 def _varies(parameter: Any) -> bool:
@@ -201,6 +201,8 @@ def _varies(parameter: Any) -> bool:
 
 def _step(domain: Any) -> float:
     """The distance between two of its values, where all are as far apart along its scale; 0 for a continuum."""
+    if isinstance(domain, Normal):
+        return 0.0
     even = isinstance(domain, Choice) or domain.sampling == "linear" or domain.step is not None
     return 1 / (domain.size - 1) if even and domain.size is not None and domain.size <= _MOST_STEPS else 0.0
 

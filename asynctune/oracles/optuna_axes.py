@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from asynctune.records import Value
-from asynctune.space import Boolean, Choice, Domain, Float, Int
+from asynctune.space import Boolean, Choice, Domain, Float, Int, Normal
 
 __all__ = ["Axis", "axis"]
 
@@ -41,6 +41,8 @@ def axis(domain: Domain, distributions: Any) -> Axis:
         distributions: the module `optuna.distributions`.
     """
     match domain:
+        case Normal() | Int(quantum=int()) | Float(quantum=float()):
+            return Axis(distributions.FloatDistribution(0.0, 1.0), domain.to_unit, domain.from_unit)
         case Choice():
             return _category(domain, domain.values, distributions)
         case Boolean():

@@ -10,16 +10,17 @@ from asynctune.testing.contracts import OracleContract
 
 class TestTPE(OracleContract):
     exhausts = True
-    trials = 24
-    many = 100
+    trials = 16
+    many = 40
 
     def make(self) -> Oracle:
-        return TPE(n_startup_trials=20, n_ei_candidates=4)
+        return TPE(n_startup_trials=8, n_ei_candidates=4)
 
 
 class TestNSGAII(OracleContract):
     exhausts = True
-    many = 200
+    trials = 16
+    many = 100
 
     def make(self) -> Oracle:
         return NSGAII(population_size=4)
@@ -27,7 +28,8 @@ class TestNSGAII(OracleContract):
 
 class TestOptunaOracle(OracleContract):
     exhausts = True
-    many = 200
+    trials = 16
+    many = 100
 
     def make(self) -> Oracle:
         return OptunaOracle(optuna.samplers.RandomSampler())
