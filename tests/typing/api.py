@@ -70,6 +70,7 @@ async def main() -> None:
         "units": at.Int(32, 512, step=32),
         "nested": {"lr": at.Float(1e-4, 1e-1, sampling="log"), "bias": at.Boolean()},
         "activation": at.Choice(["relu", "tanh"]),
+        "slope": at.When("activation", "relu", at.Float(0, 1)) | at.When("activation", ["tanh"], {"gain": 1.0}),
         "seed": at.Fixed(3),
     }
     result = await at.search(
