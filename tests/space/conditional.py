@@ -33,7 +33,8 @@ def _conditional(draw: DrawFn, of: SearchStrategy[Domain], most: int) -> Space:
         cases = [Case(tuple(dict.fromkeys(conditions)), draw(of))]
         first = conditions[0]
         others = [value for value in draw(_values(found[first.parent])) if not first.is_met({first.parent: value})]
-        if others and draw(st.booleans()):  # the same name in another branch
+        again = draw(st.booleans())
+        if others and again:  # the same name in another branch
             cases.append(Case((Condition(first.parent, tuple(others)),), draw(of)))
         found[name] = Cases(tuple(cases))
     return Space(found)

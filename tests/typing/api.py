@@ -75,6 +75,7 @@ async def main() -> None:
         "function": at.Choice({"max": max, "min": min}),
         "noise": at.Normal(0, 1),
         "batch": at.tune.qlograndint(16, 256, 16),
+        "slope": at.When("activation", "relu", at.Float(0, 1)) | at.When("activation", ["tanh"], {"gain": 1.0}),
         "seed": at.Fixed(3),
     }
     result = await at.search(
