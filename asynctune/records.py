@@ -383,11 +383,13 @@ class Observation:
         values: by flat name.
         score: None when there was no finite one.
         state: COMPLETED, or FAILED.
+        scores: a number for each objective, where there are several.
     """
 
     values: Values
     score: float | None
     state: State = State.COMPLETED
+    scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
 
 
 Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]

@@ -173,7 +173,7 @@ class Request:
         # What trials have named since is the search's to check.
         named = {name: value for name, value in values.items() if name not in space and name not in space.derived}
         known = {name: value for name, value in values.items() if name in space}
-        return completed(known, space, luck, "enqueue()") | named
+        return {**completed(known, space, luck, "enqueue()"), **named}
 
     def settings(self, executor: Executor, seed: int) -> Settings:
         """The request as data, for the journal."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
-from asynctune.observers.rows import as_row
+from asynctune.observers.rows import SCORES, as_row
 from asynctune.pareto import Point, front, hypervolume
 from asynctune.records import State, TrialId, TrialView
 
@@ -119,12 +119,12 @@ class Result:
         """One plain dict a trial.
 
         Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`, those that
-        broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
+        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`,
+        those that broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
         return [
-            as_row(trial) | {f"scores/{name}": score for name, score in zip(names, trial.scores, strict=False)}
+            as_row(trial) | {f"{SCORES}{name}": score for name, score in zip(names, trial.scores, strict=False)}
             for trial in self.trials.values()
         ]
 

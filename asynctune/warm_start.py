@@ -14,8 +14,8 @@ from attrs import frozen
 from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
 from asynctune.errors import ConfigurationError, SpaceError, StorageError
-from asynctune.objective import Goal, Objective
-from asynctune.observers.rows import COLUMNS, VALUES
+from asynctune.objective import Goal
+from asynctune.observers.rows import SCORES, VALUES
 from asynctune.records import Observation, State, TrialView, Value, Values
 from asynctune.results import Result
 from asynctune.seeds import derive, fill_seed
@@ -162,7 +162,7 @@ def _flattened(given: Mapping[Any, Any], what: str, path: str = "") -> dict[str,
 # ------------------------------------------------------------------------------------------------------ what was found
 
 
-def _check_objective(whose: str, found: Objective, wanted: Objective) -> None:
+def _check_objective(whose: str, found: Goal, wanted: Goal) -> None:
     if found != wanted:
         message = f"warm_start=: the objective is {wanted}, and {whose} is {found}"
         raise ConfigurationError(f"{message}: scores under different objectives cannot be mixed")
@@ -174,7 +174,7 @@ def _of_trials(trials: Iterable[TrialView], space: Space) -> tuple[Observation, 
 
 
 def _observed(trial: TrialView, space: Space) -> Observation:
-    return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state)
+    return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state, trial.scores)
 
 
 def _of_rows(rows: Sequence[Any], space: Space, objective: Goal) -> tuple[Observation, ...]:
@@ -220,18 +220,35 @@ def _is_told(row: Any) -> bool:
 def _row(row: Any, space: Space, objective: Goal) -> Observation:
     if not isinstance(row, Mapping):
         raise ConfigurationError(f"it is no dict: {row!r}")
-    state = State.COMPLETED
+    state, names = State.COMPLETED, [each.name for each in objective.each]
+    columns = ["score", *names, *(f"{SCORES}{name}" for name in names)]
     if _is_told(row):
         state = _ENDED[row.get("state", "COMPLETED")]
-        scored = {name: value for name, value in row.items() if name in ("score", objective.name)}
-        values = {name.removeprefix(VALUES): value for name, value in row.items() if name not in COLUMNS and name not in scored}
+        found = {name: value for name, value in row.items() if name in columns}
+        values = {name.removeprefix(VALUES): value for name, value in row.items() if name.startswith(VALUES)}
     else:
         values = _flattened(row, "it")
-        scored = {name: values.pop(name) for name in (objective.name, "score") if name in values and name not in space}
-    column = objective.name if objective.name in scored else "score"
-    if column not in scored:
-        raise ConfigurationError(f"it has neither {objective.name!r} nor 'score'")
-    return Observation(_fitted(values, space), _score(column, plain(scored[column])), state)
+        found = {name: values.pop(name) for name in columns if name in values and name not in space}
+    return Observation(_fitted(values, space), *_scored(found, objective, state))
+
+
+def _scored(found: Mapping[str, Any], objective: Goal, state: State) -> tuple[float | None, State, tuple[float, ...]]:
+    """What a row says of its trial's score, and of its scores where there are several."""
+    if len(objective.each) == 1:
+        column = objective.name if objective.name in found else "score"
+        if column not in found:
+            raise ConfigurationError(f"it has neither {objective.name!r} nor 'score'")
+        return _score(column, plain(found[column])), state, ()
+    scores = list[float | None]()
+    for each in objective.each:
+        column = each.name if each.name in found else f"{SCORES}{each.name}"
+        if column not in found:
+            raise ConfigurationError(f"it has no {each.name!r}")
+        scores.append(_score(column, plain(found[column])))
+    whole = tuple(score for score in scores if score is not None)
+    if len(whole) < len(scores):
+        return None, state, ()
+    return objective.of({each.name: score for each, score in zip(objective.each, whole, strict=True)}), state, whole
 
 
 def _score(column: str, value: Any) -> float | None:

@@ -122,15 +122,16 @@ _MIXED_BEST = {"a": (0.2, 7, 0.0), "b": (0.75, 3, 0.35), "c": (0.5, 12, 0.6), "d
 def _mixed(values: Mapping[str, Any]) -> float:
     # Each kind has a bowl of its own, and only one of them reaches the bottom.
     place, count, floor = _MIXED_BEST[values["kind"]]
-    bowl = 4 * (values["x"] - place) ** 2 + ((values["count"] - count) / 8) ** 2
-    return floor + bowl + 2 * (values["y"] - values["x"] * 0.5) ** 2 + (0.0 if values["flag"] else 0.15)
+    x, y = float(values["x"]), float(values["y"])
+    bowl = 4 * (x - place) ** 2 + ((int(values["count"]) - count) / 8) ** 2
+    return floor + bowl + 2 * (y - x * 0.5) ** 2 + (0.0 if values["flag"] else 0.15)
 
 
 def _conditional(values: Mapping[str, Any]) -> float:
     if values["model"] == "linear":
         return 0.3 + 0.1 * (math.log10(values["penalty"]) + 2) ** 2
     if values["model"] == "forest":
-        return 0.15 + 0.02 * abs(values["depth"] - 9) + 0.3 * (values["share"] - 0.4) ** 2
+        return 0.15 + 0.02 * abs(int(values["depth"]) - 9) + 0.3 * (float(values["share"]) - 0.4) ** 2
     layers = {1: 0.1, 2: 0.0, 3: 0.05}[values["layers"]]
     width = 0.05 * (math.log2(values["width"]) - 7) ** 2
     return 0.02 + layers + width + 0.08 * (math.log10(values["rate"]) + 3) ** 2
@@ -171,7 +172,7 @@ _TARGETS = (3, 17, 9, 14, 6, 11)
 
 
 def _integers(values: Mapping[str, Any]) -> float:
-    x = [(values[f"n{place}"] - target) / 20 for place, target in enumerate(_TARGETS)]
+    x = [(int(values[f"n{place}"]) - target) / 20 for place, target in enumerate(_TARGETS)]
     return sum(a * a for a in x) + 0.5 * sum((a - b) ** 2 for a, b in pairwise(x))
 
 

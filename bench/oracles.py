@@ -4,10 +4,10 @@
                             [--keras-tuner PYTHON] [--costs] [--real]
 
 Each oracle plays each problem of `bench.oracle_problems` with each seed, one trial after the other. Shown is the median over
-the seeds of the regret after the last trial, with the 95 % interval of 10,000 bootstrap samples. Two are compared by the difference
-of their medians of log10(regret), whose interval says whether they are apart. `--kept` is a file of JSON lines to which every
-game is added, and games that are in it are not played again: KerasTuner's take hours. `--costs` shows what one proposal costs
-after 100, 1,000 and 10,000 trials; `--real` plays with a scikit-learn and a Keras model on digits.
+the seeds of the regret after the last trial, with the 95 % interval of 10,000 bootstrap samples. Two are compared by the
+difference of their medians of log10(regret), whose interval says whether they are apart. `--kept` is a file of JSON lines to
+which every game is added, and games that are in it are not played again: KerasTuner's take hours. `--costs` shows what one
+proposal costs after 100, 1,000 and 10,000 trials; `--real` plays with a scikit-learn and a Keras model on digits.
 """
 
 from __future__ import annotations

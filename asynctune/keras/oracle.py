@@ -19,7 +19,7 @@ from asynctune.keras.driver import Driver
 from asynctune.keras.metrics import MetricsTracker
 from asynctune.keras.trial import Trial, TrialStatus
 from asynctune.messages import Ending, ParametersDeclared, RunTrial, TrialRaised, TrialReturned
-from asynctune.objective import Objective, as_objective
+from asynctune.objective import Goal, Objective, as_objective
 from asynctune.oracles.known import Known
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import Failure, FailureKind, TrialView

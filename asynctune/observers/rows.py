@@ -6,11 +6,12 @@ from typing import Any
 
 from asynctune.records import TrialView
 
-__all__ = ["COLUMNS", "SOMETIMES", "VALUES", "as_row"]
+__all__ = ["COLUMNS", "SCORES", "SOMETIMES", "VALUES", "as_row"]
 
 COLUMNS = ("id", "state", "score", "step", "attempt", "launches", "stop_reason", "failure_kind", "failure")  # of every row
 SOMETIMES = ("parent", "budget")  # of the rows of trials that have one
 VALUES = "values/"  # before the name of each of its values
+SCORES = "scores/"  # before the name of each objective, where there are several
 
 
 def as_row(trial: TrialView) -> dict[str, Any]:

@@ -109,8 +109,7 @@ class BayesianOptimization(Oracle):
             if self._learnt.get("space") == space.fingerprint():
                 self._surrogate.theta, self._surrogate.learnt = self._learnt["theta"], self._learnt["observed"]
         for trial in self.known.scored()[self._surrogate.count :]:
-            if trial.score is not None:
-                self._surrogate.observe(trial.values, self.objective.loss(trial.score))
+            self._surrogate.observe(trial.values, self.known.loss(trial))
         return self._surrogate
 
     def get_state(self) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.records import State, Suggestion, TrialId, TrialView, Value, Values
 from asynctune.seeds import derive, fill_seed
-from asynctune.space import Choice, Domain, Float, Int, Normal, Space, draw
+from asynctune.space import Cases, Choice, Domain, Float, Int, Normal, Space, draw
 
 __all__ = ["CMAES"]
 
@@ -106,7 +106,9 @@ class CMAES(Oracle):
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """Rank a generation, if one is complete; then draw from the next."""
-        axes = {name: domain for name, domain in space.items() if _is_axis(domain)}
+        axes = {
+            name: parameter for name, parameter in space.items() if not isinstance(parameter, Cases) and _is_axis(parameter)
+        }
         if axes != self._axes:
             self._axes = axes
             others = [name for name, domain in space.items() if name not in axes and _varies(domain)]
@@ -171,7 +173,7 @@ class CMAES(Oracle):
             asked = self._asked.pop(view.id, None)
             if asked is None or asked.generation != self._generation or not _was_run(asked.values, view):
                 continue  # another's, too late, or replaced by something that says nothing of this distribution
-            score = view.score if view.state is State.COMPLETED else None
+            score = view.score if view.state is State.COMPLETED and not view.violates else None
             self._ended[view.id] = asked.point, None if score is None else self.objective.loss(score)
             if len(self._ended) >= self._optimizer.population_size:
                 self._rank()

@@ -80,7 +80,7 @@ class RegularizedEvolution(Oracle):
 
     def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
         drawn = (int(unit(self.seed, "sample", trial_id, each) * len(population)) for each in range(self.sample_size))
-        return min((population[place] for place in drawn), key=lambda trial: self.objective.loss(trial.score or 0.0)).values
+        return min((population[place] for place in drawn), key=self.known.loss).values
 
     def _mutated(self, space: Space, parent: Values, luck: int) -> dict[str, Value]:
         # Of a trial that named its parameters itself, what it never asked for is no part of it.

@@ -46,6 +46,8 @@ class Known:
     _trials: dict[TrialId, TrialView] = field(init=False, factory=dict)
     _pending: dict[TrialId, Values] = field(init=False, factory=dict)
     _scored: list[TrialView] = field(init=False, factory=list)
+    _worst: float = field(init=False, default=-math.inf)
+    _broken: dict[TrialId, float] = field(init=False, factory=dict)
     _best: TrialView | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -64,12 +66,19 @@ class Known:
 
     @property
     def best(self) -> TrialView | None:
-        """The one of `scored()` with the best score, the first of equals; None while there is none."""
+        """The one of `scored()` with the best score that keeps to the constraints, the first of equals; None while there is
+        none."""
         return self._best
 
     def scored(self) -> list[TrialView]:
         """Those of `trials` that are COMPLETED with a finite score, in their order. A new list, yours to sort."""
         return list(self._scored)
+
+    def loss(self, trial: TrialView) -> float:
+        """What a trial of `scored()` counts for, less is better: its score; for one that breaks a constraint, the worst score
+        that was known when it ended, so that nothing is drawn to where it was."""
+        assert trial.score is not None  # noqa: S101 -- it is scored
+        return self._broken.get(trial.id, self.objective.loss(trial.score))
 
     def newest(self, most: int) -> list[TrialView]:
         """The last of `scored()`, at most so many, the newest first. Costs no more than it returns."""
@@ -115,6 +124,10 @@ class Known:
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return
         self._scored.append(trial)
+        self._worst = max(self._worst, self.objective.loss(trial.score))
+        if trial.violates:
+            self._broken[trial.id] = self._worst
+            return
         best = self._best
         if best is None or best.score is None or self.objective.loss(trial.score) < self.objective.loss(best.score):
             self._best = trial

@@ -53,6 +53,7 @@ class QuasiRandom(Oracle):
 
     # It learns nothing from waiting.
     ahead: ClassVar[int] = 64
+    several: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
     sequence: Literal["sobol", "halton"] = field(default="sobol", validator=one_of("sobol", "halton"))

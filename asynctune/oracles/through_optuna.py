@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any, ClassVar, Final
@@ -13,7 +14,7 @@ from typing import Any, ClassVar, Final
 from attrs import define, field
 
 from asynctune.errors import ConfigurationError
-from asynctune.objective import Goal, Objective
+from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.optuna_axes import Axis, axis
 from asynctune.records import State, Suggestion, TrialId, TrialView, Value
@@ -31,6 +32,7 @@ class _ThroughOptuna(Oracle):
 
     # Optuna's study, NumPy, for some samplers SciPy and PyTorch: none of that in the process of a service.
     apart: ClassVar[bool] = True
+    several: ClassVar[bool] = True
 
     _study: Any
     _open: dict[TrialId, tuple[Any, dict[str, Value]]]
@@ -47,7 +49,7 @@ class _ThroughOptuna(Oracle):
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
-        self._study = _new_study(self._sampler(), [objective])
+        self._study = _new_study(self._sampler(), [objective] if objective.has_score else objective.each)
         self._open, self._told, self._axes = {}, 0, {}
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
@@ -100,7 +102,7 @@ class _ThroughOptuna(Oracle):
         for view in ended:
             trial, proposed = self._open.pop(view.id, (None, {}))
             state, scores = self._outcome(optuna.trial.TrialState, view)
-            reports = dict(_intermediate(self.objective, view))
+            reports = dict(_intermediate(self.objective, view)) if self.objective.has_score else {}
             used = {name: domain for name, domain in space.active(view.values).items() if name in view.values}
             if trial is not None and proposed == {name: view.values[name] for name in used}:
                 for step, value in reports.items():
@@ -128,11 +130,15 @@ class _ThroughOptuna(Oracle):
                 )
             )
 
-    @staticmethod
-    def _outcome(states: Any, view: TrialView) -> tuple[Any, list[float] | None]:
-        """Optuna's words for how a trial ended. Pruned is one that was stopped early, and has no score that counts."""
+    def _outcome(self, states: Any, view: TrialView) -> tuple[Any, list[float] | None]:
+        """Optuna's words for how a trial ended. Pruned is one that was stopped early, and has no score that counts; of several
+        objectives, one that breaks a constraint has none either."""
         if view.state is State.COMPLETED and view.score is not None:
-            return states.COMPLETE, [view.score]
+            loss = self.known.loss(view)
+            return states.COMPLETE, [loss if self.objective.direction == "min" else -loss]
+        if view.state is State.COMPLETED and not self.objective.has_score and view.scores and not view.violates:
+            finite = all(map(math.isfinite, view.scores))
+            return (states.COMPLETE, list(view.scores)) if finite else (states.FAIL, None)
         if view.state is State.COMPLETED and view.stop_reason is not None and view.launches > 0:
             return states.PRUNED, None
         return states.FAIL, None
@@ -309,7 +315,7 @@ def _only(parameter: Any) -> Value:
     return value
 
 
-def _new_study(sampler: Any, objectives: list[Objective]) -> Any:
+def _new_study(sampler: Any, objectives: Sequence[Goal]) -> Any:
     """A study in memory. Optuna says that it was made, to a handler that it has installed itself; ours goes without saying."""
     optuna = importlib.import_module("optuna")
     name = f"asynctune-{id(sampler)}"

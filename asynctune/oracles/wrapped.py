@@ -10,7 +10,7 @@ from asynctune.oracles.base import Oracle
 
 __all__ = ["settings_of", "take_over"]
 
-_LIKE_THE_OTHER: Final = ("ahead", "learns", "apart", "fill", "exhaustive", "deadline", "patience")
+_LIKE_THE_OTHER: Final = ("ahead", "learns", "apart", "fill", "exhaustive", "several", "deadline", "patience")
 
 
 def take_over(wrapper: Oracle, oracle: Any, *more: str) -> None:

@@ -234,7 +234,7 @@ def test_what_runs_counts_as_tried() -> None:
     oracle = Same(MAX, hyperparameters=space(x=at.Int(1, 3)), seed=0)
     values = [oracle.create_trial(name).hyperparameters.values["x"] for name in "abc"]
     assert values[0] == 1
-    assert sorted(map(int, values)) == [1, 2, 3]  # type: ignore[arg-type]
+    assert sorted(map(int, values)) == [1, 2, 3]
     assert oracle.create_trial("d").status == "STOPPED"
 
 

@@ -27,8 +27,12 @@ PLAIN = Space.of(
 KIND = {"kind": at.Choice(["a", "b"])}
 
 
+def wrong(value: Any) -> Any:
+    return value
+
+
 def loss(values: Any) -> float:
-    return (values["units"] - 100) ** 2 / 1e4 + (values["share"] - 0.3) ** 2 + values["rate"]
+    return float((values["units"] - 100) ** 2 / 1e4 + (values["share"] - 0.3) ** 2 + values["rate"])
 
 
 def study_of(rehearsal: OracleRehearsal) -> Any:
@@ -205,7 +209,7 @@ def test_its_settings_are_those_that_were_given() -> None:
     ("make", "message"),
     [
         (lambda: TPE(n_startup_trials=-1), r"TPE\(n_startup_trials=\.\.\.\) takes an integer of at least 0.*not -1"),
-        (lambda: TPE(multivariate="yes"), r"TPE\(multivariate=\.\.\.\) takes True or False.*not 'yes'"),
+        (lambda: TPE(multivariate=wrong("yes")), r"TPE\(multivariate=\.\.\.\) takes True or False.*not 'yes'"),
         (lambda: NSGAII(population_size=1), r"NSGAII\(population_size=\.\.\.\) takes an integer of at least 2.*not 1"),
         (lambda: NSGAII(mutation_prob=2), r"NSGAII\(mutation_prob=\.\.\.\) takes a number from 0 to 1.*not 2"),
         (lambda: OptunaOracle("tpe"), r"takes one of Optuna's samplers, such as TPESampler\(\), not 'tpe'"),

@@ -132,7 +132,7 @@ async def test_it_proposes_in_a_process_of_its_own_and_writes_to_its_log(tmp_pat
     result = await searched(Elsewhere(), tmp_path)
     nothing_left(before)
 
-    pids = {int(trial.values["x"]) - trial.id for trial in result.trials.values()}
+    pids = {int(str(trial.values["x"])) - trial.id for trial in result.trials.values()}
     assert len(pids) == 1
     assert pids != {os.getpid()}
     assert (tmp_path / "logs" / "oracle.log").read_text() == "".join(f"proposed {trial}\n" for trial in range(4))

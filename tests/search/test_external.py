@@ -68,7 +68,7 @@ async def test_what_is_asked_for_is_told() -> None:
 
 async def test_the_values_are_those_of_any_executor() -> None:
     async def train(trial: at.AsyncTrial) -> float:
-        return float(trial.values["x"])  # type: ignore[arg-type]
+        return float(trial.values["x"])
 
     told = await run(asked(), workers=3)
     space = {"x": at.Float(0.0, 1.0)}

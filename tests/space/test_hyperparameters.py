@@ -33,6 +33,8 @@ def ask(hp: HyperParameters, name: str, domain: Domain) -> object:
             return hp.Boolean(name, domain.default)
         case Fixed():
             return hp.Fixed(name, domain.value)
+        case _:
+            raise TypeError(domain)
 
 
 def test_without_values_every_parameter_has_its_default() -> None:
