@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
+from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.hyperband import HyperbandOracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.oracles.wrapped import settings_of, take_over
 from asynctune.records import Metrics, State, Suggestion, SuggestionStatus, TrialId, TrialView, Values
@@ -111,6 +113,12 @@ class Repeater(Oracle):
 
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle)
+        self.several = False  # what the other oracle is told is a mean of scores
+        if isinstance(self.oracle, HyperbandOracle):
+            message = (
+                "Repeater(oracle=...): trials of HyperbandOracle go on from one another's checkpoints, which repeats cannot"
+            )
+            raise ConfigurationError(f"{message}: return a list of results from each trial instead")
 
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import EllipsisType
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
@@ -18,18 +17,16 @@ from asynctune.space import domains
 from asynctune.space.checks import declared_twice, sound_name, wrong
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
 from asynctune.space.config import as_config, parameters_of
-from asynctune.space.domains import Domain, Sampling
+from asynctune.space.declaring import Declaring
+from asynctune.space.domains import Domain
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.space.order import check_exclusive, coerced_to, merged, ordered
 from asynctune.space.shape import objects_of
 
 __all__ = ["HyperParameters"]
 
-V = TypeVar("V", bound=Value)
-C = TypeVar("C")
 
-
-class HyperParameters:
+class HyperParameters(Declaring):
     """The parameters of one trial, or a space in the making.
 
     Args:
@@ -55,106 +52,6 @@ class HyperParameters:
         self._conditions: tuple[Condition, ...] = ()
         self._new_parameters: dict[str, Parameter] = {}
         self._new_values: dict[str, Value] = {}
-
-    # The methods are named for what they declare, as in KerasTuner; in here the classes are domains.Int, domains.Float, ...
-
-    def Int(  # noqa: N802, PLR0917 -- KerasTuner's words
-        self,
-        name: str,
-        min_value: int,
-        max_value: int,
-        step: int | None = None,
-        sampling: Sampling = "linear",
-        default: int | None = None,
-        parent_name: str | None = None,
-        parent_values: Value | Sequence[Value] = None,
-    ) -> int:
-        """The value of a whole number from `min_value` to `max_value`; see `asynctune.Int`.
-
-        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
-
-        Raises:
-            SpaceError: for a wrong argument; or if the name is known with another range, naming both.
-        """
-        return cast(
-            "int",
-            self._ask_if(parent_name, parent_values, name, lambda: domains.Int(min_value, max_value, step, sampling, default)),
-        )
-
-    def Float(  # noqa: N802, PLR0917
-        self,
-        name: str,
-        min_value: float,
-        max_value: float,
-        step: float | None = None,
-        sampling: Sampling = "linear",
-        default: float | None = None,
-        parent_name: str | None = None,
-        parent_values: Value | Sequence[Value] = None,
-    ) -> float:
-        """The value of a number from `min_value` to `max_value`; see `asynctune.Float`.
-
-        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
-
-        Raises:
-            SpaceError: for a wrong argument; or if the name is known with another range, naming both.
-        """
-        return cast(
-            "float",
-            self._ask_if(
-                parent_name, parent_values, name, lambda: domains.Float(min_value, max_value, step, sampling, default)
-            ),
-        )
-
-    def Choice(  # noqa: N802, PLR0917
-        self,
-        name: str,
-        values: Sequence[C] | Mapping[str, C],
-        ordered: bool | None = None,
-        default: C | None | EllipsisType = ...,
-        parent_name: str | None = None,
-        parent_values: Value | Sequence[Value] = None,
-    ) -> C:
-        """The value that was chosen among `values`; see `asynctune.Choice`.
-
-        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
-
-        Raises:
-            SpaceError: for a wrong argument; or if the name is known with other values, naming both.
-        """
-        return cast("C", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default)))
-
-    def Boolean(  # noqa: N802
-        self,
-        name: str,
-        default: bool = False,
-        parent_name: str | None = None,
-        parent_values: Value | Sequence[Value] = None,
-    ) -> bool:
-        """True or False; see `asynctune.Boolean`.
-
-        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
-
-        Raises:
-            SpaceError: for a wrong argument; or if the name is known as something else, naming both.
-        """
-        return cast("bool", self._ask_if(parent_name, parent_values, name, lambda: domains.Boolean(default)))
-
-    def Fixed(  # noqa: N802
-        self,
-        name: str,
-        value: V,
-        parent_name: str | None = None,
-        parent_values: Value | Sequence[Value] = None,
-    ) -> V:
-        """`value`, put on record; see `asynctune.Fixed`.
-
-        `parent_name` and `parent_values` are those of a `conditional_scope` for this parameter alone.
-
-        Raises:
-            SpaceError: for a wrong argument; or if the name is known as something else, naming both.
-        """
-        return cast("V", self._ask_if(parent_name, parent_values, name, lambda: domains.Fixed(value)))
 
     @contextmanager
     def name_scope(self, name: str) -> Iterator[None]:

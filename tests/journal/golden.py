@@ -40,6 +40,7 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.messages import FillRule, TrialRaised
+from asynctune.objective import Constraint, Objectives
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, Suggestion, TrialView
 from asynctune.schedulers import ASHA, FIFO
@@ -152,9 +153,11 @@ def commanded() -> Sequence[Record]:
         if trial in driven.machine.book.live and driven.machine.book.trials[trial].launches == order.launch:
             driven.end(_refused, trial) if trial % 2 else driven.returned(trial, loss=0.5)
     ended = next(number for number, trial in driven.machine.book.trials.items() if trial.state.ended)
+    while not driven.machine.asks.in_flight:
+        driven.grant()
     ask = min(driven.machine.asks.in_flight)
     heir = driven.machine.asks.in_flight[ask]
-    driven.tell(Suggested(at=driven.at, ask=ask, suggestion=Suggestion.run(values, ended, 2)))
+    driven.tell(Suggested(at=driven.at, ask=ask, suggestion=evolve(Suggestion.run(values, ended, 2), fallback="it was late")))
     driven.report(heir, 2, loss=0.25, checkpoint=True)
     driven.left(heir)
     driven.tell(StopAsked(at=driven.at, reason="the user has seen enough"))
@@ -189,12 +192,17 @@ def broken() -> Sequence[Record]:
 
 def begun() -> Sequence[Record]:
     """Begun with what earlier searches had found, and with what the user wanted first; and ended by a name that was refused."""
-    driven = Driven(new_entries="default", slots=2)
-    observed = [Observation({"x": 1}, 0.5), Observation({"x": 2}, None), Observation({"x": 3}, None, State.FAILED)]
+    goal = Objectives(["loss", "accuracy"], combine="sum", weights=[1, 2], constraints=[Constraint("latency", least=0, most=1)])
+    driven = Driven(new_entries="default", slots=2, objective=goal)
+    observed = [
+        Observation({"x": 1}, 0.5, scores=(0.7, 0.1)),
+        Observation({"x": 2}, None),
+        Observation({"x": 3}, None, State.FAILED),
+    ]
     driven.open(observed=observed, first=[{"x": 5}, {}])
     driven.grant()
     driven.declare(0, {"late": Int(0, 3)}, x=5, late=0)
-    driven.returned(0, loss=1.0)
+    driven.returned(0, loss=1.0, accuracy=0.5, latency=2.0)
     driven.grant()
     driven.close()
     driven.left(1)
