@@ -113,7 +113,7 @@ class Repeater(Oracle):
 
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle)
-        self.several = False  # what the other oracle is told is a mean of scores
+        setattr(self, "several", False)  # noqa: B010 -- of the class; what the other oracle is told is a mean of scores
         if isinstance(self.oracle, HyperbandOracle):
             message = (
                 "Repeater(oracle=...): trials of HyperbandOracle go on from one another's checkpoints, which repeats cannot"
