@@ -22,9 +22,8 @@ async def search(trainable: Any, **options: Any) -> at.Result:
     return await at.search(trainable, SPACE, **given)
 
 
-@pytest.mark.case(9)
 async def test_a_state_that_was_cut_short_recovers(tmp_path: Path) -> None:
-    """KerasTuner: a truncated oracle.json is a JSONDecodeError from the constructor, and the project is lost."""
+    """case 9: KerasTuner: a truncated oracle.json is a JSONDecodeError from the constructor, and the project is lost."""
     ran: list[int] = []
 
     async def train(trial: at.AsyncTrial) -> float:
@@ -52,9 +51,8 @@ async def test_a_state_that_was_cut_short_recovers(tmp_path: Path) -> None:
     assert len(ran) < 10
 
 
-@pytest.mark.case(16)
 async def test_a_first_epoch_that_is_nan_does_not_void_the_curve() -> None:
-    """KerasTuner: a History whose first epoch is NaN stays NaN, and the trial is INVALID."""
+    """case 16: KerasTuner: a History whose first epoch is NaN stays NaN, and the trial is INVALID."""
 
     class History:
         def __init__(self, **history: list[float]) -> None:
@@ -68,10 +66,9 @@ async def test_a_first_epoch_that_is_nan_does_not_void_the_curve() -> None:
     assert [trial.score for trial in result.trials.values()] == [2.0, *[3.0] * 9]
 
 
-@pytest.mark.case(19)
 @pytest.mark.parametrize("number", [np.int64(3), np.float32(3), np.array(3.0), np.array(3)])
 async def test_numbers_of_numpy_are_numbers(number: Any) -> None:
-    """KerasTuner: np.int64 and arrays without dimensions are a FatalTypeError, and the search is over."""
+    """case 19: KerasTuner: np.int64 and arrays without dimensions are a FatalTypeError, and the search is over."""
 
     async def train(trial: at.AsyncTrial) -> Any:
         return number if trial.id % 2 else {"loss": number}
@@ -81,9 +78,8 @@ async def test_numbers_of_numpy_are_numbers(number: Any) -> None:
     assert {trial.score for trial in result.trials.values()} == {3.0}
 
 
-@pytest.mark.case(20)
 async def test_what_a_trial_costs_on_disk_does_not_grow(tmp_path: Path) -> None:
-    """KerasTuner rewrites its state for each trial: 10 KB a trial at 50 of them, 34 KB at 200."""
+    """case 20: KerasTuner rewrites its state for each trial: 10 KB a trial at 50 of them, 34 KB at 200."""
 
     async def train(trial: at.AsyncTrial) -> float:
         return trial.hp.Float("rate", 0, 1)
@@ -101,9 +97,8 @@ async def test_what_a_trial_costs_on_disk_does_not_grow(tmp_path: Path) -> None:
     assert late < 10_000
 
 
-@pytest.mark.case(21)
 async def test_nothing_is_called_before_the_first_trial() -> None:
-    """KerasTuner builds the model at least once in its constructor, and once more for each branch of the space."""
+    """case 21: KerasTuner builds the model at least once in its constructor, and once more for each branch of the space."""
     called: list[int] = []
 
     async def train(trial: at.AsyncTrial) -> float:

@@ -27,9 +27,8 @@ async def search(trainable: Any = both, objective: Any = (LOSS, COST), **options
     return await at.search(trainable, SPACE, objective=list(objective) if isinstance(objective, tuple) else objective, **given)
 
 
-@pytest.mark.case(18)
 async def test_dicts_give_a_front_and_no_best() -> None:
-    """KerasTuner takes several objectives from a Keras History only; a dict ends its search."""
+    """case 18: KerasTuner takes several objectives from a Keras History only; a dict ends its search."""
     result = await search()
 
     assert result.best_trial is None

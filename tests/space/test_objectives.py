@@ -29,10 +29,9 @@ def test_a_list_is_several_objectives_and_names_that_keras_defines_stand_for_the
     assert as_objective(SUM) is SUM
 
 
-@pytest.mark.case(22)
 @pytest.mark.parametrize("name", ["f1", "val_f1_score", "r2", "r2_score", "mean_io_u", "cosine_similarity"])
 def test_a_direction_is_never_guessed(name: str) -> None:
-    """KerasTuner minimises all of these, without a word."""
+    """case 22: KerasTuner minimises all of these, without a word."""
     for objective in (name, ["loss", name]):
         with pytest.raises(ConfigurationError, match="cannot be known: write Objective"):
             as_objective(objective)
