@@ -18,6 +18,7 @@ from asynctune._machine.consult import Divergence
 from asynctune._machine.instructions import Ask
 from asynctune.errors import PluginError
 from asynctune.oracles.base import Oracle
+from asynctune.secret import redacted
 
 __all__ = ["OracleActor"]
 
@@ -127,10 +128,14 @@ class OracleActor:
             while (calls := self._calls.get()) is not None and not self._stopping.is_set():
                 self._make(calls)
                 self._made += 1
-        except PluginError as error:
+        except BaseException as error:
             if not self._stopping.is_set():
                 _logger.debug("the oracle failed", exc_info=True)
-                self._say(self._failed, error)
+                name = type(error).__name__
+                known = (
+                    error if isinstance(error, PluginError) else PluginError(redacted(f"the oracle's thread: {name}: {error}"))
+                )
+                self._say(self._failed, known)
                 self._stopping.set()
         finally:
             self._caller.close()

@@ -51,12 +51,27 @@ class _Steps:
         return self.domain.from_unit((place + 0.5) / self.size)
 
 
+@frozen
+class _Multiples:
+    """The multiples of a quantum."""
+
+    domain: Float
+    quantum: float
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, place: int) -> float:
+        return self.domain.coerce(self.domain.min_value + place * self.quantum)
+
+
 @define(kw_only=True, eq=False, slots=False)
 class GridSearch(Oracle):
     """Every combination of the parameters' values, in the order of KerasTuner: the last parameter changes fastest, and each one
     takes its default first, then its other values in their order. So the first trial is all defaults.
 
-    Whole numbers are taken in steps of 1 where no step is given, as long as their scale is linear. A range without a step
+    Whole numbers are taken in steps of 1 where no step is given, as long as their scale is linear; of a quantum, all multiples. A range without a step
     otherwise is taken at `points` places, evenly along its scale and both ends included, and at its default.
 
     Parameters that a trial names for the first time have their default in the trials before it. Every combination with their
@@ -113,13 +128,16 @@ class GridSearch(Oracle):
 
     def _wheel(self, _: str, domain: Domain) -> Wheel:
         values: Sequence[Value]
-        if isinstance(domain, Int) and domain.sampling == "linear":
-            values = range(domain.min_value, domain.max_value + 1, domain.step or 1)
+        if isinstance(domain, Int) and (domain.sampling == "linear" or domain.quantum is not None):
+            values = range(domain.min_value, domain.max_value + 1, domain.step or domain.quantum or 1)
             place = values.index(domain.default)
             size = (values[-1] - values[0]) // values.step + 1  # len() of a range ends at 63 bits
             return _Wheel(domain.default, place, size, values)
         if isinstance(domain, Float) and domain.size is not None:
             size = domain.size
+            if domain.quantum is not None:
+                place = round((domain.default - domain.min_value) / domain.quantum)
+                return _Wheel(domain.default, place, size, _Multiples(domain, domain.quantum, size))
             place = part(domain.to_unit(domain.default), size)
             return _Wheel(domain.default, place, size, _Steps(domain, size))
         values = domain.grid(self.points)

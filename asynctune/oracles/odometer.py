@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Final, Protocol
 
 from attrs import define, field
@@ -11,12 +12,13 @@ from asynctune.errors import SpaceError
 from asynctune.oracles.tried import Tried
 from asynctune.records import Value
 from asynctune.seeds import derive
-from asynctune.space import Cases, Domain, Space, draw
+from asynctune.space import Cases, Domain, Normal, Space, draw
 from asynctune.space.conditions import cases_of
 
 __all__ = ["Odometer", "Wheel", "left"]
 
 _LISTED: Final = 100_000  # values, at most, that a parameter can have for each of them to be looked at
+_LIKELY: Final = 1_000  # draws, after which most of what a rounded Normal ever gives has been seen
 _DRAWN: Final = 1_000  # combinations that are drawn first, where a predicate can refuse them
 _DRAWN_OF_MANY: Final = 50_000  # the same, where not all can be looked at
 _REFUSED: Final = 200_000  # combinations, at most, that are refused by rules one after the other
@@ -150,7 +152,19 @@ def _from_somewhere(tried: Tried, space: Space, name: str, domain: Domain, luck:
     # Among so many there are values that no trial has had and no clause speaks of. One of them stands for all: nothing tells
     # them apart.
     most = 1 + sum(len(clause.get(name, ())) for clause in space.rules.forbidden)
+    if isinstance(domain, Normal) and domain.step is not None:
+        # Few are ever drawn. Beside other values they may still be new; if not, there is always one farther out.
+        likely = dict.fromkeys(draw(domain, luck, again) for again in range(_LIKELY))
+        return [*likely, *tried.fresh(name, _outwards(domain, domain.step), most)]
     return tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED)), most)
+
+
+def _outwards(domain: Normal, step: float) -> Iterator[float]:
+    """The multiples of its step, from the mean outwards."""
+    middle = domain.from_unit(0.5)
+    for place in count(1):
+        yield domain.coerce(middle + place * step)
+        yield domain.coerce(middle - place * step)
 
 
 def _is_endless(domain: Domain) -> bool:

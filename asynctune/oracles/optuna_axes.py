@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from math import isfinite
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -16,6 +17,8 @@ from asynctune.records import Value
 from asynctune.space import Boolean, Choice, Domain, Float, Int, Normal
 
 __all__ = ["Axis", "axis"]
+
+_EXACT: Final = 2**53  # beyond it, floats skip integers, and Optuna computes in floats
 
 
 @frozen
@@ -43,6 +46,8 @@ def axis(domain: Domain, distributions: Any) -> Axis:
     match domain:
         case Normal() | Int(quantum=int()) | Float(quantum=float()):
             return Axis(distributions.FloatDistribution(0.0, 1.0), domain.to_unit, domain.from_unit)
+        case Int(min_value=low, max_value=high) if max(abs(low), abs(high)) >= _EXACT:
+            return Axis(distributions.FloatDistribution(0.0, 1.0), domain.to_unit, domain.from_unit)
         case Choice():
             return _category(domain, domain.values, distributions)
         case Boolean():
@@ -59,7 +64,7 @@ def axis(domain: Domain, distributions: Any) -> Axis:
             last = domain.from_unit(1.0)
             if (Decimal(repr(last)) - Decimal(repr(low))) % Decimal(repr(step)) == 0:
                 return _range(domain, distributions.FloatDistribution(low, last, step=step))
-        case Float(min_value=low, max_value=high, step=None):
+        case Float(min_value=low, max_value=high, step=None) if isfinite(low + high):
             return _log(domain, low + high, distributions.FloatDistribution(low, high, log=True))
     if domain.size is not None:
         return _numbered(domain, domain.size, distributions.IntDistribution(0, domain.size - 1))

@@ -26,6 +26,8 @@ def as_config(parameters: Mapping[str, Parameter], values: Values) -> dict[str, 
 
 def _entry(name: str, case: Case) -> dict[str, Any]:
     said = plain(case.domain, Domain)
+    if said.pop("is_grid", False):
+        said["grid"] = True
     conditions = [
         {"class_name": "Parent", "config": {"name": each.parent, "values": list(each.values)}} for each in case.conditions
     ]

@@ -110,6 +110,8 @@ class Declaring(ABC):
         default: C | None | EllipsisType = ...,
         parent_name: str | None = None,
         parent_values: Value | Sequence[Value] = None,
+        *,
+        grid: bool = False,
     ) -> C:
         """The value that was chosen among `values`; see `asynctune.Choice`.
 
@@ -118,7 +120,7 @@ class Declaring(ABC):
         Raises:
             SpaceError: for a wrong argument; or if the name is known with other values, naming both.
         """
-        return cast("C", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default)))
+        return cast("C", self._ask_if(parent_name, parent_values, name, lambda: domains.Choice(values, ordered, default, grid)))
 
     def Boolean(  # noqa: N802
         self,

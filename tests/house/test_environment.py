@@ -14,6 +14,7 @@ MODULES = modules()
 UNPICKLES = {
     # Parent to child, and only there: the bytes come from the process that started this one, on a descriptor that it inherited.
     "asynctune._runner.parcel",
+    "asynctune._engine.apart.child",
     # A copy of a plugin that its own test has made.
     "asynctune.testing.contracts.draws",
 }

@@ -7,7 +7,7 @@ import copy
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 
 import cloudpickle
@@ -18,15 +18,23 @@ from tests.house.source import ABOUT_LIBRARIES, ROOT, Module, modules, parse
 
 
 def sets_getattr(node: ast.AST) -> bool:
-    """Whether this defines or assigns `__getattr__`, of the module: no class has one."""
+    """Whether this defines or assigns `__getattr__`."""
     name = node.name if isinstance(node, ast.FunctionDef) else node.id if isinstance(node, ast.Name) else ""
     return name == "__getattr__"
+
+
+def outside_classes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a module that is not in a class."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, ast.ClassDef):
+            yield node
+            yield from outside_classes(node)
 
 
 MODULES = modules()
 LIGHT = [module for module in MODULES if module.name not in {"asynctune.__main__", *ABOUT_LIBRARIES}]
 # Modules that fetch their names when they are first asked for: what they list stands under TYPE_CHECKING.
-LAZY = [module for module in MODULES if any(sets_getattr(node) for node in ast.walk(module.tree))]
+LAZY = [module for module in MODULES if any(sets_getattr(node) for node in outside_classes(module.tree))]
 MOST_NAMES_AT_THE_DOOR = 64
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from asynctune.oracles import (
+    CMAES,
+    TPE,
     ConcurrencyLimiter,
     GridSearch,
     Oracle,
@@ -19,7 +21,7 @@ from asynctune.oracles import (
 )
 from asynctune.records import SuggestionStatus
 from asynctune.seeds import generator
-from asynctune.space import Boolean, Choice, HyperParameters, Int, Space
+from asynctune.space import Boolean, Choice, Float, HyperParameters, Int, Normal, Space
 from asynctune.testing import OracleRehearsal
 from tests.plugins.spaces import BRANCHES, TWINS, everything
 from tests.plugins.trainables import same
@@ -33,7 +35,10 @@ MAKERS: dict[str, Callable[[], Oracle]] = {
     "evolution": lambda: RegularizedEvolution(population_size=10),
     "limited": lambda: ConcurrencyLimiter(RegularizedEvolution(population_size=10), 4),
     "batches": lambda: ConcurrencyLimiter(QuasiRandom(), 4, batch=True),
+    "tpe": TPE,
+    "cma-es": CMAES,
 }
+QUANTA = Space({"a": Float(1, 10, sampling="log", quantum=0.5), "b": Int(4, 20, sampling="reverse_log", quantum=2)})
 TWO_HUNDRED = Space({"a": Int(1, 10), "b": Choice(list("abcdefghij")), "c": Boolean()})
 
 
@@ -58,7 +63,7 @@ def searched(oracle: Oracle, space: Space, workers: int) -> OracleRehearsal:
 
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("maker", MAKERS)
-@pytest.mark.parametrize("space", [TWO_HUNDRED, BRANCHES, TWINS], ids=["two hundred", "branches", "twins"])
+@pytest.mark.parametrize("space", [TWO_HUNDRED, BRANCHES, TWINS, QUANTA], ids=["two hundred", "branches", "twins", "quanta"])
 def test_case_13_all_of_it_and_nothing_twice(space: Space, maker: str, workers: int) -> None:
     """Case 13: 200 of 200. KerasTuner's random search stops at 160, and its Gaussian process repeats itself."""
     rehearsal = searched(MAKERS[maker](), space, workers)
@@ -76,6 +81,14 @@ def test_nothing_that_is_forbidden(maker: str, workers: int) -> None:
     found = [same(view.values) for view in rehearsal.trials.values()]
     assert len(found) == len(set(found)) == space.size
     assert all(space.is_allowed(view.values) for view in rehearsal.trials.values())
+
+
+def test_a_rounded_number_without_bounds_has_no_end() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), space={"x": Normal(0, 1, step=1), "b": Boolean()})
+    for trial in range(60):
+        assert rehearsal.ask().status is RUN
+        rehearsal.finish(trial)
+    assert len({same(view.values) for view in rehearsal.trials.values()}) == 60
 
 
 @pytest.mark.parametrize("workers", [1, 8])

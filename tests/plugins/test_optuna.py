@@ -17,7 +17,7 @@ from asynctune.oracles.known import Known
 from asynctune.oracles.optuna_axes import axis
 from asynctune.records import State
 from asynctune.seeds import derive
-from asynctune.space import Case, Cases, Condition, Domain, Space
+from asynctune.space import Case, Cases, Condition, Domain, Normal, Space
 from asynctune.testing.rehearsal import OracleRehearsal
 from tests.space.strategies import domains
 
@@ -57,7 +57,11 @@ def test_an_axis_goes_there_and_back(domain: Domain) -> None:
         assert along.distribution._contains(along.distribution.to_internal_repr(told))
         back = along.back(told)
         assert domain.contains(back)
-        if not isinstance(value, float):
+        if isinstance(domain, Normal) and unit in (0.0, 1.0):
+            continue  # that far out, floats between 0 and 1 skip numbers
+        if isinstance(value, int) and abs(value) >= 2**52:
+            assert back == pytest.approx(value, rel=1e-9)
+        elif not isinstance(value, float):
             assert (type(back), back) == (type(value), value)
         else:
             assert back == pytest.approx(value, rel=1e-9, abs=1e-12)

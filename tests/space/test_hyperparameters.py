@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynctune.errors import SpaceError
-from asynctune.space import Boolean, Choice, Domain, Fill, FillRule, Fixed, Float, HyperParameters, Int, draw
+from asynctune.space import Boolean, Choice, Domain, Fill, FillRule, Fixed, Float, HyperParameters, Int, Normal, draw
 from tests.space.strategies import domains, exactly, names
 
 
@@ -24,17 +24,21 @@ def declare(hp: HyperParameters) -> list[object]:
 def ask(hp: HyperParameters, name: str, domain: Domain) -> object:
     match domain:
         case Int():
-            return hp.Int(name, domain.min_value, domain.max_value, domain.step, domain.sampling, domain.default)
+            return hp.Int(
+                name, domain.min_value, domain.max_value, domain.step, domain.sampling, domain.default, quantum=domain.quantum
+            )
         case Float():
-            return hp.Float(name, domain.min_value, domain.max_value, domain.step, domain.sampling, domain.default)
+            return hp.Float(
+                name, domain.min_value, domain.max_value, domain.step, domain.sampling, domain.default, quantum=domain.quantum
+            )
         case Choice():
-            return hp.Choice(name, domain.values, domain.ordered, domain.default)
+            return hp.Choice(name, domain.values, domain.ordered, domain.default, grid=domain.is_grid)
         case Boolean():
             return hp.Boolean(name, domain.default)
         case Fixed():
             return hp.Fixed(name, domain.value)
-        case _:
-            raise TypeError(domain)
+        case Normal():
+            return hp.Normal(name, domain.mean, domain.sd, domain.step, domain.default)
 
 
 def test_without_values_every_parameter_has_its_default() -> None:

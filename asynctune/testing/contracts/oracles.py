@@ -143,7 +143,8 @@ class OracleContract(ABC):
             pytest.skip("it means to repeat (Oracle.repeats)")
         rehearsal.enqueue(_SPACES[name].defaults())
         _search(rehearsal, generator(0), trials=self.trials, workers=workers)
-        tried = [repr(sorted(view.values.items())) for view in rehearsal.trials.values()]
+        # One that goes on where its parent ended has that one's values.
+        tried = [repr(sorted(view.values.items())) for view in rehearsal.trials.values() if view.parent is None]
         assert len(set(tried)) == len(tried)
 
     @SEEDS
