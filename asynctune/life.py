@@ -70,6 +70,7 @@ class Life:
         self.divergences: list[Divergence] = []
         self.error: BaseException | None = None
         self.heard = False
+        self.seed = 0
         self.left = False
         self._result: Result | None = None
         self._decider: Decider | None = None
@@ -175,6 +176,7 @@ class Life:
         opened = await until_opened(self._decider)
         recorded = opened.machine.settings if opened.folded.seq else None
         settings = self._settings(recorded)
+        self.seed = settings.seed
         if recorded is not None and recorded.scheduler == settings.scheduler:
             self._diverged(opened.machine.consult.divergences)
         self.publication.start(opened.folded.seq, [opened.machine.book.view(t) for t in opened.machine.book.trials.values()])

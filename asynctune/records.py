@@ -384,12 +384,14 @@ class Observation:
         score: None when there was no finite one.
         state: COMPLETED, or FAILED.
         scores: a number for each objective, where there are several.
+        violates: the metrics that did not keep to their constraints.
     """
 
     values: Values
     score: float | None
     state: State = State.COMPLETED
     scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
+    violates: tuple[str, ...] = field(default=(), metadata=SELDOM)
 
 
 Choice: TypeAlias = TrialId | Literal["NEW", "WAIT"]

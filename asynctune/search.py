@@ -169,6 +169,7 @@ class Search:
         self._executor = executor if executor is not None else LocalExecutor()
         self._request.check_executor(self._executor)
         self._life: Life | None = None
+        self._enqueued = 0
 
     # ------------------------------------------------------------------------------------------------ entered and left
 
@@ -306,14 +307,16 @@ class Search:
     async def enqueue(self, values: Mapping[str, Any]) -> None:
         """Have these values tried before the next proposal. Counts as a trial.
 
-        They may be nested. What they leave out of a declared space is drawn, by hash(seed, trial). Where no space was declared,
+        They may be nested. What they leave out of a declared space is drawn, and recorded. Where no space was declared,
         any names are taken: a trial uses the values of those that it asks for. One that asks for a name with a range in which
         its value is not is FAILED, and says so.
 
         Raises:
             ConfigurationError: they are not in the space, or its rules forbid them.
         """
-        luck = derive(self._request.seed or 0, "enqueue", len(self._running().publication.trials))
+        self._enqueued += 1
+        life = self._running()
+        luck = derive(life.seed, "enqueue", len(life.publication.trials), self._enqueued)
         whole = self._request.enqueued(values, luck)
         await self._command(lambda at: stimuli.Enqueued(at=at, values=whole))
 

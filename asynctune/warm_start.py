@@ -174,7 +174,7 @@ def _of_trials(trials: Iterable[TrialView], space: Space) -> tuple[Observation, 
 
 
 def _observed(trial: TrialView, space: Space) -> Observation:
-    return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state, trial.scores)
+    return Observation(_fitted(trial.values, space), _finite(trial.score), trial.state, trial.scores, trial.violates)
 
 
 def _of_rows(rows: Sequence[Any], space: Space, objective: Goal) -> tuple[Observation, ...]:
@@ -229,7 +229,9 @@ def _row(row: Any, space: Space, objective: Goal) -> Observation:
     else:
         values = _flattened(row, "it")
         found = {name: values.pop(name) for name in columns if name in values and name not in space}
-    return Observation(_fitted(values, space), *_scored(found, objective, state))
+    told = row.get("violates") if _is_told(row) else None
+    violates = tuple(told.split(", ")) if isinstance(told, str) and told else ()
+    return Observation(_fitted(values, space), *_scored(found, objective, state), violates)
 
 
 def _scored(found: Mapping[str, Any], objective: Goal, state: State) -> tuple[float | None, State, tuple[float, ...]]:

@@ -102,11 +102,15 @@ class Caller:
 
     def ask(self, call: Ask, recorded: Suggestion | None = None) -> Answered:
         """Ask it for values. If `recorded` is what it answered when it was asked before, that is what was run."""
-        proposer, declared = self.proposer, self._declared
-        space = declared.grow(call.space) if declared.rules or declared.derived else call.space
+        proposer, space = self.proposer, self._space(call)
         asked = lambda: self._wait(proposer.populate_space(call.trial, space, recorded))  # noqa: E731
         suggestion: Suggestion = self._call("populate_space", asked)
         return Answered(call.number, suggestion, self._call("get_state", self._state) if proposer.keeps_state else None)
+
+    def _space(self, call: Ask) -> Space:
+        """What is known, with the rules and what is derived, which the machine does not have."""
+        declared = self._declared
+        return declared.grow(call.space) if declared.rules or declared.derived else call.space
 
     def _state(self) -> Mapping[str, Any] | None:
         state = self.proposer.get_state()

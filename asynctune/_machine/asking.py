@@ -33,7 +33,14 @@ def begin(search: Situation, stimulus: Opened) -> None:
     """What is known and wanted before the oracle is asked for the first time."""
     if stimulus.observed:
         views = [
-            TrialView(id=-place, state=found.state, values=dict(found.values), score=found.score, scores=found.scores)
+            TrialView(
+                id=-place,
+                state=found.state,
+                values=dict(found.values),
+                score=found.score,
+                scores=found.scores,
+                violates=found.violates,
+            )
             for place, found in enumerate(stimulus.observed, 1)
         ]
         search.do.append(TellObserved(tuple(views)))

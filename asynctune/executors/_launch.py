@@ -67,7 +67,7 @@ class Launch:
     def __init__(self, order: RunTrial, host: Host) -> None:
         self._host, self._order = host, order
         self._desk = Desk(host.listener)
-        self._account = Account(order, self._desk)
+        self._account = Account(order, self._desk, shape=host.recipe.shape)
         self._trial = DeskTrial(self._account, self._desk, host.recipe.directory, host.recipe.data)
         self._one_word = asyncio.Lock()
         self._said: tuple[int, Mapping[str, float]] | None = None

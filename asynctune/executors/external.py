@@ -12,6 +12,7 @@ from asynctune._engine.futures import settled
 from asynctune._engine.record import Record
 from asynctune._machine.stimuli import LaunchEnded, SlotGranted
 from asynctune.errors import ConfigurationError, ExecutorError
+from asynctune.events import AttemptFailed, Finished, GaveUp, Stopped
 from asynctune.executors._launch import Launch, expired
 from asynctune.executors._turns import Turns
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
@@ -22,6 +23,7 @@ from asynctune.records import LaunchNumber, State, TrialId, TrialView
 __all__ = ["External", "ExternalAttachment", "Launch"]
 
 _Key = tuple[TrialId, LaunchNumber]
+_ENDS = (Finished, AttemptFailed, GaveUp, Stopped)  # how a trial can take what its launch says
 
 
 class ExternalAttachment(Attachment):
@@ -37,6 +39,8 @@ class ExternalAttachment(Attachment):
         self._unclaimed: deque[Launch] = deque()
         self._ends: dict[_Key, asyncio.Future[bool]] = {}
         self._expired: set[_Key] = set()
+        #: The first launch of each trial that was handed out here; earlier ones were held before the search was opened again.
+        self._first: dict[TrialId, LaunchNumber] = {}
         self._closed = False
 
     # ------------------------------------------------------------------------------------------------- those who ask
@@ -74,7 +78,7 @@ class ExternalAttachment(Attachment):
         if view is None or isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= view.launches:
             there = "no such trial" if view is None else f"{view.launches} launches of it, counted from 1"
             raise ConfigurationError(f"launch({trial!r}, {number!r}): there is no such launch; there is {there}")
-        if number == view.launches and view.state is not State.PENDING:
+        if number >= self._first.get(trial, view.launches) and not (number == view.launches and view.state is State.PENDING):
             return None
         raise expired(trial, number, None)
 
@@ -116,6 +120,7 @@ class ExternalAttachment(Attachment):
             self.listener.ended(Lost(trial=order.trial, launch=order.launch, reason="the executor was closed"))
             return
         launch = self._launches[order.trial, order.launch] = Launch(order, self)
+        self._first.setdefault(order.trial, order.launch)
         self._give(launch)
         self._turns.started()
 
@@ -132,7 +137,9 @@ class ExternalAttachment(Attachment):
                 ending = record.stimulus.ending
                 recorded = self._ends.pop((ending.trial, ending.launch), None)
                 if recorded is not None:
-                    settled(recorded)(True)
+                    # One that was being stopped at the same time is over, but not by what was said here.
+                    counted = any(isinstance(what, _ENDS) and what.trial == ending.trial for what in record.happened)
+                    settled(recorded)(counted)
         if any(not isinstance(record.stimulus, SlotGranted) for record in records):
             self._loop.call_soon(self._turns.again)  # when what follows from these has been done
 

@@ -71,8 +71,9 @@ class GridSearch(Oracle):
     """Every combination of the parameters' values, in the order of KerasTuner: the last parameter changes fastest, and each one
     takes its default first, then its other values in their order. So the first trial is all defaults.
 
-    Whole numbers are taken in steps of 1 where no step is given, as long as their scale is linear; of a quantum, all multiples. A range without a step
-    otherwise is taken at `points` places, evenly along its scale and both ends included, and at its default.
+    Whole numbers are taken in steps of 1 where no step is given, as long as their scale is linear; of a quantum, all multiples
+    are. A range without a step otherwise is taken at `points` places, evenly along its scale and both ends included, and at its
+    default.
 
     Parameters that a trial names for the first time have their default in the trials before it. Every combination with their
     other values is then tried too, before the walk goes on, and what has run already is not repeated. A trial stands for all

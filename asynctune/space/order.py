@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from attrs import evolve
 
@@ -83,15 +83,26 @@ def coerced_to(condition: Condition, parent: Parameter) -> Condition:
     Raises:
         SpaceError: for a value that the parent cannot have.
     """
-    return Condition(condition.parent, [_value(condition.parent, value, parent) for value in condition.values])
+    found = [exact for value in condition.values for exact in _values(condition.parent, value, parent)]
+    return Condition(condition.parent, list({(type(value), value): value for value in found}.values()))
 
 
-def _value(parent: str, value: Value, parameter: Parameter) -> Value:
+def coercions(parameter: Parameter, value: Any) -> list[Value]:
+    """What a value is in each case of a parameter that has it, without repetitions; nothing, if none has."""
+    found = dict[tuple[type, Value], Value]()
     for case in cases_of(parameter):
         with suppress(SpaceError):
-            return case.domain.coerce(value)
+            exact = case.domain.coerce(value)
+            found[type(exact), exact] = exact
+    return list(found.values())
+
+
+def _values(parent: str, value: Value, parameter: Parameter) -> list[Value]:
+    found = coercions(parameter, value)
+    if found:
+        return found
     if isinstance(parameter, Cases):
-        return value
+        return [value]
     raise _impossible(parent, value, parameter)
 
 

@@ -7,7 +7,6 @@ nothing was spent on yet, and only their names are recorded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -15,8 +14,9 @@ from attrs import field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space.checks import plain, wrong
-from asynctune.space.conditions import Cases, Parameter, cases_of
+from asynctune.space.conditions import Cases, Parameter
 from asynctune.space.derived import called, takes
+from asynctune.space.order import coercions
 
 __all__ = ["Clause", "Predicate", "Rules", "combinations"]
 
@@ -130,14 +130,15 @@ def _clause(parameters: Mapping[str, Parameter], clause: Any) -> Clause:
         values = given if isinstance(given, list | tuple) else [given]
         if not values:
             raise wrong(f"forbidden= for {name!r}", "a value, or a list of at least one", given)
-        found[name] = tuple(_value(name, parameters[name], value) for value in values)
+        found[name] = tuple(exact for value in values for exact in _values(name, parameters[name], value))
     return found
 
 
-def _value(name: str, parameter: Parameter, value: Any) -> Value:
-    for case in cases_of(parameter):
-        with suppress(SpaceError):
-            return case.domain.coerce(value)
+def _values(name: str, parameter: Parameter, value: Any) -> list[Value]:
+    """What a value is in each branch that has it: 0 may be 0.0 in another."""
+    found = coercions(parameter, value)
+    if found:
+        return found
     raise SpaceError(f"forbidden= speaks of {value!r}, which is not a value of {name!r}, {parameter.describe()}")
 
 

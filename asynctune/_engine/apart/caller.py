@@ -62,7 +62,8 @@ class ApartCaller(Caller):
         self._call("set_search", lambda: self._begun(history))
 
     def _begun(self, history: History) -> None:
-        self._substitute.set_search(objective=history.objective, seed=history.seed, tuned=history.tuned)
+        self._declared = history.space
+        self._substitute.set_search(objective=history.objective, seed=history.seed, space=history.space, tuned=history.tuned)
         self._process.start()
         self._post(_surroundings())
         self._post(pack_oracle(self._oracle))
@@ -140,7 +141,7 @@ class ApartCaller(Caller):
         if not self._has_been_late:
             self._has_been_late = True
             _logger.warning("%s: a random proposal takes its place, here and wherever that happens again", why)
-        suggestion = self._substitute.populate_space(call.trial, call.space)
+        suggestion = self._substitute.populate_space(call.trial, self._space(call))
         assert isinstance(suggestion, Suggestion)  # noqa: S101 -- RandomSearch does not wait
         self._send("never_mind", call.number)
         if suggestion.status is SuggestionStatus.RUNNING:
