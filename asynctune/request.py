@@ -17,7 +17,7 @@ from asynctune._machine.stimuli import Settings
 from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
-from asynctune.executors.trainable import pack_oracle
+from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
@@ -114,7 +114,7 @@ class Request:
             observers=_observers(observers, display),
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
-        _check_oracle(request.oracle)
+        _check_oracle(request.oracle, request.space)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
@@ -338,7 +338,7 @@ def _policy(name: str, kind: type, given: Any) -> Any:
     return given
 
 
-def _check_oracle(oracle: Oracle) -> None:
+def _check_oracle(oracle: Oracle, space: Space) -> None:
     name = type(oracle).__name__
     for limit in ("deadline", "patience"):
         given: Any = getattr(oracle, limit)
@@ -348,11 +348,18 @@ def _check_oracle(oracle: Oracle) -> None:
             raise ConfigurationError(f"{name}.{limit} is {given!r}: it must be a number of seconds above 0, or None")
     if oracle.apart:
         pack_oracle(oracle)  # what cannot travel says so here
+        try:
+            pack_call(space)
+        except Exception as error:
+            message = (
+                f"{name} runs in a process of its own ({name}.apart is True), and a function of the space cannot travel there"
+            )
+            raise ConfigurationError(f"{message}: {type(error).__name__}: {error}") from error
 
 
 def _check_end(request: Request) -> None:
     """A search that cannot end by itself is a mistake more often than a wish."""
-    finite = len(request.space) > 0 and request.space.is_finite
+    finite = len(request.space) > 0 and request.space.is_finite and not request.oracle.repeats
     stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"

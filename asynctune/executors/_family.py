@@ -50,11 +50,13 @@ class Family:
         self._said = said
         self._gone = gone
         #: A memory file with what the guard and the root write to stderr.
-        self._errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
+        self._errors = -1
         try:
+            self._errors = os.memfd_create("asynctune-stderr", os.MFD_CLOEXEC)
             guard = start_guard(_FIRST, self._errors)
         except OSError as error:
-            os.close(self._errors)
+            if self._errors >= 0:
+                os.close(self._errors)
             raise ExecutorError(f"the process that watches over the runners cannot be started: {error}") from error
         self._guard, self._watch, self._lifeline = guard.process, guard.watch, guard.lifeline
         loop.add_reader(self._watch, self._ended)

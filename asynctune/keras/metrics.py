@@ -10,6 +10,7 @@ from attrs import frozen
 
 from asynctune._runner.metrics import as_number
 from asynctune.errors import ConfigurationError
+from asynctune.objective import Goal
 
 __all__ = ["MetricsTracker", "Observation"]
 
@@ -60,6 +61,19 @@ class MetricsTracker:
     def get_history(self, name: str) -> list[Observation]:
         """What was reported, by step; empty if nothing was."""
         return [Observation(step, tuple(values)) for step, values in sorted(self._histories.get(name, {}).items())]
+
+    def at(self, step: int | None) -> dict[str, float]:
+        """The mean of each metric at a step; at its last one before, where it has none there."""
+        found = {name: [each for each in self.get_history(name) if step is None or each.step <= step] for name in self.names}
+        return {name: history[-1].mean for name, history in found.items() if history}
+
+    def curve(self, objective: Goal) -> dict[int, float]:
+        """What the objective comes to at each step that has all of it."""
+        means = [{each.step: each.mean for each in self.get_history(goal.name)} for goal in objective.each]
+        steps = [step for step in means[0] if all(step in each for each in means)]
+        names = [goal.name for goal in objective.each]
+        values = {step: objective.of({name: each[step] for name, each in zip(names, means, strict=True)}) for step in steps}
+        return {step: math.nan if value is None else value for step, value in values.items()}
 
     def get_last_value(self, name: str) -> float | None:
         """The mean at the last step; None if nothing was reported."""

@@ -7,7 +7,7 @@ thread, no file and no lock: one caller at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from asynctune._engine.record import pack, unpack
@@ -19,7 +19,7 @@ from asynctune.keras.driver import Driver
 from asynctune.keras.metrics import MetricsTracker
 from asynctune.keras.trial import Trial, TrialStatus
 from asynctune.messages import Ending, ParametersDeclared, RunTrial, TrialRaised, TrialReturned
-from asynctune.objective import Goal, Objective, as_objective
+from asynctune.objective import Goal, Objective, Objectives, as_objective
 from asynctune.oracles.known import Known
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
 from asynctune.records import Failure, FailureKind, TrialView
@@ -54,8 +54,8 @@ class Oracle:
     was proposed before is replaced by a new one, and where none is left, the search is STOPPED.
 
     Args:
-        objective: an `Objective`, or a name whose direction Keras defines. None is one named "default_objective", to be
-            minimized.
+        objective: an `Objective`, or a name whose direction Keras defines, or a list of these, which are summed (see
+            `Objectives`). None is one named "default_objective", to be minimized.
         max_trials: how many trials may be started; None for no limit. Retries count as none.
         hyperparameters: a `HyperParameters`, or anything that a search takes as `space=`.
         allow_new_entries: whether trials may name parameters that are not among them.
@@ -77,7 +77,7 @@ class Oracle:
 
     def __init__(  # noqa: PLR0917 -- KerasTuner's, in its order
         self,
-        objective: Goal | str | None = None,
+        objective: Goal | str | Sequence[Goal | str] | None = None,
         max_trials: int | None = None,
         hyperparameters: Any = None,
         allow_new_entries: bool = True,
@@ -93,7 +93,11 @@ class Oracle:
             if not allowed and hyperparameters is None:
                 raise ConfigurationError(f"{name}=False leaves nothing to tune: give hyperparameters=")
         default = Objective("default_objective", "min")
+        if isinstance(objective, list | tuple) and len(objective) > 1:
+            objective = Objectives(objective, combine="sum")
         self.objective = default if objective is None else as_objective(objective)
+        if not self.objective.has_score:
+            raise ConfigurationError("objective= comes to no one number: write Objectives([...], combine='sum')")
         self.max_trials = max_trials
         self.allow_new_entries, self.tune_new_entries = allow_new_entries, tune_new_entries
         self.max_retries_per_trial = max_retries_per_trial
@@ -120,9 +124,10 @@ class Oracle:
 
     def score_trial(self, trial: Trial) -> None:
         """Set `score` and `best_step` of a trial that is COMPLETED: the best of the objective's values, and its step."""
-        name, direction = self.objective.name, self.objective.direction
-        trial.score = trial.metrics.get_best_value(name, direction)
-        trial.best_step = trial.metrics.get_best_step(name, direction)
+        curve = trial.metrics.curve(self.objective)
+        found = [value for value in curve.values() if math.isfinite(value)]
+        trial.score = self.objective.best(found) if found else (math.nan if curve else None)
+        trial.best_step = next((step for step, value in curve.items() if found and value == trial.score), None)
 
     def begin(self, objective: Goal, seed: int, known: Known) -> None:
         """Called before everything else: what is wanted, and what is known of the trials, as it stands from then on."""
@@ -149,8 +154,8 @@ class Oracle:
             status = TrialStatus.IDLE if driver.is_idle else TrialStatus.STOPPED
             return Trial(self.get_space(), self.trial_id(len(self.trials)), status)
         name = self.trial_id(order.trial)
-        hyperparameters = HyperParameters(order.space, order.values, order.fill)
-        for parameter in order.values:
+        hyperparameters = HyperParameters(Space.of(order.space).grow(self._later), order.values, order.fill)
+        for parameter in [*order.values, *self._later]:
             if parameter in hyperparameters:
                 hyperparameters.get(parameter)
         trial = self.trials.setdefault(name, Trial(hyperparameters, name))
@@ -169,9 +174,10 @@ class Oracle:
             TypeError: a metric is no number.
         """
         self._order(trial_id)
-        if self.objective.name not in metrics:
-            there = ", ".join(map(repr, metrics)) or "nothing"
-            raise ConfigurationError(f"the objective {self.objective.name!r} is not among the metrics; there is {there}")
+        for each in self.objective.each:
+            if each.name not in metrics:
+                there = ", ".join(map(repr, metrics)) or "nothing"
+                raise ConfigurationError(f"the objective {each.name!r} is not among the metrics; there is {there}")
         trial = self.trials[trial_id]
         for name, value in metrics.items():
             trial.metrics.update(name, value, step)
@@ -212,7 +218,7 @@ class Oracle:
                 text = f"trial {trial.trial_id} is COMPLETED, and nothing has told its {self.objective.name!r}"
                 raise ConfigurationError(f"{text}: update_trial() it first")
             if math.isfinite(trial.score):
-                metrics = {self.objective.name: float(trial.score)}
+                metrics = trial.metrics.at(trial.best_step)
                 return TrialReturned(trial=order.trial, launch=order.launch, metrics=metrics, step=trial.best_step)
             message = f"its {self.objective.name!r} is {trial.score}"
             failure = Failure(kind=FailureKind.INVALID_RESULT, message=message)
@@ -308,7 +314,7 @@ class Oracle:
             resources=Resources(),
             slots=_SLOTS,
             ahead=0,
-            fill=self.fill,
+            fill=self.fill if self.tune_new_entries else FillRule.DEFAULT,
             hears_reports=False,
             oracle=fingerprint(oracle),
             scheduler=fingerprint(FIFO()),

@@ -27,7 +27,8 @@ class RegularizedEvolution(Oracle):
 
     The population is what ended last: the newest `population_size` trials with a score, in the order in which they ended. Each
     proposal draws `sample_size` of them, with replacement, and mutates the best of these. So a lucky score dies of age, however
-    good it was, and only what does well again and again lives on. Until the population is full, proposals are drawn at random.
+    good it was, and only what does well again and again lives on. Until
+    as many trials were begun as the population holds, and `sample_size` of them have scores, proposals are drawn at random.
 
     A mutation changes one parameter of those that the parent had and that can be something else: a category becomes another
     one; a number, or a `Choice` in order, moves by a normally distributed step of standard deviation `spread` along its scale,
@@ -67,7 +68,8 @@ class RegularizedEvolution(Oracle):
         """A variation of the best of some, or at first something at random."""
         population = self.known.newest(self.population_size)
         parent = None
-        if population and len(population) + len(self.known.pending) >= self.population_size:
+        begun = len(population) + len(self.known.pending)
+        if len(population) >= self.sample_size and begun >= self.population_size:
             parent = self._parent(trial_id, population)
         luck = fill_seed(self.seed, trial_id)
         values: Values = {}

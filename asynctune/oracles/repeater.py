@@ -178,7 +178,11 @@ class Repeater(Oracle):
         """Tell the other oracle, if it was the last one of its group."""
         if trial.id < 0:  # of an earlier search
             return self._inner.on_trial_end(trial)
-        number = self._group_of.pop(trial.id) if trial.id in self._group_of else self._other(trial.id, trial.values)
+        number = self._group_of.pop(trial.id, None)
+        if number is not None and not self._is_of(trial, self._open[number]):
+            self._open[number].members.remove(trial.id)  # something else was run, and one more is owed to the group
+            number = None
+        number = self._other(trial.id, trial.values) if number is None else number
         self._group_of.pop(trial.id, None)
         group = self._open[number]
         group.ended.append(trial)
@@ -186,6 +190,15 @@ class Repeater(Oracle):
             return None
         del self._open[number]
         return self._inner.on_trial_end(_as_one(number, group.ended, self.objective))
+
+    def _is_of(self, trial: TrialView, group: _Open) -> bool:
+        """Whether a trial was given what the first of its group was."""
+        first = group.members[0]
+        if first == trial.id:
+            return True
+        others = self.known.trials[first].values if first in self.known.trials else self.known.pending[first]
+        names = [name for name in group.suggestion.values if name in trial.values and name in others]
+        return all(trial.values[name] == others[name] for name in names)
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""

@@ -38,6 +38,7 @@ class _ThroughOptuna(Oracle):
     _open: dict[TrialId, tuple[Any, dict[str, Value]]]
     _told: int
     _axes: dict[str, Axis]
+    _first: dict[str, Domain]
 
     @abstractmethod
     def _sampler(self) -> Any:
@@ -50,7 +51,7 @@ class _ThroughOptuna(Oracle):
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._study = _new_study(self._sampler(), [objective] if objective.has_score else objective.each)
-        self._open, self._told, self._axes = {}, 0, {}
+        self._open, self._told, self._axes, self._first = {}, 0, {}, {}
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """Tell the study what has become of trials, and have it ask its sampler."""
@@ -61,7 +62,7 @@ class _ThroughOptuna(Oracle):
             trial = study.ask()
             values = space.complete({}, lambda name, domain: self._suggested(trial, space, name, domain))
         else:
-            axes = {name: self._axis(space, name, domain) for name, domain in space.active({}).items() if domain.size != 1}
+            axes = {name: self._axis(name, domain) for name, domain in space.active({}).items() if domain.size != 1}
             trial = study.ask({name: each.distribution for name, each in axes.items()})
             values = {name: axes[name].back(trial.params[name]) if name in axes else _only(space[name]) for name in space}
         self._open[trial_id] = trial, values
@@ -71,26 +72,24 @@ class _ThroughOptuna(Oracle):
         """The value of a parameter that is there under the values before it, which the trial has by now."""
         if domain.size == 1:
             return domain.default
-        named, along = self._name(space, name, domain), self._axis(space, name, domain)
+        named, along = self._name(name, domain), self._axis(name, domain)
         as_told, kind = along.distribution, type(along.distribution).__name__
         if kind == "CategoricalDistribution":
             return along.back(trial.suggest_categorical(named, as_told.choices))
         suggest = trial.suggest_int if kind == "IntDistribution" else trial.suggest_float
         return along.back(suggest(named, as_told.low, as_told.high, step=as_told.step, log=as_told.log))
 
-    def _axis(self, space: Space, name: str, domain: Domain) -> Axis:
-        named = self._name(space, name, domain)
+    def _axis(self, name: str, domain: Domain) -> Axis:
+        named = self._name(name, domain)
         known = self._axes.get(named)
         if known is None:
             known = self._axes[named] = axis(domain, importlib.import_module("optuna.distributions"))
         return known
 
-    @staticmethod
-    def _name(space: Space, name: str, domain: Domain) -> str:
-        """What Optuna calls it. To Optuna, a parameter of two kinds in two branches is two parameters."""
-        parameter = space[name]
-        first = parameter.cases[0].domain if isinstance(parameter, Cases) else parameter
-        return name if domain == first else f"{name}: {domain.describe()}"
+    def _name(self, name: str, domain: Domain) -> str:
+        """What Optuna calls it. To Optuna, a parameter of two kinds in two branches is two parameters; the kind that was seen
+        first has the plain name, and keeps it."""
+        return name if domain == self._first.setdefault(name, domain) else f"{name}: {domain.describe()}"
 
     # ------------------------------------------------------------------------------------------ what has become of trials
 
@@ -117,7 +116,7 @@ class _ThroughOptuna(Oracle):
             params, distributions = {}, {}
             for name, domain in used.items():
                 if domain.size != 1 and domain.contains(view.values[name]):
-                    named, along = self._name(space, name, domain), self._axis(space, name, domain)
+                    named, along = self._name(name, domain), self._axis(name, domain)
                     params[named], distributions[named] = along.there(view.values[name]), along.distribution
             self._study.add_trial(
                 optuna.trial.create_trial(

@@ -60,6 +60,7 @@ class Int:
         if step is not None:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
             step = integer("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
+            step = None if step == 1 else step  # which KerasTuner writes where no step was given, and is the same
         if quantum is not None:
             quantum = integer("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
             _check_quantum("Int", quantum, step, sampling)

@@ -159,6 +159,9 @@ def commanded() -> Sequence[Record]:
     heir = driven.machine.asks.in_flight[ask]
     driven.tell(Suggested(at=driven.at, ask=ask, suggestion=evolve(Suggestion.run(values, ended, 2), fallback="it was late")))
     driven.report(heir, 2, loss=0.25, checkpoint=True)
+    while not driven.machine.asks.in_flight:
+        driven.grant()
+    driven.tell(Suggested(at=driven.at, ask=min(driven.machine.asks.in_flight), suggestion=Suggestion.idle()))
     driven.left(heir)
     driven.tell(StopAsked(at=driven.at, reason="the user has seen enough"))
     driven.close()

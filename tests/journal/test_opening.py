@@ -46,7 +46,10 @@ def test_more_trials_other_limits_and_more_workers_are_accepted(changes: dict[st
 @pytest.mark.parametrize(
     ("changes", "texts"),
     [
-        ({"objective": Objective("acc", "max")}, ["the recorded objective is Objective(name='loss'", "name='acc'"]),
+        (
+            {"objective": Objective("acc", "max")},
+            ["the recorded objective is Objective(loss, min)", "Objective(acc, max) was asked for"],
+        ),
         ({"objective": Objective("loss", "max")}, ["cannot be mixed"]),
         ({"objective": Objective("loss", "min", over="best")}, ["cannot be mixed"]),
         ({"space": {"x": Int(0, 9)}}, ["the recorded space is another one: 'y' is gone"]),

@@ -143,7 +143,7 @@ def test_a_grid_spreads_over_the_scale() -> None:
 
 
 def test_a_grid_takes_every_step_and_every_value_of_few() -> None:
-    assert Int(0, 1000, step=1).grid(5) == tuple(range(1001))
+    assert Int(0, 1000, step=2).grid(5) == tuple(range(0, 1001, 2))
     assert Int(1, 5).grid(10) == Int(1, 5, sampling="log").grid(10) == (1, 2, 3, 4, 5)
     assert Float(0, 1, step=0.125).grid(2) == Float(0, 1, step=0.125).values
 

@@ -28,6 +28,7 @@ from asynctune.wire import decode
 __all__ = ["ApartCaller"]
 
 _logger = logging.getLogger("asynctune.oracle")
+_START_UP: Final = 120.0  # seconds, at least, for what its process has to import
 _NICE: Final = 5  # as the runners: it must not take the loop's turn, and its trials do not wait for it alone
 
 
@@ -69,8 +70,9 @@ class ApartCaller(Caller):
         self._post(pack_oracle(self._oracle))
         self._send("begin", evolve(history, calls=(), answers={}))
         # What it takes to start is no part of the first proposal's time.
-        if not isinstance(self._word(self._now() + self._patience), Ready):
-            raise PluginError(f"{self.name} was not ready within {self._patience:g} s, which is its patience")
+        start_up = max(self._patience, _START_UP)
+        if not isinstance(self._word(self._now() + start_up), Ready):
+            raise PluginError(f"{self.name}: its process was not ready within {start_up:g} s")
 
     def tell(self, call: TellAdded | TellObserved | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial. Does not wait until it has heard."""
@@ -99,7 +101,12 @@ class ApartCaller(Caller):
         self._owed[call.number] = self._now()
         answered = self._heard(call.number, math.inf if recorded is not None else self._now() + self._late_after)
         if answered is None:
-            return self._instead(call)
+            instead = self._instead(call)
+            if instead is not None:
+                return instead
+            # Nothing new is left to draw; the oracle may know better, and is waited for.
+            answered = self._heard(call.number, math.inf)
+            assert answered is not None  # noqa: S101 -- there was no time by which it could be late
         stands = answered.suggestion if recorded is None else recorded
         if stands.status is SuggestionStatus.RUNNING:
             self._substitute.on_trial_add(call.trial, stands.values)
@@ -135,17 +142,18 @@ class ApartCaller(Caller):
             raise PluginError(word.message)
         return word
 
-    def _instead(self, call: Ask) -> Answered:
-        """Somebody else's answer."""
+    def _instead(self, call: Ask) -> Answered | None:
+        """Somebody else's answer; None if there is none."""
         why = f"{self.name} had not proposed anything within {self._late_after:g} s"
+        suggestion = self._substitute.populate_space(call.trial, self._space(call))
+        assert isinstance(suggestion, Suggestion)  # noqa: S101 -- RandomSearch does not wait
+        if suggestion.status is not SuggestionStatus.RUNNING:
+            return None
         if not self._has_been_late:
             self._has_been_late = True
             _logger.warning("%s: a random proposal takes its place, here and wherever that happens again", why)
-        suggestion = self._substitute.populate_space(call.trial, self._space(call))
-        assert isinstance(suggestion, Suggestion)  # noqa: S101 -- RandomSearch does not wait
         self._send("never_mind", call.number)
-        if suggestion.status is SuggestionStatus.RUNNING:
-            self._send("tell", TellAdded(call.trial, suggestion.values))
+        self._send("tell", TellAdded(call.trial, suggestion.values))
         return Answered(call.number, evolve(suggestion, fallback=why), None)
 
     def _send(self, method: str, *arguments: Any, **named: Any) -> None:
