@@ -179,8 +179,10 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
     are made in order), and where the oracle now answers otherwise.
 
     An oracle that gives its state is set to the last one that was recorded, and only told what came after. What it knows
-    through its proposer is told again in full.
+    through its proposer is told again in full. Once a proposal was late, nobody can say what it had already thought of when it
+    was told so, and its answers are compared no more.
     """
+    has_been_late = False
     fresh, divergences = list[Answered](), list[Divergence]()
     state, remembered = _last_state(history) if caller.proposer.keeps_state else (None, 0)
     for place, call in enumerate(history.calls):
@@ -192,11 +194,12 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
         elif recorded is None:
             fresh.append(caller.ask(call))
         elif place < remembered or history.adopt or recorded.foreign or recorded.suggestion.fallback is not None:
+            has_been_late = has_been_late or recorded.suggestion.fallback is not None
             if recorded.suggestion.status is SuggestionStatus.RUNNING:
                 caller.tell(TellAdded(call.trial, recorded.suggestion.values))
         else:
             now = caller.ask(call, recorded.suggestion)
-            if now.suggestion != recorded.suggestion:
+            if now.suggestion != recorded.suggestion and not has_been_late:
                 old, new = repr(recorded.suggestion), repr(now.suggestion)
                 divergences.append(Divergence(caller.name, "populate_space", call.trial, old, new))
     if state is not None and remembered == len(history.calls):

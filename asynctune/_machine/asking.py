@@ -132,7 +132,9 @@ def ask(search: Situation) -> None:
     """Ask for as many trials as there are free slots for, and as many ahead as the oracle allows."""
     if search.user_paused:
         return
-    stock, slots, ahead = search.waiting.fresh_count + len(search.asks.in_flight), search.slots, search.settings.ahead
+    stock, slots = search.waiting.fresh_count + len(search.asks.in_flight), search.slots
+    # While no parameter is known, a proposal says nothing, and those that wait would all be drawn alike.
+    ahead = search.settings.ahead if search.space else 0
     wanted = slots.held + min(ahead, slots.size)
     if stock < wanted:
         # Several at a time, where that is allowed: their answers then share a wake-up and a commit.

@@ -71,6 +71,7 @@ class Launch:
         self._trial = DeskTrial(self._account, self._desk, host.recipe.directory, host.recipe.data)
         self._one_word = asyncio.Lock()
         self._said: tuple[int, Mapping[str, float]] | None = None
+        self._seen: set[str] = set()  # the metrics that this launch has reported
         self._over: str | None = None
         self._lost: LeaseExpiredError | None = None
         limits = host.recipe.limits
@@ -189,6 +190,7 @@ class Launch:
 
         Raises:
             TypeError, ValueError: for what is no number, no step, or was given twice.
+            ConfigurationError: it is the first, and does not carry the objective; nothing was told then.
             LeaseExpiredError: the lease ran out.
         """
         async with self._one_word:
@@ -209,12 +211,25 @@ class Launch:
             return True
 
     async def _say(self, metrics: Any, step: int | None, named: Mapping[str, float]) -> None:
-        before = self.step
+        before, given = self.step, {**as_metrics(metrics or {}), **as_metrics(named)}
+        if not self._seen:
+            self._check_objective("report()", given)
         try:
             await self._trial.report(metrics, step=step, **named)
         finally:
             if self.step != before:  # it was said, whether or not anybody has waited for the verdict
-                self._said = self.step, {**as_metrics(metrics or {}), **as_metrics(named)}
+                self._said = self.step, given
+                self._seen |= given.keys()
+
+    def _check_objective(self, what: str, given: Mapping[str, float]) -> None:
+        """A misspelt metric is its teller's mistake, and must not end the search for everybody."""
+        if self._account.has_reported and not self._seen:
+            return  # an earlier launch has reported, from whose checkpoint this one goes on
+        for each in self._host.recipe.objective.each:
+            if each.name not in given and each.name not in self._seen:
+                there = ", ".join(map(repr, given)) or "no metrics at all"
+                message = f"{what} of trial {self.trial} gave {there}, and not the objective {each.name!r}"
+                raise ConfigurationError(f"{message}: nothing was told, and the trial is still yours")
 
     def _was_said(self, step: int, metrics: Any, named: Mapping[str, float]) -> bool:
         said = self._said
@@ -238,7 +253,7 @@ class Launch:
                 (as many executions, of which the mean counts), or nothing after reports.
 
         Raises:
-            ConfigurationError: for what is no result; it is not over then.
+            ConfigurationError: for what is no result, or lacks the objective; it is not over then.
             LeaseExpiredError: the lease ran out.
         """
         async with self._one_word:
@@ -248,6 +263,7 @@ class Launch:
                 outcome = outcome_of(result, self._host.recipe.objective, reported=self._account.has_reported)
             except InvalidResult as error:
                 raise ConfigurationError(f"finish() of trial {self.trial} takes what a trainable may return: {error}") from None
+            self._check_objective("finish()", outcome.metrics or {})
             ending = TrialReturned(
                 trial=self.trial,
                 launch=self.number,

@@ -214,7 +214,7 @@ class HyperbandOracle(Oracle):
         if trial.id not in self._places:
             return  # somebody else's: enqueued, or of another oracle before this one
         rungs, rung = self._places.pop(trial.id)
-        rung.end(trial, math.nan if trial.score is None else self.objective.loss(trial.score))
+        rung.end(trial, math.nan if trial.score is None or trial.violates else self.objective.loss(trial.score))
         is_over = not rungs[0].room and not any(each.live for each in rungs) and not list(_promotions(rungs, dry=False))
         if is_over:
             self._brackets = [each for each in self._brackets if each is not rungs]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
-from asynctune.errors import ConfigurationError
+from asynctune.errors import ConfigurationError, PluginError
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.hyperband import HyperbandOracle
@@ -146,6 +146,9 @@ class Repeater(Oracle):
         return self._begun(trial_id, await answer)
 
     def _begun(self, trial_id: TrialId, answer: Suggestion) -> Suggestion:
+        if answer.parent is not None:
+            name = type(self.oracle).__name__
+            raise PluginError(f"{name} proposed a trial that goes on from another one, which Repeater cannot repeat")
         if answer.status is SuggestionStatus.RUNNING:
             self._begin(trial_id, answer, self.times)
         return answer
@@ -214,7 +217,8 @@ def _as_one(number: int, ended: Sequence[TrialView], objective: Goal) -> TrialVi
     metrics = _means([trial.metrics for trial in done if trial.metrics is not None])
     if group.std is not None:
         metrics[f"{objective.name}_std"] = group.std
-    return evolve(done[0], id=number, score=group.mean, metrics=metrics or None)
+    violates = tuple(dict.fromkeys(name for trial in done for name in trial.violates))
+    return evolve(done[0], id=number, score=group.mean, metrics=metrics or None, violates=violates)
 
 
 def _scores(trials: Iterable[TrialView]) -> tuple[float, ...]:

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space.checks import sound_name, wrong
-from asynctune.space.conditions import Case, Cases, Condition, Parameter, joined
+from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
 from asynctune.space.counting import count
 from asynctune.space.derived import Derived, Listed, Pending, resolved
 from asynctune.space.domains import Domain, Fixed
@@ -138,8 +138,8 @@ class Space(Mapping[str, Parameter]):
 
     @property
     def is_finite(self) -> bool:
-        """Whether there is an end of sets of values, though there may be too many to be counted under rules."""
-        return count(self._parameters) is not None
+        """Whether no parameter, in any of its cases, has values without end; there may still be too many to be counted."""
+        return all(case.domain.size is not None for parameter in self.values() for case in cases_of(parameter))
 
     @cached_property
     def _allowed(self) -> int | None:
