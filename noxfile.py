@@ -27,6 +27,7 @@ BENCHES = {
     "display": [],
     "service": [],
     "faults": [],
+    "oracles": ["--seeds", "2", "--oracles", "RandomSearch", "BayesianOptimization", "TPE", "CMAES"],
 }
 PEERLESS = {"slots", "display", "service", "oracle_process"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.

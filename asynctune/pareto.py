@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
-__all__ = ["Point", "dominates", "front", "hypervolume", "ranks"]
+__all__ = ["Point", "dominates", "front", "hypervolume"]
 
 Point: TypeAlias = tuple[float, ...]
 
@@ -28,17 +28,6 @@ def front(points: Sequence[Point]) -> list[int]:
         if not any(dominates(points[other], points[place]) for other in kept):
             kept.append(place)
     return sorted(kept)
-
-
-def ranks(points: Sequence[Point]) -> list[int]:
-    """The rank of each point: 0 on the front, 1 on the front of the rest, and so on (Deb et al. 2002)."""
-    ranked, left, rank = [0] * len(points), list(range(len(points))), 0
-    while left:
-        best = {left[place] for place in front([points[place] for place in left])}
-        for place in best:
-            ranked[place] = rank
-        left, rank = [place for place in left if place not in best], rank + 1
-    return ranked
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
-from asynctune.observers.rows import SCORES, as_row
+from asynctune.observers.rows import as_row
 from asynctune.pareto import Point, front, hypervolume
 from asynctune.records import State, TrialId, TrialView
 
@@ -123,10 +123,7 @@ class Result:
         those that broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
-        return [
-            as_row(trial) | {f"{SCORES}{name}": score for name, score in zip(names, trial.scores, strict=False)}
-            for trial in self.trials.values()
-        ]
+        return [as_row(trial, names) for trial in self.trials.values()]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.

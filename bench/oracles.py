@@ -39,6 +39,7 @@ __all__ = ["OURS", "Game", "compared", "play", "space_of"]
 
 _TINY = 1e-9  # a regret that is as good as none
 _SAMPLES = 10_000
+_KEPT = (10, 25, 50, 100)  # trials, after which the regret of a game is kept
 OURS: Mapping[str, Callable[[], at.Oracle]] = {
     "RandomSearch": at.oracles.RandomSearch,
     "QuasiRandom": at.oracles.QuasiRandom,
@@ -55,8 +56,8 @@ class Game:
     """One oracle on one problem with one seed.
 
     Args:
-        regrets: after each trial.
-        seconds: that each proposal took.
+        regrets: after each trial; of one that was kept, after some of them.
+        seconds: that each proposal took; of one that was kept, their sum.
     """
 
     oracle: str
@@ -180,7 +181,8 @@ def _kept(path: Path | None) -> list[Game]:
 def _keep(path: Path | None, game: Game) -> None:
     if path is None:
         return
-    cut = {"regrets": [float(f"{value:.6g}") for value in game.regrets], "seconds": [round(sum(game.seconds), 3)]}
+    shown = [game.regrets[min(trial, len(game.regrets)) - 1] for trial in _KEPT]
+    cut = {"regrets": [float(f"{value:.6g}") for value in shown], "seconds": [round(sum(game.seconds), 3)]}
     with path.open("a") as file:
         file.write(json.dumps({"oracle": game.oracle, "problem": game.problem, "seed": game.seed, **cut}) + "\n")
 

@@ -212,7 +212,7 @@ class Launch:
 
     async def _say(self, metrics: Any, step: int | None, named: Mapping[str, float]) -> None:
         before, given = self.step, {**as_metrics(metrics or {}), **as_metrics(named)}
-        if not self._seen:
+        if given and not self._seen:
             self._check_objective("report()", given)
         try:
             await self._trial.report(metrics, step=step, **named)

@@ -151,9 +151,7 @@ class Oracle:
         driver = self._driver = self._driver or self._driven()
         order = driver.start()
         if order is None:
-            # What runs may still name parameters, or be tried again.
-            may_come = driver.end is None and self._ongoing and self.remaining_trials() != 0
-            status = TrialStatus.IDLE if driver.is_idle or may_come else TrialStatus.STOPPED
+            status = TrialStatus.IDLE if driver.is_idle else TrialStatus.STOPPED
             return Trial(self.get_space(), self.trial_id(len(self.trials)), status)
         name = self.trial_id(order.trial)
         hyperparameters = HyperParameters(Space.of(order.space).grow(self._later), order.values, order.fill)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from asynctune.errors import ConfigurationError
 from asynctune.keras.adapter import proposal
 from asynctune.keras.oracle import Oracle
+from asynctune.keras.trial import TrialStatus
 from asynctune.messages import FillRule
 from asynctune.objective import Goal
 from asynctune.oracles import GridSearch, RandomSearch
@@ -64,3 +65,10 @@ class GridSearchOracle(_Native):
     def algorithm(self) -> Algorithm:
         """See `asynctune.oracles.GridSearch`."""
         return GridSearch()
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """See `Oracle.populate_space`. While trials run, which may name more parameters, it is not at its end."""
+        said = super().populate_space(trial_id)
+        if said["status"] == TrialStatus.STOPPED and self.known.pending:
+            return proposal(Suggestion.idle())
+        return said

@@ -6,12 +6,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from asynctune.errors import ConfigurationError
 from asynctune.events import Event, Finished, GaveUp, Stopped
 from asynctune.observers.base import Observer, Watched
 from asynctune.observers.places import as_path, check_file
-from asynctune.observers.rows import COLUMNS, SOMETIMES, VALUES, as_row
+from asynctune.observers.rows import COLUMNS, SCORES, SOMETIMES, VALUES, as_row
 from asynctune.records import TrialId, TrialView
 
 __all__ = ["CSV"]
@@ -65,23 +66,24 @@ class CSV(Observer):
             self._add([search.trials[trial] for trial in ended if trial not in self._written], search)
 
     def _add(self, trials: Sequence[TrialView], search: Watched) -> None:
-        columns = list(dict.fromkeys([*COLUMNS, *self._columns, *(name for trial in trials for name in as_row(trial))]))
+        named = (name for trial in trials for name in _row(trial, search))
+        columns = list(dict.fromkeys([*COLUMNS, *self._columns, *named]))
         anew = columns != self._columns
         self._columns = []  # whatever is raised here may leave half a row, and then the file is written anew
         if anew:
-            self._rewrite([*(search.trials[trial] for trial in self._written), *trials], columns)
+            self._rewrite([*(search.trials[trial] for trial in self._written), *trials], columns, search)
         else:
             with self._path.open("ab") as file:
-                file.write(_text(trials, columns))
+                file.write(_text(trials, columns, search))
         self._columns = columns
         self._written.update(dict.fromkeys(trial.id for trial in trials))
 
-    def _rewrite(self, trials: Iterable[TrialView], columns: Sequence[str]) -> None:
+    def _rewrite(self, trials: Iterable[TrialView], columns: Sequence[str], search: Watched) -> None:
         # In its place: a new file that is renamed would end links, owners and permissions, and could be left behind. What a
         # kill cuts off here is in the journal.
         self._path.touch()
         with self._path.open("r+b") as file:
-            file.write(_head(columns) + _text(trials, columns))
+            file.write(_head(columns) + _text(trials, columns, search))
             file.truncate()
 
 
@@ -89,8 +91,12 @@ def _head(columns: Sequence[str]) -> bytes:
     return _lines([columns])
 
 
-def _text(trials: Iterable[TrialView], columns: Sequence[str]) -> bytes:
-    rows = map(as_row, trials)
+def _row(trial: TrialView, search: Watched) -> dict[str, Any]:
+    return as_row(trial, [each.name for each in search.objective.each])
+
+
+def _text(trials: Iterable[TrialView], columns: Sequence[str], search: Watched) -> bytes:
+    rows = (_row(trial, search) for trial in trials)
     return _lines([row.get(name) for name in columns] for row in rows)
 
 
@@ -112,9 +118,10 @@ def _taken_apart(data: bytes, path: Path) -> tuple[list[str], bytes]:
         columns = []
     head, torn = _head(columns), b"\n" not in data
     others = columns[len(COLUMNS) :]
-    known = (VALUES, *SOMETIMES)
+    known = (VALUES, SCORES, *SOMETIMES)
     named = all(
-        name in known or name.startswith(VALUES) or (torn and any(whole.startswith(name) for whole in known)) for name in others
+        name in known or name.startswith((VALUES, SCORES)) or (torn and any(whole.startswith(name) for whole in known))
+        for name in others
     )
     if named and tuple(columns[: len(COLUMNS)]) == COLUMNS and data.startswith(head.rstrip(b"\n")):
         return columns, data[len(head) :]
@@ -131,5 +138,5 @@ def _is_of(search: Watched, columns: Sequence[str], rows: bytes) -> bool:
     trial = search.trials.get(int(number)) if number.isdigit() else None
     if trial is None:
         return False
-    expected = _text([trial], columns)
+    expected = _text([trial], columns, search)
     return rows.startswith(expected) or expected.startswith(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Final, Protocol
 
@@ -147,8 +148,9 @@ def left(tried: Tried, space: Space, seed: int) -> dict[str, Value] | None:
 
 def _from_somewhere(tried: Tried, space: Space, name: str, domain: Domain, luck: int) -> Sequence[Value]:
     if not _is_endless(domain):
-        start = luck % len(domain.values)
-        return domain.values[start:] + domain.values[:start]
+        values = _listed(domain)
+        start = luck % len(values)
+        return values[start:] + values[:start]
     # Among so many there are values that no trial has had and no clause speaks of. One of them stands for all: nothing tells
     # them apart.
     most = 1 + sum(len(clause.get(name, ())) for clause in space.rules.forbidden)
@@ -157,6 +159,11 @@ def _from_somewhere(tried: Tried, space: Space, name: str, domain: Domain, luck:
         likely = dict.fromkeys(draw(domain, luck, again) for again in range(_LIKELY))
         return [*likely, *tried.fresh(name, _outwards(domain, domain.step), most)]
     return tried.fresh(name, (draw(domain, luck, again) for again in range(_LISTED)), most)
+
+
+@lru_cache(maxsize=64)
+def _listed(domain: Domain) -> tuple[Value, ...]:
+    return domain.values  # which are worked out anew each time
 
 
 def _outwards(domain: Normal, step: float) -> Iterator[float]:

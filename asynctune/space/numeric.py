@@ -50,12 +50,13 @@ class Int:
         min_value: int,
         max_value: int,
         step: int | None = None,
-        sampling: Sampling = "linear",
+        sampling: Sampling | None = "linear",
         default: int | None = None,
         quantum: int | None = None,
     ) -> None:
         low = integer("Int(min_value=...)", min_value)
         high = integer("Int(max_value=...)", max_value, f"an integer of at least min_value ({low})", low)
+        sampling = "linear" if sampling is None else sampling  # as in what KerasTuner has saved
         _check_sampling("Int", sampling, low)
         if step is not None:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
@@ -187,12 +188,13 @@ class Float:
         min_value: float,
         max_value: float,
         step: float | None = None,
-        sampling: Sampling = "linear",
+        sampling: Sampling | None = "linear",
         default: float | None = None,
         quantum: float | None = None,
     ) -> None:
         low = number("Float(min_value=...)", min_value)
         high = number("Float(max_value=...)", max_value, f"a finite number of at least min_value ({low!r})", low)
+        sampling = "linear" if sampling is None else sampling
         _check_sampling("Float", sampling, low)
         if step is not None:
             above, wanted = (0.0, "") if sampling == "linear" else (1.0, ", a factor")

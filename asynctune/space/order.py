@@ -13,7 +13,7 @@ from asynctune.records import Value
 from asynctune.space.checks import declared_twice
 from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of
 
-__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "merged", "ordered"]
+__all__ = ["check_each_can_be", "check_exclusive", "coerced_to", "coercions", "merged", "ordered"]
 
 _Parameters: TypeAlias = Mapping[str, Parameter]
 

@@ -85,6 +85,10 @@ class Rules:
         clauses = tuple(_clause(parameters, clause) for clause in forbidden)
         return cls(clauses, tuple(map(Predicate, feasible)))
 
+    def joined(self, more: Rules) -> Rules:
+        """These, and more."""
+        return Rules((*self.forbidden, *more.forbidden), (*self.feasible, *more.feasible))
+
     def __bool__(self) -> bool:
         return bool(self.forbidden or self.feasible)
 

@@ -86,15 +86,17 @@ class Space(Mapping[str, Parameter]):
     def __init__(
         self, parameters: Mapping[str, Any] | None = None, *, forbidden: Sequence[Any] = (), feasible: Sequence[Any] = ()
     ) -> None:
-        flat = dict(parameters or {})
-        if all(isinstance(parameter, Parameter) for parameter in flat.values()):
+        flat, rules = dict(parameters or {}), Rules()
+        if isinstance(parameters, Space):
+            rules = parameters.rules
+            self.__attrs_init__(flat, derived=parameters.derived, lists=parameters.lists)
+        elif all(isinstance(parameter, Parameter) for parameter in flat.values()):
             self.__attrs_init__(flat)
         else:
-            unfolded = Unfolded.of(flat)
-            lists = frozenset(unfolded.lists)
-            self.__attrs_init__(_declared(unfolded.declared), derived=unfolded.derived, lists=lists)
+            each = Unfolded.of(flat)
+            self.__attrs_init__(_declared(each.declared), derived=each.derived, lists=frozenset(each.lists))
             check_each_can_be(self)
-        self._rule(Rules.of(self._parameters, forbidden, feasible))
+        self._rule(rules.joined(Rules.of(self._parameters, forbidden, feasible)))
 
     def _rule(self, rules: Rules) -> None:
         object.__setattr__(self, "rules", rules)

@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from asynctune.errors import ConfigurationError
+from asynctune.errors import ConfigurationError, PluginError
 from asynctune.objective import Goal, Objective
-from asynctune.oracles import GridSearch, Oracle, RandomSearch, RegularizedEvolution, Repeater, grouped
+from asynctune.oracles import (
+    ConcurrencyLimiter,
+    GridSearch,
+    HyperbandOracle,
+    Oracle,
+    RandomSearch,
+    RegularizedEvolution,
+    Repeater,
+    grouped,
+)
 from asynctune.records import State, Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.seeds import generator
-from asynctune.space import Boolean, Choice, HyperParameters, Int, Space
+from asynctune.space import Boolean, Choice, Float, HyperParameters, Int, Space
 from asynctune.testing import OracleRehearsal
 from tests.plugins.trainables import SEARCHES, effective, same
 
@@ -181,3 +190,19 @@ def test_an_oracle_that_learns_is_not_fooled_by_luck() -> None:
     best = min(grouped(rehearsal.trials.values()), key=lambda group: group.mean or 0.0)
     assert len(best.trials) == 5
     assert abs(int(str(best.values["n"])) - 12) <= 6
+
+
+def test_trials_that_go_on_from_others_cannot_be_repeated() -> None:
+    with pytest.raises(ConfigurationError, match="go on from one another's checkpoints"):
+        Repeater(HyperbandOracle())
+    rehearsal = OracleRehearsal(
+        Repeater(ConcurrencyLimiter(HyperbandOracle(max_epochs=4, factor=2), 100), times=2), space={"x": Float(0, 1)}
+    )
+    with pytest.raises(PluginError, match="goes on from another one, which Repeater cannot repeat"):
+        _through(rehearsal)
+
+
+def _through(rehearsal: OracleRehearsal) -> None:
+    for trial in range(60):
+        rehearsal.ask()
+        rehearsal.finish(trial)

@@ -105,11 +105,22 @@ async def test_what_is_no_result_is_refused_and_the_launch_goes_on() -> None:
                 await launch.finish(wrong)
         with pytest.raises(TypeError, match="at least one metric"):
             await launch.report()
+        for tell in (launch.finish({"los": 1.0}), launch.report(los=1.0)):
+            with pytest.raises(ConfigurationError, match="gave 'los', and not the objective 'loss': nothing was told"):
+                await tell
         with pytest.raises(ConfigurationError, match="as text"):
             await launch.fail(3)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="reason"):
             await launch.infeasible(3)  # type: ignore[arg-type]
         assert await launch.finish(1.0)
+
+
+async def test_whoever_finishes_while_it_is_stopped_is_told_that_it_did_not_count() -> None:
+    async with asked(max_trials=2) as search:
+        launch = one(await search.ask())
+        _, counted = await asyncio.gather(search.stop_trial(0), launch.finish(0.25))
+        assert search.trials[0].stop_reason == "stopped by the user"
+        assert counted is False
 
 
 async def test_a_failure_is_tried_again_by_whoever_asks_next() -> None:

@@ -132,3 +132,18 @@ async def test_a_reference_that_does_not_fit_is_refused() -> None:
     for reference in ({"loss": 1.0}, {"loss": 1.0, "cost": math.inf}, {"loss": 1.0, "cost": 1.0, "time": 1.0}):
         with pytest.raises(ConfigurationError, match="takes a number for each of"):
             result.hypervolume(reference)
+
+
+async def test_a_constraint_that_an_earlier_search_broke_is_known(tmp_path: Path) -> None:
+    goal = at.Objective("loss", "min", constraints=[at.Constraint("latency", most=11)])
+    earlier = await search(objective=goal, storage=tmp_path)
+    best: list[Any] = []
+
+    class Looks(at.Oracle):
+        def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
+            best.append(self.known.best)
+            return at.Suggestion.run(space.defaults())
+
+    for given in (tmp_path, earlier, earlier.to_dicts()):
+        await search(objective=goal, oracle=Looks(), max_trials=1, warm_start=given)
+    assert [trial.values for trial in best] == [{"x": 5}] * 3

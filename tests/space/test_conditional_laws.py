@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asynctune.errors import SpaceError
 from asynctune.messages import Fill, FillRule, FromRunner, ParametersDeclared
 from asynctune.records import Value
-from asynctune.space import Cases, Encoding, HyperParameters, Space
+from asynctune.space import Case, Cases, Choice, Condition, Encoding, Float, HyperParameters, Int, Space
 from asynctune.wire import decode, encode
 from tests.space.conditional import conditional_spaces, every_set, small_spaces
 from tests.space.strategies import exactly
@@ -157,3 +157,20 @@ def test_growing_is_the_same_in_one_step_or_in_many(space: Space, data: st.DataO
 
     assert grown == space
     assert grown.grow(space) is grown
+
+
+def test_a_value_is_forbidden_in_every_branch_that_has_it() -> None:
+    cases = Cases(
+        [
+            Case((Condition("k", ["a"]),), Float(0, 0.2, step=0.2)),
+            Case((Condition("k", ["b"]),), Int(0, 2)),
+        ]
+    )
+    space = Space({"k": Choice(["a", "b"]), "u": cases}, forbidden=[{"u": 0}])
+    assert [space.is_allowed({"k": k, "u": u}) for k, u in (("a", 0.0), ("a", 0.2), ("b", 0), ("b", 1))] == [
+        False,
+        True,
+        False,
+        True,
+    ]
+    assert space.size == 3

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asynctune.pareto import Point, dominates, front, hypervolume, ranks
+from asynctune.pareto import Point, dominates, front, hypervolume
 
 whole = st.integers(0, 5).map(float)
 
@@ -29,15 +29,6 @@ def test_the_front_is_what_no_other_dominates(given_points: list[Point]) -> None
     expected = [place for place, point in enumerate(given_points) if not any(dominates(other, point) for other in given_points)]
 
     assert front(given_points) == expected
-
-
-@given(st.integers(1, 3).flatmap(points))
-def test_who_is_dominated_ranks_behind(given_points: list[Point]) -> None:
-    ranked = ranks(given_points)
-
-    for (one, a), (other, b) in itertools.product(zip(given_points, ranked, strict=True), repeat=2):
-        assert a < b or not dominates(one, other)
-    assert sorted(set(ranked)) == list(range(len(set(ranked))))
 
 
 @given(st.integers(1, 4).flatmap(points))

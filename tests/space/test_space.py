@@ -298,3 +298,15 @@ def _leaves(nested: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Va
 @given(st.dictionaries(names, st.integers(), max_size=6))
 def test_nothing_is_lost_by_nesting(values: dict[str, int]) -> None:
     assert dict(_leaves(Space().nest(values))) == values
+
+
+def test_a_space_of_a_space_keeps_its_rules_and_can_be_given_more() -> None:
+    first = Space({"a": Int(1, 3), "b": Int(1, 3)}, forbidden=[{"a": 1, "b": 1}])
+    assert Space(first) == Space.of(first) == first
+    more = Space(first, forbidden=[{"a": 2, "b": 2}], feasible=[is_small])
+    assert (first.size, more.size) == (8, 6)
+    assert not more.is_allowed({"a": 1, "b": 1})
+
+
+def is_small(values: Mapping[str, Any]) -> bool:
+    return bool(values["a"] + values["b"] < 6)
