@@ -67,7 +67,7 @@ def types(session: nox.Session) -> None:
 def core(session: nox.Session) -> None:
     """The machine's tests where there is no anyio, and so no event loop to lean on."""
     session.install("--no-deps", "-e", ".")
-    session.install(*dependencies("attrs", "cattrs", "msgpack"), *group("core"))
+    session.install(*dependencies("attrs", "cattrs", "cloudpickle", "msgpack"), *group("core"))
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('anyio') is None")
     session.run("pytest", *TWO, "--dist", "worksteal", "tests/machine", *session.posargs)
 
