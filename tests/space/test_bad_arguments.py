@@ -51,7 +51,6 @@ BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = 
         "Int(min_value=...) takes a number above 0 with sampling='reverse_log', not -1",
     ),
     (Int, (1, 10), {"sampling": "normal"}, "Int(sampling=...) takes 'linear' or 'log' or 'reverse_log', not 'normal'"),
-    (Int, (1, 10), {"sampling": None}, "Int(sampling=...) takes 'linear' or 'log' or 'reverse_log', not None"),
     (Int, (1, 10), {"default": 11}, "Int(default=...) takes a value of Int(1 to 10), not 11"),
     (Int, (1, 10), {"default": 2.0}, "Int(default=...) takes a value of Int(1 to 10), not 2.0"),
     (Int, (0, 10), {"default": True}, "Int(default=...) takes a value of Int(0 to 10), not True"),
