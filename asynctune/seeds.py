@@ -6,8 +6,8 @@ cannot change what is drawn.
 
 from __future__ import annotations
 
-import hashlib
 import random
+from hashlib import blake2b
 
 __all__ = ["derive", "fill_seed", "generator", "unit"]
 
@@ -40,4 +40,4 @@ def generator(*parts: int | str) -> random.Random:
 def _hash(parts: tuple[int | str, ...]) -> int:
     # What Python would read back as these parts, so no two lists of parts share it. In ASCII: which of the other characters are
     # printable depends on the version of Python.
-    return int.from_bytes(hashlib.blake2b(ascii(parts).encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(ascii(parts).encode(), digest_size=8).digest(), "big")

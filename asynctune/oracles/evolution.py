@@ -13,6 +13,7 @@ from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
 from asynctune.seeds import derive, fill_seed, unit
 from asynctune.space import Boolean, Cases, Choice, Domain, Space, draw
+from asynctune.space.scales import part
 from asynctune.validators import number
 
 __all__ = ["RegularizedEvolution"]
@@ -81,8 +82,9 @@ class RegularizedEvolution(Oracle):
         return Suggestion.run(values)
 
     def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
-        drawn = (int(unit(self.seed, "sample", trial_id, each) * len(population)) for each in range(self.sample_size))
-        return min((population[place] for place in drawn), key=self.known.loss).values
+        # The best of k places drawn from n, in one draw: the least of k uniform numbers is 1 - (1 - u)^(1/k).
+        least = 1 - (1 - unit(self.seed, "sample", trial_id)) ** (1 / self.sample_size)
+        return sorted(population, key=self.known.loss)[part(least, len(population))].values
 
     def _mutated(self, space: Space, parent: Values, luck: int) -> dict[str, Value]:
         # Of a trial that named its parameters itself, what it never asked for is no part of it.
@@ -92,7 +94,7 @@ class RegularizedEvolution(Oracle):
             name, domain = able[int(unit(luck, "which") * len(able))]
             values[name] = self._moved(domain, values[name], luck)
         child: dict[str, Value] = {}
-        for name, parameter in space.items():
+        for name, parameter in space.parameters.items():
             there = parameter.under(child) if isinstance(parameter, Cases) else parameter
             if there is not None:  # and perhaps not as it was
                 kept = name in values and there.contains(values[name])

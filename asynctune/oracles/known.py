@@ -47,7 +47,7 @@ class Known:
     _pending: dict[TrialId, Values] = field(init=False, factory=dict)
     _scored: list[TrialView] = field(init=False, factory=list)
     _worst: float = field(init=False, default=-math.inf)
-    _broken: dict[TrialId, float] = field(init=False, factory=dict)
+    _losses: dict[TrialId, float] = field(init=False, factory=dict)
     _best: TrialView | None = field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -77,8 +77,7 @@ class Known:
     def loss(self, trial: TrialView) -> float:
         """What a trial of `scored()` counts for, less is better: its score; for one that breaks a constraint, the worst score
         that was known when it ended, so that nothing is drawn to where it was."""
-        assert trial.score is not None  # noqa: S101 -- it is scored
-        return self._broken.get(trial.id, self.objective.loss(trial.score))
+        return self._losses[trial.id]
 
     def newest(self, most: int) -> list[TrialView]:
         """The last of `scored()`, at most so many, the newest first. Costs no more than it returns."""
@@ -124,12 +123,10 @@ class Known:
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return
         self._scored.append(trial)
-        self._worst = max(self._worst, self.objective.loss(trial.score))
-        if trial.violates:
-            self._broken[trial.id] = self._worst
-            return
-        best = self._best
-        if best is None or best.score is None or self.objective.loss(trial.score) < self.objective.loss(best.score):
+        loss = self.objective.loss(trial.score)
+        self._worst = max(self._worst, loss)
+        self._losses[trial.id] = self._worst if trial.violates else loss
+        if not trial.violates and (self._best is None or loss < self._losses[self._best.id]):
             self._best = trial
 
     def _telling(self, values: Values) -> Values:

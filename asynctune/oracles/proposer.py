@@ -11,8 +11,6 @@ import inspect
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from attrs import evolve
-
 from asynctune.errors import PluginError, SpaceError
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
@@ -107,7 +105,7 @@ class Proposer:
         if isinstance(answer, Suggestion) and answer.status in (SuggestionStatus.IDLE, SuggestionStatus.EXHAUSTED):
             return Suggestion(answer.status)
         is_run = isinstance(answer, Suggestion) and answer.status is SuggestionStatus.RUNNING
-        if not is_run or not isinstance(answer.values, Mapping) or not all(isinstance(name, str) for name in answer.values):
+        if not is_run or not isinstance(answer.values, Mapping):
             wanted = "Suggestion.run(values), Suggestion.idle() or Suggestion.exhausted()"
             raise PluginError(f"{self.name}.populate_space returned {answer!r}: it must return {wanted}")
         proposed = self._completed(trial_id, space, answer.values)
@@ -115,7 +113,9 @@ class Proposer:
         may_repeat = self.oracle.repeats or answer.parent is not None
         fits = space.is_allowed(proposed) if may_repeat else self.known.is_new(proposed)
         values = proposed if fits else self.known.left(trial_id)
-        return Suggestion.exhausted() if values is None else evolve(answer, values=self._derived(trial_id, space, values))
+        if values is None:
+            return Suggestion.exhausted()
+        return Suggestion(answer.status, self._derived(trial_id, space, values), answer.parent, answer.budget, answer.fallback)
 
     def _derived(self, trial_id: TrialId, space: Space, values: Values) -> Values:
         if not space.derived:

@@ -44,6 +44,12 @@ class Int:
     sampling: Sampling
     default: int
     quantum: int | None = field(default=None, metadata=SELDOM)
+    # Worked out once: every draw and every check of a value needs it.
+    _integers: range | tuple[int, ...] = field(init=False, eq=False, repr=False)
+
+    @_integers.default
+    def _(self) -> range | tuple[int, ...]:
+        return _integers(self.min_value, self.max_value, self.step, self.sampling, self.quantum)
 
     def __init__(  # noqa: PLR0917 -- KerasTuner's arguments, in its order, and one of ours
         self,
@@ -73,10 +79,6 @@ class Int:
         if not _is_in(default, integers):
             raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling, quantum)})", default)
         self.__attrs_init__(low, high, step, sampling, default, quantum)
-
-    @property
-    def _integers(self) -> range | tuple[int, ...]:
-        return _integers(self.min_value, self.max_value, self.step, self.sampling, self.quantum)
 
     @property
     def _stretched(self) -> bool:
@@ -182,6 +184,14 @@ class Float:
     sampling: Sampling
     default: float
     quantum: float | None = field(default=None, metadata=SELDOM)
+    # Worked out once, as in `Int`; None where there is neither a step nor a quantum.
+    _rungs: Rungs | None = field(init=False, eq=False, repr=False)
+
+    @_rungs.default
+    def _(self) -> Rungs | None:
+        if self.quantum is not None:
+            return _rungs(self.min_value, self.max_value, self.quantum, "linear")
+        return _rungs(self.min_value, self.max_value, self.step, self.sampling)
 
     def __init__(  # noqa: PLR0917
         self,
@@ -211,12 +221,6 @@ class Float:
         if start is None:
             raise wrong("Float(default=...)", f"a value of Float({_span(low, high, step, sampling, quantum)})", default)
         self.__attrs_init__(low, high, step, sampling, start, quantum)
-
-    @property
-    def _rungs(self) -> Rungs | None:
-        if self.quantum is not None:
-            return _rungs(self.min_value, self.max_value, self.quantum, "linear")
-        return _rungs(self.min_value, self.max_value, self.step, self.sampling)
 
     @property
     def size(self) -> int | None:

@@ -37,10 +37,6 @@ def _checked(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     return ordered({sound_name(name): parameter for name, parameter in parameters.items()})
 
 
-def _in_order(parameters: dict[str, Parameter]) -> tuple[tuple[str, Parameter], ...]:
-    return tuple(parameters.items())
-
-
 def _by_name(derived: Mapping[str, Derived]) -> tuple[tuple[str, Derived], ...]:
     return tuple(sorted(derived.items(), key=lambda item: item[0]))
 
@@ -72,7 +68,7 @@ class Space(Mapping[str, Parameter]):
     """
 
     # The order counts: it is the order in which a grid is walked.
-    _parameters: dict[str, Parameter] = field(factory=dict, converter=_checked, eq=_in_order)
+    _parameters: dict[str, Parameter] = field(factory=dict, converter=_checked, eq=lambda each: tuple(each.items()))
     rules: Rules = field(factory=Rules)
     derived: Mapping[str, Derived] = field(factory=dict, eq=_by_name)
     lists: frozenset[str] = field(default=frozenset(), eq=False)
@@ -163,6 +159,9 @@ class Space(Mapping[str, Parameter]):
 
     def __len__(self) -> int:
         return len(self._parameters)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
 
     def __repr__(self) -> str:
         return f"Space({', '.join(f'{name}: {parameter.describe()}' for name, parameter in self._parameters.items())})"
