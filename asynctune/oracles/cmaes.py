@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
-from typing import Any, Final
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -23,7 +23,6 @@ from asynctune.space import Cases, Choice, Domain, Float, Int, Normal, Space, dr
 __all__ = ["CMAES"]
 
 _logger = logging.getLogger("asynctune.oracle")
-_MOST_STEPS: Final = 1000  # beyond them, steps are too fine to be told from none
 
 
 @frozen
@@ -40,10 +39,9 @@ class CMAES(Oracle):
     """The covariance matrix adaptation evolution strategy (Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv 1604.00772),
     by the cmaes library: for up to some tens of numbers, and budgets of some hundred trials.
 
-    It works in [0, 1] along the scale of each number. Steps, and ordered choices, are searched with margin (Hamano et al.,
-    "CMA-ES with Margin", GECCO 2022), so that no step is out of reach. What it has no place for is drawn at random for each
-    trial, and said so once in the log: choices without an order, booleans, and what is there only under conditions. Where those
-    matter, `TPE` is the better choice.
+    It works in [0, 1] along the scale of each number; steps, and ordered choices, each have an equal part of it. What it has no
+    place for is drawn at random for each trial, and said so once in the log: choices without an order, booleans, and what is
+    there only under conditions. Where those matter, `TPE` is the better choice.
 
     A generation is complete when `popsize` of the trials that were drawn from it have ended; they are then ranked, those that
     failed last. What was drawn from a generation and ends after it is not used: with as many workers as `popsize`, that is
@@ -125,9 +123,9 @@ class CMAES(Oracle):
 
     def _drawn(self, trial_id: TrialId) -> tuple[Any, dict[str, Value]]:
         self._optimizer.reseed_rng(derive(self.seed, "cmaes", trial_id) % 2**32)
-        drawn = self._optimizer.ask()
-        place, point = drawn if isinstance(drawn, tuple) else (drawn, drawn)
-        return point, {name: _value(self._axes[name], float(x)) for name, x in zip(self._axes, place, strict=True)}
+        point = self._optimizer.ask()
+        places = zip(self._axes.items(), point, strict=True)
+        return point, {name: domain.from_unit(min(max(float(place), 0.0), 1.0)) for (name, domain), place in places}
 
     # -------------------------------------------------------------------------------------------------- the generations
 
@@ -140,14 +138,15 @@ class CMAES(Oracle):
             self._optimizer = None
             return
         numpy, library = importlib.import_module("numpy"), importlib.import_module("cmaes")
-        steps = numpy.array([_step(domain) for domain in self._axes.values()])
-        given = {
-            "mean": numpy.array(self._start()),
-            "sigma": float(self.sigma0),
-            "bounds": numpy.tile([0.0, 1.0], (len(steps), 1)),
-            "population_size": self._population(len(steps)),
-        }
-        self._optimizer = library.CMAwM(**given, steps=steps) if steps.any() else library.CMA(**given)
+        axes = len(self._axes)
+        # Not with margin (Hamano et al., "CMA-ES with Margin", GECCO 2022), which keeps it from shrinking onto one step, and is
+        # slower on the way: what it has shrunk onto was tried, and so something new is proposed in its place.
+        self._optimizer = library.CMA(
+            mean=numpy.array(self._start()),
+            sigma=float(self.sigma0),
+            bounds=numpy.tile([0.0, 1.0], (axes, 1)),
+            population_size=self._population(axes),
+        )
 
     def _population(self, axes: int) -> int | None:
         if self._runs == 0:
@@ -160,7 +159,7 @@ class CMAES(Oracle):
         if self._runs == 0 and best is not None and best.id < 0:
             fits = {name: domain.contains(best.values.get(name)) for name, domain in self._axes.items()}
             if all(fits.values()):
-                return [_place(domain, best.values[name]) for name, domain in self._axes.items()]
+                return [domain.to_unit(best.values[name]) for name, domain in self._axes.items()]
         if self._runs == 0:
             return [0.5 for _ in self._axes]
         return [derive(self.seed, "restart", self._runs, name) / 2**63 for name in self._axes]
@@ -199,29 +198,6 @@ def _is_axis(domain: Any) -> bool:
 
 def _varies(parameter: Any) -> bool:
     return getattr(parameter, "size", None) != 1
-
-
-def _step(domain: Any) -> float:
-    """The distance between two of its values, where all are as far apart along its scale; 0 for a continuum."""
-    if isinstance(domain, Normal):
-        return 0.0
-    even = isinstance(domain, Choice) or domain.sampling == "linear" or domain.step is not None
-    return 1 / (domain.size - 1) if even and domain.size is not None and domain.size <= _MOST_STEPS else 0.0
-
-
-def _value(domain: Domain, place: float) -> Value:
-    if not _step(domain):
-        return domain.from_unit(min(max(place, 0.0), 1.0))
-    size = int(domain.size or 1)
-    return domain.from_unit((round(place * (size - 1)) + 0.5) / size)
-
-
-def _place(domain: Domain, value: Value) -> float:
-    unit = domain.to_unit(value)
-    if not _step(domain):
-        return unit
-    size = int(domain.size or 1)
-    return min(int(unit * size), size - 1) / (size - 1)
 
 
 def _was_run(values: Values, view: TrialView) -> bool:

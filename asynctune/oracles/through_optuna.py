@@ -17,13 +17,14 @@ from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.optuna_axes import Axis, axis
-from asynctune.records import State, Suggestion, TrialId, TrialView, Value
+from asynctune.records import State, Suggestion, TrialId, TrialView, Value, Values
 from asynctune.seeds import derive
 from asynctune.space import Cases, Domain, Space
 
 __all__ = ["GP", "NSGAII", "TPE", "OptunaOracle"]
 
 _SAMPLES: Final = ("infer_relative_search_space", "sample_relative", "sample_independent")
+_ASKS: Final = 20  # of the sampler for one trial, until it proposes what has not been tried; then the proposer finds something
 _END_STUDIES: Final = ("GridSampler", "BruteForceSampler")
 
 
@@ -37,6 +38,7 @@ class _ThroughOptuna(Oracle):
     _study: Any
     _open: dict[TrialId, tuple[Any, dict[str, Value]]]
     _told: int
+    _ended: dict[tuple[tuple[str, Value], ...], TrialView]
     _axes: dict[str, Axis]
     _first: dict[str, Domain]
 
@@ -51,22 +53,30 @@ class _ThroughOptuna(Oracle):
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._study = _new_study(self._sampler(), [objective] if objective.has_score else objective.each)
-        self._open, self._told, self._axes, self._first = {}, 0, {}, {}
+        self._open, self._told, self._ended, self._axes, self._first = {}, 0, {}, {}, {}
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
-        """Tell the study what has become of trials, and have it ask its sampler."""
+        """Tell the study what has become of trials, and have it ask its sampler, until it asks for something new."""
         self._tell(space)
-        study = self._study
-        _reseed(study.sampler, derive(self.seed, "optuna", trial_id))
-        if any(isinstance(parameter, Cases) for parameter in space.values()):
-            trial = study.ask()
-            values = space.complete({}, lambda name, domain: self._suggested(trial, space, name, domain))
-        else:
-            axes = {name: self._axis(name, domain) for name, domain in space.active({}).items() if domain.size != 1}
-            trial = study.ask({name: each.distribution for name, each in axes.items()})
-            values = {name: axes[name].back(trial.params[name]) if name in axes else _only(space[name]) for name in space}
+        trial, values = self._asked(space, derive(self.seed, "optuna", trial_id))
+        for again in range(1, _ASKS):
+            if self.known.is_new(values):
+                break
+            self._tell_again(trial, values)
+            trial, values = self._asked(space, derive(self.seed, "optuna", trial_id, again))
         self._open[trial_id] = trial, values
         return Suggestion.run(values)
+
+    def _asked(self, space: Space, luck: int) -> tuple[Any, dict[str, Value]]:
+        """One of the study's trials, and the values that its sampler has for it."""
+        _reseed(self._study.sampler, luck)
+        if any(isinstance(parameter, Cases) for parameter in space.values()):
+            trial = self._study.ask()
+            return trial, space.complete({}, lambda name, domain: self._suggested(trial, space, name, domain))
+        axes = {name: self._axis(name, domain) for name, domain in space.active({}).items() if domain.size != 1}
+        trial = self._study.ask({name: each.distribution for name, each in axes.items()})
+        values = {name: axes[name].back(trial.params[name]) if name in axes else _only(space[name]) for name in space}
+        return trial, values
 
     def _suggested(self, trial: Any, space: Space, name: str, domain: Domain) -> Value:
         """The value of a parameter that is there under the values before it, which the trial has by now."""
@@ -99,6 +109,7 @@ class _ThroughOptuna(Oracle):
         ended = list(islice(self.known.trials.values(), self._told, None))
         self._told += len(ended)
         for view in ended:
+            self._ended[tuple(view.values.items())] = view
             trial, proposed = self._open.pop(view.id, (None, {}))
             state, scores = self._outcome(optuna.trial.TrialState, view)
             reports = dict(_intermediate(self.objective, view)) if self.objective.has_score else {}
@@ -128,6 +139,14 @@ class _ThroughOptuna(Oracle):
                     system_attrs=attributes,
                 )
             )
+
+    def _tell_again(self, trial: Any, values: Values) -> None:
+        """Tell the study what is known of values that it asks for once more: to its model they count twice, as if they had been
+        run twice."""
+        states = importlib.import_module("optuna").trial.TrialState
+        known = self._ended.get(tuple(values.items()))
+        state, scores = (states.FAIL, None) if known is None else self._outcome(states, known)
+        self._study.tell(trial, scores, states.FAIL if scores is None else state)
 
     def _outcome(self, states: Any, view: TrialView) -> tuple[Any, list[float] | None]:
         """Optuna's words for how a trial ended. Pruned is one that was stopped early, and has no score that counts; of several

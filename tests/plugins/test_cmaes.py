@@ -45,14 +45,16 @@ def test_it_proposes_what_the_library_proposes() -> None:
             solutions = []
 
 
-def test_steps_and_ordered_choices_are_searched_with_margin() -> None:
+def test_steps_and_ordered_choices_have_equal_parts_and_what_was_tried_is_not_tried_again() -> None:
     rehearsal = minimised(CMAES(popsize=6), MIXED)
+    seen: list[Values] = []
     for number in range(60):
         values = rehearsal.ask().values
         assert MIXED.validate(values) == values
+        assert values not in seen
+        seen.append(values)
         rehearsal.complete(number, loss(values))
 
-    assert type(vars(rehearsal.oracle)["_optimizer"]) is cmaes.CMAwM
     best = rehearsal.proposer.known.best
     assert best is not None
     assert (best.values["n"], best.values["size"]) == (0, 16)

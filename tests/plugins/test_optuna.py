@@ -149,6 +149,35 @@ def test_what_was_run_instead_of_a_proposal_is_what_optuna_learns() -> None:
     assert added.system_attrs == failed.system_attrs  # it is one of its generation still
 
 
+def test_what_it_asks_for_once_more_is_not_run_again_and_counts_twice() -> None:
+    """Optuna runs it again: its sampler has then seen the same score twice, and a trial was spent on it."""
+    space = Space.of({"a": at.Choice(["x", "y", "z"]), "b": at.Choice(["x", "y", "z"])})
+    rehearsal = minimised(TPE(n_startup_trials=2), space)
+    score = {"x": 0.0, "y": 1.0, "z": 2.0}
+    scores: dict[tuple[Any, ...], float] = {}
+    for number in range(9):
+        values = rehearsal.ask().values
+        key = tuple(values.values())
+        assert key not in scores
+        scores[key] = score[values["a"]] + score[values["b"]]
+        rehearsal.complete(number, scores[key])
+
+    told = study_of(rehearsal).trials
+    finished = [trial for trial in told if trial.state is optuna.trial.TrialState.COMPLETE]
+    assert len(finished) > len(scores) == 9
+    assert all(trial.value == scores[tuple(trial.params.values())] for trial in finished)
+
+
+def test_what_it_asks_for_while_that_still_runs_says_nothing_to_it() -> None:
+    space = Space.of({"a": at.Choice(["x", "y"])})
+    rehearsal = minimised(TPE(), space)
+    first, second = rehearsal.ask().values, rehearsal.ask().values
+
+    assert first != second
+    states = {trial.state for trial in study_of(rehearsal).trials}
+    assert states <= {optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL}
+
+
 def test_what_was_found_before_and_elsewhere_is_added() -> None:
     rehearsal = minimised(TPE(), PLAIN)
     values = {"rate": 1e-3, "units": 16, "share": 0.5}
