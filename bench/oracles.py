@@ -137,6 +137,20 @@ def compared(one: Sequence[float], other: Sequence[float]) -> tuple[float, float
     return statistics.median(logs[1]) - statistics.median(logs[0]), *_interval(differences)
 
 
+def together(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tuple[float, float, float]:
+    """The same over several problems, each given as the regrets of both: the mean over the problems, and its interval. Seeds
+    are drawn anew within each problem; the problems are these, and no sample of others."""
+    luck = random.Random(0)
+    each = []
+    for both in pairs:
+        logs = [[math.log10(max(value, _TINY)) for value in values] for values in both]
+        ours, theirs = (_bootstrapped(values, luck) for values in logs)
+        middle = statistics.median(logs[1]) - statistics.median(logs[0])
+        each.append([middle, *(other - one for one, other in zip(ours, theirs, strict=True))])
+    middle, *samples = map(statistics.fmean, zip(*each, strict=True))
+    return middle, *_interval(samples)
+
+
 def _said(difference: tuple[float, float, float]) -> str:
     middle, low, high = difference
     verdict = "ahead" if low > 0 else "behind" if high < 0 else "equal"
@@ -162,8 +176,10 @@ def show(games: Sequence[Game], pairs: Sequence[tuple[str, str]]) -> None:
         if both:
             print()
             said = {problem: _said(compared(by[one], by[other])) for problem, by in both.items()}
+            total = _said(together([(by[one], by[other]) for by in both.values()]))
             table(
-                [f"{one} beside {other}", "powers of ten by which the median regret is lower"], [[*row] for row in said.items()]
+                [f"{one} beside {other}", "powers of ten by which the median regret is lower"],
+                [[*row] for row in [*said.items(), ("all of them (mean)", total)]],
             )
             counts = {word: sum(text.startswith(word) for text in said.values()) for word in ("ahead", "equal", "behind")}
             print(", ".join(f"{word} on {count}" for word, count in counts.items()))
