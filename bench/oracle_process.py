@@ -1,24 +1,23 @@
 """A heavy oracle in a process of its own: how long workers wait for its proposals, and how late your event loop gets meanwhile.
 
-    python -m bench.oracle_process [--turns 3] [--trials 120] [--workers 8] [--seconds 1.0] [--thinks 0.1]
+    python -m bench.oracle_process [--turns 3] [--known 300] [--trials 120] [--workers 8] [--seconds 1.0]
 
-The oracle is a stand-in: it computes for `--thinks` seconds before it answers, in Python, which holds the interpreter. Trials
-are tasks that wait for `--seconds`. Beside it: an idle loop, as long as ours, and the same oracle in a thread, which is what
-the loop is spared.
+The oracle is `BayesianOptimization`, which knows `--known` trials of a search before this one (`warm_start=`). Trials are tasks
+that wait for `--seconds`. Beside it: an idle loop, as long as ours, and the same oracle in a thread, which is what the loop is
+spared.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
-
-from attrs import define
 
 import asynctune as at
 from bench.common import headline, spread, table
@@ -28,46 +27,39 @@ MOST_OVER_IDLE_P99 = 5.0  # milliseconds
 MOST_IDLE = 0.05  # of the workers' time
 
 
-@define(kw_only=True, eq=False, slots=False)
-class Thinking(at.Oracle):
-    """Computes for some seconds, then draws."""
-
-    apart: ClassVar[bool] = True
-    ahead: ClassVar[int] = 8
-
-    seconds: float
-
-    def populate_space(self, trial_id: int, space: at.Space) -> at.Suggestion:
-        """Think, and answer."""
-        until, number = time.perf_counter() + self.seconds, 0
-        while time.perf_counter() < until:
-            number = sum(range(number % 1000))
-        return at.Suggestion.run(space.sample(self.seed + trial_id))
+SPACE = {f"x{place}": at.Float(0, 1) for place in range(6)}
 
 
-class InAThread(Thinking):
+class InAThread(at.oracles.BayesianOptimization):
     """The same, where oracles are otherwise."""
 
     apart: ClassVar[bool] = False
 
 
+def score_of(values: Mapping[str, Any]) -> float:
+    """Something to learn."""
+    return sum(math.sin(3 * values[name]) * (place + 1) for place, name in enumerate(SPACE))
+
+
 def searched(oracle: at.Oracle, given: argparse.Namespace) -> tuple[list[float], float]:
     """Milliseconds by which each tick was late, and the share of the workers' time in which they had nothing to run."""
     found: list[at.Result] = []
+    known = [at.Space(SPACE).sample(seed) for seed in range(given.known)]
 
     async def train(trial: at.AsyncTrial) -> float:
         await asyncio.sleep(given.seconds)
-        return float(trial.values["x"])
+        return score_of(trial.values)
 
     async def search(directory: str) -> None:
         found.append(
             await at.search(
                 train,
-                {"x": at.Float(0, 1)},
+                SPACE,
                 objective=at.Objective("score", "max"),
                 oracle=oracle,
                 max_trials=given.trials,
                 seed=0,
+                warm_start=[{**values, "score": score_of(values)} for values in known],
                 storage=directory,
                 executor=at.InlineExecutor(given.workers),
             )
@@ -94,10 +86,10 @@ def measure(given: argparse.Namespace) -> dict[str, list[tuple[dict[str, float],
     found: dict[str, list[Any]] = {"an idle loop": [], "in a process of its own": [], "in a thread": []}
     for _ in range(given.turns):
         began = time.perf_counter()
-        late, share = searched(Thinking(seconds=given.thinks), given)
+        late, share = searched(at.oracles.BayesianOptimization(), given)
         found["in a process of its own"].append((quantiles(late), share))
         found["an idle loop"].append((quantiles(asyncio.run(lateness(asyncio.sleep(time.perf_counter() - began)))), 0.0))
-        late, share = searched(InAThread(seconds=given.thinks), given)
+        late, share = searched(InAThread(), given)
         found["in a thread"].append((quantiles(late), share))
     return found
 
@@ -126,7 +118,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=120)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--thinks", type=float, default=0.1)
+    parser.add_argument("--known", type=int, default=300)
     return show(measure(parser.parse_args()))
 
 

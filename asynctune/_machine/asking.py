@@ -135,10 +135,11 @@ def ask(search: Situation) -> None:
     stock, slots = search.waiting.fresh_count + len(search.asks.in_flight), search.slots
     # While no parameter is known, a proposal says nothing, and those that wait would all be drawn alike.
     ahead = search.settings.ahead if search.space else 0
-    wanted = slots.held + min(ahead, slots.size)
+    # Of one that learns, never for all slots: with a single one, each proposal knows what came of the one before.
+    wanted = slots.held + min(ahead, slots.size - search.settings.learns)
     if stock < wanted:
         # Several at a time, where that is allowed: their answers then share a wake-up and a commit.
-        wanted = slots.held + min(ahead, 4 * slots.size)
+        wanted = slots.held + min(ahead, slots.size - 1 if search.settings.learns else 4 * slots.size)
     if search.declined == "WAIT":
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
         wanted = 0 if search.book.live or search.waiting.delayed else search.waiting.fresh_count + 1

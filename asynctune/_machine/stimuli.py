@@ -46,7 +46,7 @@ class Settings:
     Args:
         space: the declared parameters, by flat name; fixed for the life of the search.
         slots: how many the pool has.
-        ahead, fill: the oracle's.
+        ahead, fill, learns: the oracle's.
         hears_reports: whether the oracle is told of reports.
         oracle, scheduler: their fingerprints.
         logs: whether launches have logs.
@@ -72,6 +72,7 @@ class Settings:
     oracle: str
     scheduler: str
     logs: bool = False
+    learns: bool = field(default=False, metadata=SELDOM)
     new_entries: Literal["tune", "default", "refuse"] = field(default="tune", metadata=SELDOM)
     derived: Mapping[str, str] = field(factory=dict, metadata=SELDOM)
     forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = field(default=(), metadata=SELDOM)

@@ -28,7 +28,8 @@ class Oracle(ABC):
     Attributes:
         ahead: how many proposals may be prepared before there is a free slot for them. 0 (the default) asks as late as
             possible, with everything that is known by then. An oracle that does not learn may say more; so may one whose
-            proposals take long, if it is better that they lack the last few scores than that workers wait for them.
+            proposals take long, if it is better that they lack the last few scores than that workers wait for them: of one that
+            learns, there are never as many as there are slots, and so with one slot none.
         learns: whether what becomes of a trial changes what it proposes. One that does not is told late, which costs less.
         apart: whether it runs in a process of its own: for one that computes for long, or needs much memory, and would take the
             interpreter from the search's event loop. It is pickled and sent there; what it prints is in `logs/oracle.log` in

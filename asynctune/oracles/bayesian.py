@@ -58,6 +58,8 @@ class BayesianOptimization(Oracle):
     """
 
     apart: ClassVar[bool] = True
+    # A worker that has ended a trial would wait for the model as long as a short trial takes.
+    ahead: ClassVar[int] = 1
 
     num_initial_points: int | None = field(default=None, validator=number(1, integer=True, optional=True))
     alpha: float = field(default=1e-6, validator=number(0, above=True, most=1.0))

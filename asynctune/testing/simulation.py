@@ -182,6 +182,7 @@ class SimulatedSearch:
             slots=self.workers,
             ahead=self.oracle.ahead,
             fill=self.oracle.fill,
+            learns=self.oracle.learns,
             hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),

@@ -38,6 +38,12 @@ def test_an_oracle_that_prepares_is_asked_ahead_several_at_a_time(ahead: int, sl
     assert asks(driven.open()) == [(number + 1, number) for number in range(asked)]
 
 
+@pytest.mark.parametrize(("ahead", "slots", "asked"), [(1, 1, 0), (1, 2, 1), (1, 8, 1), (64, 1, 0), (64, 3, 2)])
+def test_one_that_learns_is_asked_ahead_for_fewer_than_there_are_slots(ahead: int, slots: int, asked: int) -> None:
+    driven = Driven(ahead=ahead, slots=slots, learns=True)
+    assert asks(driven.open()) == [(number + 1, number) for number in range(asked)]
+
+
 @pytest.mark.parametrize("ahead", [0, 1, 64])
 def test_it_is_never_asked_for_more_than_max_trials(ahead: int) -> None:
     driven = Driven(ahead=ahead, slots=4, max_trials=3)
