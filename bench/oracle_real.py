@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.oracle_problems import Problem
+from bench.oracle_problems import PROBLEMS, Problem
 
-__all__ = ["REAL"]
+__all__ = ["REAL", "posed"]
 
 _KEPT = 1000  # errors that are not computed twice
 
@@ -81,3 +81,8 @@ def network() -> Problem:
 
 
 REAL: Mapping[str, Callable[[], Problem]] = {"digits-machine-5": machine, "digits-network-6": network}
+
+
+def posed(name: str) -> Problem:
+    """The problem of that name, a function or a model."""
+    return REAL[name]() if name in REAL else PROBLEMS[name]

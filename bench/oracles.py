@@ -33,7 +33,7 @@ from bench.common import ask, headline, peers_parser, table
 from bench.oracle_costs import show_costs
 from bench.oracle_direct import DIRECT, playable
 from bench.oracle_problems import PROBLEMS, Problem, regrets
-from bench.oracle_real import REAL
+from bench.oracle_real import REAL, posed
 
 __all__ = ["OURS", "Game", "compared", "play", "space_of"]
 
@@ -81,17 +81,13 @@ def space_of(problem: Problem) -> at.HyperParameters:
     return hp
 
 
-def _posed(problem: str) -> Problem:
-    return REAL[problem]() if problem in REAL else PROBLEMS[problem]
-
-
 def play(name: str, problem: str, trials: int, seed: int) -> Game:
     """Play one game."""
-    posed = _posed(problem)
+    setting = posed(problem)
     luck = random.Random(f"{problem}/{seed}")
     if name in DIRECT:
-        return Game(name, problem, seed, *DIRECT[name](posed, trials, seed, luck))
-    rehearsal = OracleRehearsal(OURS[name](), space=space_of(posed), objective=at.Objective("y", "min"), seed=seed)
+        return Game(name, problem, seed, *DIRECT[name](setting, trials, seed, luck))
+    rehearsal = OracleRehearsal(OURS[name](), space=space_of(setting), objective=at.Objective("y", "min"), seed=seed)
     observed, true, seconds = list[float](), list[float](), list[float]()
     for trial in range(trials):
         began = time.perf_counter()
@@ -99,16 +95,16 @@ def play(name: str, problem: str, trials: int, seed: int) -> Game:
         seconds.append(time.perf_counter() - began)
         if suggestion.status is not SuggestionStatus.RUNNING:
             break
-        true.append(posed.true(suggestion.values))
-        observed.append(posed.observed(suggestion.values, luck))
+        true.append(setting.true(suggestion.values))
+        observed.append(setting.observed(suggestion.values, luck))
         rehearsal.complete(trial, observed[-1])
-    return Game(name, problem, seed, regrets(posed, observed, true), seconds)
+    return Game(name, problem, seed, regrets(setting, observed, true), seconds)
 
 
 def theirs(python: str, problem: str, trials: int, seed: int) -> Game:
     """KerasTuner's game."""
     said = ask(python, "keras_tuner_oracles", "play", kind="bayesian", problem=problem, trials=trials, seed=seed)
-    return Game(THEIRS, problem, seed, regrets(PROBLEMS[problem], said["observed"], said["true"]), said["seconds"])
+    return Game(THEIRS, problem, seed, regrets(posed(problem), said["observed"], said["true"]), said["seconds"])
 
 
 # ---------------------------------------------------------------------------------------------------- what came of it
@@ -226,7 +222,7 @@ def main() -> int:
         for seed in range(given.seeds)
         for problem in problems
         for oracle in given.oracles
-        if oracle in OURS or playable(oracle, _posed(problem))
+        if oracle in OURS or playable(oracle, posed(problem))
     ]
     peers = [(THEIRS, problem, seed) for seed in range(given.seeds) for problem in problems if given.keras_tuner]
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:

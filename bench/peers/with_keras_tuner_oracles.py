@@ -21,7 +21,7 @@ import scipy.linalg
 from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
 from scipy.spatial.distance import cdist as distances
 
-from bench.oracle_problems import PROBLEMS
+from bench.oracle_real import posed
 from bench.peers import answer
 
 _ORACLES = {"bayesian": BayesianOptimizationOracle, "random": RandomSearchOracle}
@@ -79,9 +79,9 @@ class _Predict:
 
 def play(kind: str, problem: str, trials: int, seed: int) -> dict[str, list[float]]:
     """What each trial observed, the true value of each, and how long its proposal took."""
-    posed, luck = PROBLEMS[problem], random.Random(f"{problem}/{seed}")
+    setting, luck = posed(problem), random.Random(f"{problem}/{seed}")
     parameters = keras_tuner.HyperParameters()
-    for given in posed.parameters:
+    for given in setting.parameters:
         _declare(parameters, given)
     found: dict[str, list[float]] = {"observed": [], "true": [], "seconds": []}
     with tempfile.TemporaryDirectory() as directory:
@@ -98,8 +98,8 @@ def play(kind: str, problem: str, trials: int, seed: int) -> dict[str, list[floa
             values = {
                 name: value for name, value in trial.hyperparameters.values.items() if trial.hyperparameters.is_active(name)
             }
-            found["true"].append(posed.true(values))
-            found["observed"].append(posed.observed(values, luck))
+            found["true"].append(setting.true(values))
+            found["observed"].append(setting.observed(values, luck))
             found["seconds"].append(took)
             oracle.update_trial(trial.trial_id, {"y": found["observed"][-1]})
             trial = oracle.get_trial(trial.trial_id)
