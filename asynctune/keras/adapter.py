@@ -69,6 +69,11 @@ class KerasOracle(Oracle):
         # Where a class gives a state itself, a search is restored from it; else it is asked again for what it has proposed.
         self._has_state = "get_state" in {name for kind in type(oracle).__mro__[:-1] for name in _own(kind)}
 
+    @property
+    def name_in_errors(self) -> str:
+        """See `Oracle.name_in_errors`."""
+        return type(self.oracle).__name__
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """See `Oracle.set_search`."""
         super().set_search(objective=objective, seed=seed)
@@ -77,7 +82,6 @@ class KerasOracle(Oracle):
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """See `Oracle.populate_space`."""
         self._show(space)
-        name = type(self.oracle).__name__
         answer: Any = self.oracle.populate_space(self.oracle.trial_id(trial_id))
         status = answer.get("status") if isinstance(answer, Mapping) else None
         values = answer.get("values") if isinstance(answer, Mapping) else None
@@ -87,7 +91,7 @@ class KerasOracle(Oracle):
             return Suggestion.idle()
         if status != TrialStatus.RUNNING or not isinstance(values, Mapping | None):
             wanted = '{"status": "RUNNING", "values": {...}}, or the status "IDLE" or "STOPPED"'
-            raise PluginError(f"{name}.populate_space returned {answer!r}: it must return {wanted}")
+            raise PluginError(f"{self.name_in_errors}.populate_space returned {answer!r}: it must return {wanted}")
         return Suggestion.run(values or {})
 
     def on_trial_end(self, trial: TrialView) -> None:

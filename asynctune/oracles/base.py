@@ -62,6 +62,11 @@ class Oracle(ABC):
     objective: Goal
     known: Known
 
+    @property
+    def name_in_errors(self) -> str:
+        """The class that errors name: its own, or that of the oracle that it stands before."""
+        return type(self).__name__
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else; `self.known` is there by then."""
         self.objective = objective

@@ -29,7 +29,7 @@ class Proposer:
 
     Attributes:
         oracle: owned from now on.
-        name: its class, for errors.
+        name: the class that errors name.
         keeps_state: whether it gives a state.
         known: what it knows.
     """
@@ -38,7 +38,7 @@ class Proposer:
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
-        self.name = type(oracle).__name__
+        self.name = oracle.name_in_errors
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
 
     def set_search(
