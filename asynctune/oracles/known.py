@@ -13,6 +13,7 @@ from types import MappingProxyType
 from attrs import define, evolve, field
 
 from asynctune.objective import Goal
+from asynctune.oracles.observed import Observed
 from asynctune.oracles.odometer import left
 from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
@@ -49,6 +50,10 @@ class Known:
     _worst: float = field(init=False, default=-math.inf)
     _broken: dict[TrialId, float] = field(init=False, factory=dict)
     _best: TrialView | None = field(init=False, default=None)
+    _observed: Observed = field(init=False, factory=Observed)
+    # How many trials were COMPLETED here: now, and when what waits was last looked at.
+    _ended: int = field(init=False, default=0)
+    _looked: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.tried = Tried(self.fill, self.seed)
@@ -56,7 +61,8 @@ class Known:
     @property
     def trials(self) -> Mapping[TrialId, TrialView]:
         """The trials that have ended, COMPLETED or FAILED, in the order in which they did. What was observed in earlier
-        searches (`warm_start=`) comes first, as trials -1, -2, ..."""
+        searches (`warm_start=`) is among them as trials -1, -2, ...: first, if the space was declared; otherwise as soon as
+        trials have named all parameters that it has, and not at all where its values do not fit these."""
         return MappingProxyType(self._trials)
 
     @property
@@ -104,22 +110,43 @@ class Known:
 
     # ------------------------------------------------------------------------------------------- told by the proposer
 
-    def see(self, space: Space) -> None:
-        """The space as it is now."""
+    @property
+    def left_out(self) -> Mapping[TrialId, str]:
+        """What was observed in earlier searches and does not count, because it does not fit the space: why, by its id."""
+        return MappingProxyType(self._observed.left_out)
+
+    def see(self, space: Space) -> list[TrialView]:
+        """The space as it is now. Returns what was observed in earlier searches, and counts from now on."""
         self.space = space
-        self.tried.see(space)
+        grown = self.tried.see(space)
+        return self._admitted() if self._observed.any and (grown or self._ended != self._looked) else []
 
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
         self._pending[trial] = values
         self.tried.propose(trial, self._telling(values))
 
-    def end(self, trial: TrialView) -> None:
-        """This trial, proposed here or not, has ended. One of an earlier search does not count as tried here."""
+    def end(self, trial: TrialView) -> list[TrialView]:
+        """This trial, proposed here or not, has ended. Returns those that count by it: one of an earlier search may have to
+        wait, and does not count as tried here."""
+        if trial.id < 0:
+            self._observed.add(trial)
+            return self._admitted()
         self._pending.pop(trial.id, None)
-        if trial.id >= 0:
-            values = self._telling(trial.values)
-            self.tried.end(trial if len(values) == len(trial.values) else evolve(trial, values=values))
+        values = self._telling(trial.values)
+        self.tried.end(trial if len(values) == len(trial.values) else evolve(trial, values=values))
+        self._ended += trial.state is State.COMPLETED
+        self._count(trial)
+        return [trial]
+
+    def _admitted(self) -> list[TrialView]:
+        self._looked = self._ended
+        found = self._observed.fitting(self.space, final=self._ended > 0)
+        for trial in found:
+            self._count(trial)
+        return found
+
+    def _count(self, trial: TrialView) -> None:
         self._trials[trial.id] = trial
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return

@@ -124,7 +124,7 @@ class Repeater(Oracle):
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._inner = Proposer(self.oracle)
-        self._inner.set_search(objective=objective, seed=seed, tuned=self.known.tuned)
+        self._inner.set_search(objective=objective, seed=seed, space=self.known.space, tuned=self.known.tuned)
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion | Awaitable[Suggestion]:
         """One more of what has not been repeated often enough; then what the other oracle proposes."""

@@ -86,6 +86,13 @@ class ApartCaller(Caller):
                     self._substitute.on_trial_end(trial)
         self._call("on_trial_end", lambda: self._send("tell", call, remembered=remembered))
 
+    def skip(self, call: Ask, recorded: Suggestion, *, remembered: bool = False) -> None:
+        """Do not ask it what was answered already."""
+        self._substitute.see(self._space(call))
+        if recorded.status is SuggestionStatus.RUNNING:
+            self._substitute.on_trial_add(call.trial, recorded.values)
+        self._call("populate_space", lambda: self._send("skip", call, recorded, remembered=remembered))
+
     def restore(self, state: Any) -> None:
         """Set it to a recorded state."""
         self._call("set_state", lambda: self._send("restore", state))
@@ -94,6 +101,8 @@ class ApartCaller(Caller):
         """Ask it for values, and wait for them, for its deadline at most. Where there is a `recorded` answer, it is nobody who
         waits, and so nobody for whom it could be late."""
         answered: Answered = self._call("populate_space", lambda: self._asked(call, recorded))
+        self._substitute.see(self._space(call))
+        self._warn(self._substitute)
         return answered
 
     def _asked(self, call: Ask, recorded: Suggestion | None) -> Answered:
