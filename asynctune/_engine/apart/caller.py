@@ -41,16 +41,16 @@ class ApartCaller(Caller):
 
     Args:
         oracle: sent there; ours stays as it is.
-        log: where its process writes to.
+        directory: of the search, where its log is; `temporary` if it is removed with the search.
     """
 
-    def __init__(self, oracle: Oracle, log: Path | None) -> None:
+    def __init__(self, oracle: Oracle, directory: Path, *, temporary: bool) -> None:
         super().__init__(oracle, SYSTEM.now)
         self.deadline = math.inf  # looked after here: to be late is no failure
         self._oracle = oracle
         self._late_after = math.inf if oracle.deadline is None else oracle.deadline
         self._patience = math.inf if oracle.patience is None else oracle.patience
-        self._process = OracleProcess(log)
+        self._process = OracleProcess(directory / "logs" / "oracle.log", temporary=temporary)
         # Knows what the oracle knows, and proposes where that is late.
         substitute = RandomSearch()
         vars(substitute)["fill"] = oracle.fill
