@@ -26,6 +26,7 @@ from asynctune.oracles.proposer import Proposer
 from asynctune.records import Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.secret import redacted
 from asynctune.space import Space
+from asynctune.space.rules import RuleError
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleCall", "replay"]
@@ -193,6 +194,8 @@ class Caller:
             return call()
         except PluginError:
             raise
+        except RuleError as error:
+            raise PluginError(redacted(str(error))) from error
         except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
             raise PluginError(redacted(f"{self.name}.{hook} raised {type(error).__name__}: {error}")) from error
         finally:

@@ -11,6 +11,7 @@ from asynctune.messages import FillRule
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.known import Known
+from asynctune.oracles.wrapped import its_own
 from asynctune.records import Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.space import HyperParameters, Space
 
@@ -65,7 +66,7 @@ class KerasOracle(Oracle):
                 f"KerasOracle(...) takes an object of a subclass of asynctune.keras.Oracle, not {oracle!r}"
             )
         self.oracle = oracle
-        vars(self)["fill"] = getattr(oracle, "fill", FillRule.DEFAULT)  # of the class, for every other oracle
+        its_own(self, fill=getattr(oracle, "fill", FillRule.DEFAULT))
         # Where a class gives a state itself, a search is restored from it; else it is asked again for what it has proposed.
         self._has_state = "get_state" in {name for kind in type(oracle).__mro__[:-1] for name in _own(kind)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -11,13 +12,12 @@ from attrs import define, field
 from asynctune.errors import ConfigurationError
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
-from asynctune.seeds import derive, fill_seed, unit
+from asynctune.seeds import unit
 from asynctune.space import Boolean, Cases, Choice, Domain, Space, draw
 from asynctune.validators import number
 
 __all__ = ["RegularizedEvolution"]
 
-_VARIATIONS: Final = 20  # that are looked at for one that is new; then anything that is new is proposed
 _ANEW: Final = 0.1  # of the mutations of a number draw it anew, so that no part of its range is ever out of reach
 
 
@@ -71,14 +71,9 @@ class RegularizedEvolution(Oracle):
         begun = len(population) + len(self.known.pending)
         if len(population) >= self.sample_size and begun >= self.population_size:
             parent = self._parent(trial_id, population)
-        luck = fill_seed(self.seed, trial_id)
-        values: Values = {}
-        for again in range(_VARIATIONS):
-            luck = derive(luck, again) if again else luck
-            values = space.sample(luck) if parent is None else self._mutated(space, parent, luck)
-            if self.known.is_new(values):
-                break
-        return Suggestion.run(values)
+        draw = space.sample if parent is None else partial(self._mutated, space, parent)
+        values = self.known.drawn(trial_id, draw)
+        return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
     def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
         drawn = (int(unit(self.seed, "sample", trial_id, each) * len(population)) for each in range(self.sample_size))

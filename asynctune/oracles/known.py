@@ -7,8 +7,9 @@ what was observed before, in the order of the journal.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from attrs import define, evolve, field
 
@@ -17,10 +18,12 @@ from asynctune.oracles.observed import Observed
 from asynctune.oracles.odometer import left
 from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
-from asynctune.seeds import derive
+from asynctune.seeds import derive, fill_seed
 from asynctune.space import FillRule, Space
 
 __all__ = ["Known"]
+
+_DRAWS: Final = 20  # before what is left over is looked for instead
 
 
 @define(eq=False, kw_only=True)
@@ -98,6 +101,20 @@ class Known:
             values: one for each parameter that is known, of the parameter's own type.
         """
         return not self.space or (self.tried.covering(values) is None and self.space.is_allowed(values))
+
+    def drawn(self, trial_id: TrialId, draw: Callable[[int], Values]) -> Values | None:
+        """Something new, from 20 draws at most; where none of them is, what is left over, if anything is.
+
+        Args:
+            trial_id: for which trial: draws depend on the search's seed and on this.
+            draw: makes values of a seed.
+        """
+        luck = fill_seed(self.seed, trial_id)
+        for again in range(_DRAWS):
+            values = draw(derive(luck, again) if again else luck)
+            if self.is_new(values):
+                return values
+        return self.left(trial_id)
 
     def left(self, trial_id: TrialId) -> Values | None:
         """Some combination that is new, or None when nothing is left. Depends on the search's seed, on `trial_id`, and on what

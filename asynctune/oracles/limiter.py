@@ -48,6 +48,11 @@ class ConcurrencyLimiter(Oracle):
         """What can fail is the other oracle."""
         return self.oracle.name_in_errors
 
+    @property
+    def hears_reports(self) -> bool:
+        """What the other oracle does not hear would be sent for nothing."""
+        return self.oracle.hears_reports
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)

@@ -22,6 +22,7 @@ from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.oracles.random import RandomSearch
+from asynctune.oracles.wrapped import its_own
 from asynctune.records import Suggestion, SuggestionStatus
 from asynctune.wire import decode
 
@@ -53,7 +54,7 @@ class ApartCaller(Caller):
         self._process = OracleProcess(directory / "logs" / "oracle.log", temporary=temporary)
         # Knows what the oracle knows, and proposes where that is late.
         substitute = RandomSearch()
-        vars(substitute)["fill"] = oracle.fill
+        its_own(substitute, fill=oracle.fill)
         self._substitute = Proposer(substitute)
         self._owed: dict[int, float] = {}  # the asks that were not answered, and since when
         self._has_been_late = False
