@@ -284,6 +284,10 @@ def test_lists_may_hold_conditions() -> None:
     assert at.Space({"net": declared}).nest({"net/layers/0": 1}) == {"net": {"layers": [1]}}
 
 
+async def of_nothing(_: at.AsyncTrial) -> float:
+    return 1.0
+
+
 @pytest.mark.parametrize("oracle", [at.oracles.RandomSearch(), at.oracles.GridSearch(), at.oracles.RegularizedEvolution()])
 async def test_a_rule_that_fails_is_named_and_not_the_oracle(oracle: Any) -> None:
     asked = []
@@ -296,7 +300,7 @@ async def test_a_rule_that_fails_is_named_and_not_the_oracle(oracle: Any) -> Non
 
     with pytest.raises(PluginError) as caught:
         await at.search(
-            lambda trial: 1.0,
+            of_nothing,
             at.Space({"x": at.Int(0, 9)}, feasible=[picky]),
             objective=at.Objective("loss", "min"),
             oracle=oracle,
