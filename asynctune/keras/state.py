@@ -12,7 +12,7 @@ from asynctune._machine.stimuli import Opened
 from asynctune.errors import ConfigurationError, WireError
 from asynctune.keras.metrics import MetricsTracker
 from asynctune.objective import Goal
-from asynctune.space import Space
+from asynctune.space import Parameter
 
 __all__ = ["Kept"]
 
@@ -52,7 +52,7 @@ class Kept:
             message = f"set_state() takes what get_state() of an oracle has returned: {type(error).__name__}: {error}"
             raise ConfigurationError(message) from error
 
-    def check(self, objective: Goal, space: Space) -> None:
+    def check(self, objective: Goal, space: Mapping[str, Parameter]) -> None:
         """Whether an oracle for this objective, and with this space, can stand there. What trials have named since may be more.
 
         Raises:

@@ -321,7 +321,7 @@ async def by_x(trial: Any) -> float:
 
 
 async def test_an_oracle_is_judged_by_the_rules_of_its_space(tmp_path: Path) -> None:
-    ruled = {"feasible": [rising], "forbidden": [{"x": 0}]}
+    ruled: dict[str, Any] = {"feasible": [rising], "forbidden": [{"x": 0}]}
     space = at.Space({"x": at.Int(0, 9), "y": at.Int(0, 9), "z": at.tune.sample_from(lambda c: c["x"] + c["y"])}, **ruled)
     options: dict[str, Any] = {"objective": at.Objective("loss", "min"), "executor": at.InlineExecutor(1), "seed": 1}
     await at.search(by_x, space, max_trials=20, storage=tmp_path, **options)

@@ -320,7 +320,7 @@ class Listens(at.oracles.RandomSearch):
 
     ahead = 0
 
-    async def on_trial_end(self, trial: TrialView) -> None:  # type: ignore[override]
+    async def on_trial_end(self, trial: TrialView) -> None:
         HEARD.append((trial.id, dict(trial.values), trial.score))
 
 
@@ -329,7 +329,7 @@ class Remembers(Listens):
 
     heard = 0
 
-    async def on_trial_end(self, trial: TrialView) -> None:  # type: ignore[override]
+    async def on_trial_end(self, trial: TrialView) -> None:
         await super().on_trial_end(trial)
         self.heard += 1
 
