@@ -206,7 +206,7 @@ class Life:
             self._actor = OracleActor(
                 oracle,
                 past,
-                caller=ApartCaller(oracle, self.directory / "logs" / "oracle.log") if oracle.apart else None,
+                caller=ApartCaller(oracle, self.directory, temporary=self.temporary) if oracle.apart else None,
                 answered=coroutine.answered,
                 failed=coroutine.oracle_failed,
                 diverged=self._diverged,

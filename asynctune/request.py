@@ -190,7 +190,7 @@ class Request:
             ahead=0 if executor.capabilities.asks else self.oracle.ahead,
             fill=self.oracle.fill,
             learns=self.oracle.learns,
-            hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
+            hears_reports=self.oracle.hears_reports,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,

@@ -16,6 +16,7 @@ from asynctune._engine.retelling import retold
 from asynctune.errors import ConfigurationError, SpaceError, StorageError
 from asynctune.objective import Goal
 from asynctune.observers.rows import SCORES, VALUES
+from asynctune.oracles.observed import as_told
 from asynctune.records import Observation, State, TrialView, Value, Values
 from asynctune.results import Result
 from asynctune.seeds import derive, fill_seed
@@ -291,8 +292,6 @@ def _cell(name: str, domain: Domain, values: Mapping[str, Any]) -> Value:
             return None
         raise SpaceError(f"there is no value for {name!r}")
     try:
-        # A table keeps whole numbers as floats where a column has gaps, and as integers where floats happen to be whole.
-        other = int(value) if isinstance(value, float) and value.is_integer() else float(value) if type(value) is int else value
-        return domain.coerce(other if domain.contains(other) and not domain.contains(value) else value)
+        return as_told(domain, value)
     except SpaceError as error:
         raise SpaceError(f"parameter {name!r}: {error}") from None

@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 from attrs import Factory, frozen
 
@@ -21,12 +23,16 @@ from asynctune.errors import PluginError
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
-from asynctune.records import Suggestion, SuggestionStatus, TrialView
+from asynctune.records import Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.secret import redacted
 from asynctune.space import Space
+from asynctune.space.rules import RuleError
 from asynctune.wire import decode, encode
 
 __all__ = ["Answered", "Caller", "History", "OracleCall", "replay"]
+
+_logger = logging.getLogger("asynctune.oracle")
+_TOLD: Final = 5  # reasons in one warning
 
 OracleCall: TypeAlias = Ask | TellAdded | TellObserved | TellReport | TellEnd
 
@@ -82,6 +88,7 @@ class Caller:
         self._declared = Space()
         self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
         self._cancelled = False
+        self._warned_of = set[TrialId]()
 
     def tell(self, call: TellAdded | TellObserved | TellReport | TellEnd, *, remembered: bool = False) -> None:
         """Tell it what became of a trial; with `remembered`, its state knows of that, and only the proposer is told."""
@@ -105,7 +112,26 @@ class Caller:
         proposer, space = self.proposer, self._space(call)
         asked = lambda: self._wait(proposer.populate_space(call.trial, space, recorded))  # noqa: E731
         suggestion: Suggestion = self._call("populate_space", asked)
+        self._warn(proposer)
         return Answered(call.number, suggestion, self._call("get_state", self._state) if proposer.keeps_state else None)
+
+    def skip(self, call: Ask, recorded: Suggestion, *, remembered: bool = False) -> None:
+        """Do not ask it what was answered already; it sees what it would have seen then. For `remembered` see `tell`."""
+        self._call("on_trial_end", lambda: self._wait(self.proposer.see(self._space(call), remembered=remembered)))
+        if recorded.status is SuggestionStatus.RUNNING:
+            self.tell(TellAdded(call.trial, recorded.values))
+
+    def _warn(self, proposer: Proposer) -> None:
+        """Say what was observed in earlier searches and does not fit this one, once."""
+        left_out = proposer.known.left_out
+        new = {trial: why for trial, why in left_out.items() if trial not in self._warned_of}
+        if not new:
+            return
+        self._warned_of |= new.keys()
+        told = "; ".join(f"row {-trial} (trial {trial}): {why}" for trial, why in islice(new.items(), _TOLD))
+        more = f"; and {len(new) - _TOLD} more" if len(new) > _TOLD else ""
+        count = f"{len(new)} of what it found" if len(new) > 1 else "one of what it found"
+        _logger.warning("warm_start=: %s does not fit what trials ask for, and is left out: %s%s", count, told, more)
 
     def _space(self, call: Ask) -> Space:
         """What is known, with the rules and what is derived, which the machine does not have."""
@@ -168,6 +194,8 @@ class Caller:
             return call()
         except PluginError:
             raise
+        except RuleError as error:
+            raise PluginError(redacted(str(error))) from error
         except BaseException as error:  # a SystemExit of an oracle's is its failure too, and must not end its thread unheard
             raise PluginError(redacted(f"{self.name}.{hook} raised {type(error).__name__}: {error}")) from error
         finally:
@@ -195,8 +223,7 @@ def replay(caller: Caller, history: History) -> tuple[list[Answered], list[Diver
             fresh.append(caller.ask(call))
         elif place < remembered or history.adopt or recorded.foreign or recorded.suggestion.fallback is not None:
             has_been_late = has_been_late or recorded.suggestion.fallback is not None
-            if recorded.suggestion.status is SuggestionStatus.RUNNING:
-                caller.tell(TellAdded(call.trial, recorded.suggestion.values))
+            caller.skip(call, recorded.suggestion, remembered=place < remembered)
         else:
             now = caller.ask(call, recorded.suggestion)
             if now.suggestion != recorded.suggestion and not has_been_late:

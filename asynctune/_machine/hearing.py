@@ -164,7 +164,10 @@ def _objective_missing(search: Situation, trial: Trial, metrics: Mapping[str, fl
     objective, there = search.settings.objective, ", ".join(map(repr, metrics or {})) or "no metrics at all"
     wanted = next(each.name for each in objective.each if each.name not in (metrics or {}))
     text = f"trial {trial.id} gave {there}, and not the objective {wanted!r}"
-    search.end_early(f"{text}: name one of them in objective=, or report {wanted!r}", error="ObjectiveError")
+    hint = f"name one of them in objective=, or report {wanted!r}"
+    if any(each.name in (metrics or {}) for each in objective.each):
+        hint = "several objectives are reported together, all of them in each report that has one"
+    search.end_early(f"{text}: {hint}", error="ObjectiveError")
 
 
 def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:

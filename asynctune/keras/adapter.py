@@ -11,6 +11,7 @@ from asynctune.messages import FillRule
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.known import Known
+from asynctune.oracles.wrapped import its_own
 from asynctune.records import Suggestion, SuggestionStatus, TrialId, TrialView
 from asynctune.space import HyperParameters, Space
 
@@ -65,9 +66,14 @@ class KerasOracle(Oracle):
                 f"KerasOracle(...) takes an object of a subclass of asynctune.keras.Oracle, not {oracle!r}"
             )
         self.oracle = oracle
-        vars(self)["fill"] = getattr(oracle, "fill", FillRule.DEFAULT)  # of the class, for every other oracle
+        its_own(self, fill=getattr(oracle, "fill", FillRule.DEFAULT))
         # Where a class gives a state itself, a search is restored from it; else it is asked again for what it has proposed.
         self._has_state = "get_state" in {name for kind in type(oracle).__mro__[:-1] for name in _own(kind)}
+
+    @property
+    def name_in_errors(self) -> str:
+        """See `Oracle.name_in_errors`."""
+        return type(self.oracle).__name__
 
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """See `Oracle.set_search`."""
@@ -77,7 +83,6 @@ class KerasOracle(Oracle):
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """See `Oracle.populate_space`."""
         self._show(space)
-        name = type(self.oracle).__name__
         answer: Any = self.oracle.populate_space(self.oracle.trial_id(trial_id))
         status = answer.get("status") if isinstance(answer, Mapping) else None
         values = answer.get("values") if isinstance(answer, Mapping) else None
@@ -87,7 +92,7 @@ class KerasOracle(Oracle):
             return Suggestion.idle()
         if status != TrialStatus.RUNNING or not isinstance(values, Mapping | None):
             wanted = '{"status": "RUNNING", "values": {...}}, or the status "IDLE" or "STOPPED"'
-            raise PluginError(f"{name}.populate_space returned {answer!r}: it must return {wanted}")
+            raise PluginError(f"{self.name_in_errors}.populate_space returned {answer!r}: it must return {wanted}")
         return Suggestion.run(values or {})
 
     def on_trial_end(self, trial: TrialView) -> None:

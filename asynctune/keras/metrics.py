@@ -9,10 +9,9 @@ from typing import Any, Literal
 from attrs import frozen
 
 from asynctune._runner.metrics import as_number
-from asynctune.errors import ConfigurationError
-from asynctune.objective import Goal
+from asynctune.objective import Goal, Objective
 
-__all__ = ["MetricsTracker", "Observation"]
+__all__ = ["MetricsTracker", "Observation", "best_of"]
 
 
 @frozen
@@ -31,8 +30,8 @@ class Observation:
 class MetricsTracker:
     """The metrics of one trial.
 
-    Values that are reported again at the same step are averaged. A value that is NaN counts for nothing while there is another
-    one.
+    Values that are reported again at the same step are averaged. A value that is no finite number counts for nothing while
+    there is another one.
     """
 
     def __init__(self) -> None:
@@ -81,14 +80,12 @@ class MetricsTracker:
         return history[-1].mean if history else None
 
     def get_best_value(self, name: str, direction: Literal["min", "max"]) -> float | None:
-        """The best of the means; NaN if all of them are, None if nothing was reported."""
-        best = self._best(name, direction)
-        return None if best is None else best.mean
+        """The best of the means; NaN if none of them is a finite number, None if nothing was reported."""
+        return self._best(name, direction)[0]
 
     def get_best_step(self, name: str, direction: Literal["min", "max"]) -> int | None:
         """The first step with the best mean; None if there is none."""
-        best = self._best(name, direction)
-        return None if best is None or math.isnan(best.mean) else best.step
+        return self._best(name, direction)[1]
 
     def get_state(self) -> dict[str, list[list[Any]]]:
         """All of it, as JSON has it."""
@@ -104,10 +101,15 @@ class MetricsTracker:
                     tracker.update(name, value, step)
         return tracker
 
-    def _best(self, name: str, direction: str) -> Observation | None:
-        if direction not in ("min", "max"):
-            raise ConfigurationError(f'direction= takes "min" or "max", not {direction!r}')
-        history = self.get_history(name)
-        numbers = [each for each in history if not math.isnan(each.mean)]
-        choose = min if direction == "min" else max
-        return choose(numbers, key=lambda each: each.mean) if numbers else next(iter(history), None)
+    def _best(self, name: str, direction: Literal["min", "max"]) -> tuple[float | None, int | None]:
+        objective = Objective(name, direction)
+        return best_of(self.curve(objective), objective)
+
+
+def best_of(curve: Mapping[int, float], objective: Goal) -> tuple[float | None, int | None]:
+    """The best of the values, by step, that are finite numbers, and the first step that has it; NaN and None if none is, None
+    and None where there is no value at all."""
+    best = objective.best(curve.values())
+    if best is None:
+        return (math.nan if curve else None), None
+    return best, next(step for step, value in curve.items() if value == best)

@@ -7,16 +7,18 @@ thread, no file and no lock: one caller at a time.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from asynctune._engine.record import pack, unpack
+from asynctune._engine.record import pack
 from asynctune._machine.stimuli import Heard, LaunchEnded, Settings
 from asynctune._runner.failures import bounded
 from asynctune.errors import ConfigurationError
 from asynctune.keras.adapter import KerasOracle, asked
 from asynctune.keras.driver import Driver
-from asynctune.keras.metrics import MetricsTracker
+from asynctune.keras.metrics import MetricsTracker, best_of
+from asynctune.keras.state import Kept
 from asynctune.keras.trial import Trial, TrialStatus
 from asynctune.messages import Ending, ParametersDeclared, RunTrial, TrialRaised, TrialReturned
 from asynctune.objective import Goal, Objective, Objectives, as_objective
@@ -47,7 +49,7 @@ class _ByHand(KerasOracle):
         return None
 
 
-class Oracle:
+class Oracle(ABC):
     """Proposes trials, and hears what came of them. Subclass it, and write `populate_space`.
 
     Proposals are checked: values of parameters that are there, the missing ones filled with their defaults. A combination that
@@ -90,6 +92,8 @@ class Oracle:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ConfigurationError(f"{name}= takes an integer of at least {least}, or None, not {value!r}")
         for name, allowed in (("allow_new_entries", allow_new_entries), ("tune_new_entries", tune_new_entries)):
+            if not isinstance(allowed, bool):
+                raise ConfigurationError(f"{name}= takes True or False, not {allowed!r}")
             if not allowed and hyperparameters is None:
                 raise ConfigurationError(f"{name}=False leaves nothing to tune: give hyperparameters=")
         default = Objective("default_objective", "min")
@@ -117,17 +121,14 @@ class Oracle:
 
     # ------------------------------------------------------------------------------------------------ to be overridden
 
+    @abstractmethod
     def populate_space(self, trial_id: str) -> Mapping[str, Any]:
         """Propose values for a trial: `{"status": "RUNNING", "values": {...}}`, or "IDLE" (nothing now: ask again when a
         trial has ended), or "STOPPED" (nothing is left)."""
-        raise NotImplementedError(f"{type(self).__name__} must have a populate_space(trial_id)")
 
     def score_trial(self, trial: Trial) -> None:
         """Set `score` and `best_step` of a trial that is COMPLETED: the best of the objective's values, and its step."""
-        curve = trial.metrics.curve(self.objective)
-        found = [value for value in curve.values() if math.isfinite(value)]
-        trial.score = self.objective.best(found) if found else (math.nan if curve else None)
-        trial.best_step = next((step for step, value in curve.items() if found and value == trial.score), None)
+        trial.score, trial.best_step = best_of(trial.metrics.curve(self.objective), self.objective)
 
     def begin(self, objective: Goal, seed: int, known: Known) -> None:
         """Called before everything else: what is wanted, and what is known of the trials, as it stands from then on."""
@@ -194,6 +195,8 @@ class Oracle:
                 parameters that are not allowed.
             TooManyFailuresError: too many have failed one after the other. It is recorded all the same.
         """
+        if not isinstance(trial, Trial):
+            raise ConfigurationError(f"end_trial() takes the trial that create_trial() has given, not {trial!r}")
         order = self._order(trial.trial_id)
         if trial.status not in _ENDS:
             raise ConfigurationError(f"trial {trial.trial_id} has status {trial.status!r}: one of {', '.join(_ENDS)} ends it")
@@ -281,21 +284,23 @@ class Oracle:
         """Stand where `get_state` stood; before the first trial is created. What was running then is run again, under its id.
 
         Raises:
-            ConfigurationError: trials were created already.
+            ConfigurationError: trials were created already; or it is no state, or one of another objective or space.
         """
         if self._driver is not None:
             raise ConfigurationError("set_state() comes too late: trials were created already. Make a new oracle")
-        if not state["records"]:
+        kept = Kept.of(state)
+        kept.check(self.objective, self.hyperparameters.space)
+        if not kept.records:
             return
-        self.seed, self._width = state["seed"], state["width"]
-        driver = self._driver = self._driven([unpack(bytes.fromhex(record)) for record in state["records"]])
+        self.seed, self._width = kept.seed, kept.width
+        driver = self._driver = self._driven(kept.records)
         book = driver.machine.book
         for number in sorted(book.trials):
             view = book.view(book.trials[number])
             name = self.trial_id(number)
             trial = self.trials[name] = Trial(asked(driver.machine.space, view.values), name)
-            trial.metrics = MetricsTracker.from_state(state["metrics"].get(name, {}))
-            trial.best_step = state["best_steps"].get(name)
+            trial.metrics = kept.metrics.get(name, MetricsTracker())
+            trial.best_step = kept.best_steps.get(name)
             trial.take(view)
         self.hyperparameters = HyperParameters(driver.machine.space)
 

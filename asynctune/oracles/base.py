@@ -63,6 +63,16 @@ class Oracle(ABC):
     objective: Goal
     known: Known
 
+    @property
+    def name_in_errors(self) -> str:
+        """The class that errors name: its own, or that of the oracle that it stands before."""
+        return type(self).__name__
+
+    @property
+    def hears_reports(self) -> bool:
+        """Whether `on_trial_result` is called at all: only where it is overridden."""
+        return type(self).on_trial_result is not Oracle.on_trial_result
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else; `self.known` is there by then."""
         self.objective = objective

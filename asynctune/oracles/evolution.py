@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from attrs import define, field
@@ -11,14 +12,13 @@ from attrs import define, field
 from asynctune.errors import ConfigurationError
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, TrialId, TrialView, Value, Values
-from asynctune.seeds import derive, fill_seed, unit
+from asynctune.seeds import unit
 from asynctune.space import Boolean, Cases, Choice, Domain, Space, draw
 from asynctune.space.scales import part
 from asynctune.validators import number
 
 __all__ = ["RegularizedEvolution"]
 
-_VARIATIONS: Final = 20  # that are looked at for one that is new; then anything that is new is proposed
 _ANEW: Final = 0.1  # of the mutations of a number draw it anew, so that no part of its range is ever out of reach
 
 
@@ -72,14 +72,9 @@ class RegularizedEvolution(Oracle):
         begun = len(population) + len(self.known.pending)
         if len(population) >= self.sample_size and begun >= self.population_size:
             parent = self._parent(trial_id, population)
-        luck = fill_seed(self.seed, trial_id)
-        values: Values = {}
-        for again in range(_VARIATIONS):
-            luck = derive(luck, again) if again else luck
-            values = space.sample(luck) if parent is None else self._mutated(space, parent, luck)
-            if self.known.is_new(values):
-                break
-        return Suggestion.run(values)
+        draw = space.sample if parent is None else partial(self._mutated, space, parent)
+        values = self.known.drawn(trial_id, draw)
+        return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
     def _parent(self, trial_id: TrialId, population: Sequence[TrialView]) -> Values:
         # The best of k places drawn from n, in one draw: the least of k uniform numbers is 1 - (1 - u)^(1/k).

@@ -6,19 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from attrs import define, field, frozen
 
 from asynctune.oracles.base import Oracle
+from asynctune.oracles.wrapped import its_own
 from asynctune.records import State, Suggestion, TrialId, TrialView, Values
-from asynctune.seeds import derive, fill_seed
 from asynctune.space import Space
 from asynctune.validators import number
 
 __all__ = ["HyperbandBracket", "HyperbandOracle", "HyperbandPlan", "HyperbandRound"]
-
-_DRAWS: Final = 20  # before what is left is looked for instead
 
 
 def _endless(iterations: Any) -> Any:
@@ -184,7 +182,7 @@ class HyperbandOracle(Oracle):
 
     def __attrs_post_init__(self) -> None:
         if self.iterations is None:
-            vars(self)["exhaustive"] = False  # this one comes to no end by itself
+            its_own(self, exhaustive=False)
 
     def plan(self) -> HyperbandPlan:
         """What will be run, if no trial fails and there are values enough."""
@@ -195,7 +193,7 @@ class HyperbandOracle(Oracle):
         dry = False  # whether every combination has been tried
         for rungs in self._brackets:
             if not dry and rungs[0].room:
-                values = self._new(trial_id, space)
+                values = self.known.drawn(trial_id, space.sample)
                 if values is not None:
                     return self._start(trial_id, rungs, rungs[0], values)
                 dry = True
@@ -203,7 +201,7 @@ class HyperbandOracle(Oracle):
                 _, parent = heappop(below.best)
                 return self._start(trial_id, rungs, rung, self._values_of(parent, space), parent)
         if not dry and not self._is_last:
-            values = self._new(trial_id, space)
+            values = self.known.drawn(trial_id, space.sample)
             if values is not None:
                 rungs = self._next_bracket()
                 return self._start(trial_id, rungs, rungs[0], values)
@@ -269,14 +267,6 @@ class HyperbandOracle(Oracle):
     def _values_of(self, parent: TrialId, space: Space) -> Values:
         # What it named and is not tuned it will name again, and get what it got.
         return {name: value for name, value in self.known.trials[parent].values.items() if name in space}
-
-    def _new(self, trial: TrialId, space: Space) -> Values | None:
-        luck = fill_seed(self.seed, trial)
-        for again in range(_DRAWS):
-            values = space.sample(derive(luck, again) if again else luck)
-            if self.known.is_new(values):
-                return values
-        return self.known.left(trial)
 
 
 def _promotions(rungs: list[_Rung], *, dry: bool) -> Iterator[tuple[_Rung, _Rung]]:

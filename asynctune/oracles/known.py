@@ -7,19 +7,23 @@ what was observed before, in the order of the journal.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 from attrs import define, evolve, field
 
 from asynctune.objective import Goal
+from asynctune.oracles.observed import Observed
 from asynctune.oracles.odometer import left
 from asynctune.oracles.tried import Tried
 from asynctune.records import State, TrialId, TrialView, Values
-from asynctune.seeds import derive
+from asynctune.seeds import derive, fill_seed
 from asynctune.space import FillRule, Space
 
 __all__ = ["Known"]
+
+_DRAWS: Final = 20  # before what is left over is looked for instead
 
 
 @define(eq=False, kw_only=True)
@@ -49,6 +53,10 @@ class Known:
     _worst: float = field(init=False, default=-math.inf)
     _losses: dict[TrialId, float] = field(init=False, factory=dict)
     _best: TrialView | None = field(init=False, default=None)
+    _observed: Observed = field(init=False, factory=Observed)
+    # How many trials were COMPLETED here: now, and when what waits was last looked at.
+    _ended: int = field(init=False, default=0)
+    _looked: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.tried = Tried(self.fill, self.seed)
@@ -56,7 +64,8 @@ class Known:
     @property
     def trials(self) -> Mapping[TrialId, TrialView]:
         """The trials that have ended, COMPLETED or FAILED, in the order in which they did. What was observed in earlier
-        searches (`warm_start=`) comes first, as trials -1, -2, ..."""
+        searches (`warm_start=`) is among them as trials -1, -2, ...: first, if the space was declared; otherwise as soon as
+        trials have named all parameters that it has, and not at all where its values do not fit these."""
         return MappingProxyType(self._trials)
 
     @property
@@ -92,6 +101,20 @@ class Known:
         """
         return not self.space or (self.tried.covering(values) is None and self.space.is_allowed(values))
 
+    def drawn(self, trial_id: TrialId, draw: Callable[[int], Values]) -> Values | None:
+        """Something new, from 20 draws at most; where none of them is, what is left over, if anything is.
+
+        Args:
+            trial_id: for which trial: draws depend on the search's seed and on this.
+            draw: makes values of a seed.
+        """
+        luck = fill_seed(self.seed, trial_id)
+        for again in range(_DRAWS):
+            values = draw(derive(luck, again) if again else luck)
+            if self.is_new(values):
+                return values
+        return self.left(trial_id)
+
     def left(self, trial_id: TrialId) -> Values | None:
         """Some combination that is new, or None when nothing is left. Depends on the search's seed, on `trial_id`, and on what
         has been tried, and on nothing else.
@@ -103,22 +126,43 @@ class Known:
 
     # ------------------------------------------------------------------------------------------- told by the proposer
 
-    def see(self, space: Space) -> None:
-        """The space as it is now."""
+    @property
+    def left_out(self) -> Mapping[TrialId, str]:
+        """What was observed in earlier searches and does not count, because it does not fit the space: why, by its id."""
+        return MappingProxyType(self._observed.left_out)
+
+    def see(self, space: Space) -> list[TrialView]:
+        """The space as it is now. Returns what was observed in earlier searches, and counts from now on."""
         self.space = space
-        self.tried.see(space)
+        grown = self.tried.see(space)
+        return self._admitted() if self._observed.any and (grown or self._ended != self._looked) else []
 
     def propose(self, trial: TrialId, values: Values) -> None:
         """This trial is going to be run."""
         self._pending[trial] = values
         self.tried.propose(trial, self._telling(values))
 
-    def end(self, trial: TrialView) -> None:
-        """This trial, proposed here or not, has ended. One of an earlier search does not count as tried here."""
+    def end(self, trial: TrialView) -> list[TrialView]:
+        """This trial, proposed here or not, has ended. Returns those that count by it: one of an earlier search may have to
+        wait, and does not count as tried here."""
+        if trial.id < 0:
+            self._observed.add(trial)
+            return self._admitted()
         self._pending.pop(trial.id, None)
-        if trial.id >= 0:
-            values = self._telling(trial.values)
-            self.tried.end(trial if len(values) == len(trial.values) else evolve(trial, values=values))
+        values = self._telling(trial.values)
+        self.tried.end(trial if len(values) == len(trial.values) else evolve(trial, values=values))
+        self._ended += trial.state is State.COMPLETED
+        self._count(trial)
+        return [trial]
+
+    def _admitted(self) -> list[TrialView]:
+        self._looked = self._ended
+        found = self._observed.fitting(self.space, final=self._ended > 0)
+        for trial in found:
+            self._count(trial)
+        return found
+
+    def _count(self, trial: TrialView) -> None:
         self._trials[trial.id] = trial
         if trial.state is not State.COMPLETED or trial.score is None or not math.isfinite(trial.score):
             return

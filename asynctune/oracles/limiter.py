@@ -43,6 +43,16 @@ class ConcurrencyLimiter(Oracle):
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle, "repeats")
 
+    @property
+    def name_in_errors(self) -> str:
+        """What can fail is the other oracle."""
+        return self.oracle.name_in_errors
+
+    @property
+    def hears_reports(self) -> bool:
+        """What the other oracle does not hear would be sent for nothing."""
+        return self.oracle.hears_reports
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)

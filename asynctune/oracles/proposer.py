@@ -8,7 +8,7 @@ trials is written down before the oracle hears of it, and is there for it as `se
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from asynctune.errors import PluginError, SpaceError
@@ -27,7 +27,7 @@ class Proposer:
 
     Attributes:
         oracle: owned from now on.
-        name: its class, for errors.
+        name: the class that errors name.
         keeps_state: whether it gives a state.
         known: what it knows.
     """
@@ -36,7 +36,7 @@ class Proposer:
 
     def __init__(self, oracle: Oracle) -> None:
         self.oracle = oracle
-        self.name = type(oracle).__name__
+        self.name = oracle.name_in_errors
         self.keeps_state = type(oracle).get_state is not Oracle.get_state
 
     def set_search(
@@ -62,11 +62,21 @@ class Proposer:
         Raises:
             PluginError: the oracle answered what is no suggestion, or what is not in the space.
         """
-        self.known.see(space)
-        answer: Any = self.oracle.populate_space(trial_id, space)
+        told = self.see(space)
+        answer: Any = self.oracle.populate_space(trial_id, space) if told is None else self._asked_after(told, trial_id, space)
         if inspect.isawaitable(answer):
             return self._awaited(trial_id, space, answer, recorded)
         return self._settled(trial_id, space, answer, recorded)
+
+    def see(self, space: Space, *, remembered: bool = False) -> Awaitable[None] | None:
+        """The space as it is now. The oracle is told what was observed in earlier searches and fits it from now on; with
+        `remembered`, its state knows of that."""
+        return self._tell(self.known.see(space), remembered=remembered)
+
+    async def _asked_after(self, told: Awaitable[None], trial_id: TrialId, space: Space) -> Any:
+        await told
+        answer: Any = self.oracle.populate_space(trial_id, space)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def on_trial_add(self, trial_id: TrialId, values: Values) -> None:
         """A trial was added that this oracle was not asked for, or is not asked for again."""
@@ -78,8 +88,12 @@ class Proposer:
 
     def on_trial_end(self, trial: TrialView, *, remembered: bool = False) -> Awaitable[None] | None:
         """A trial ended; with `remembered`, the oracle's state knows of it."""
-        self.known.end(trial)
-        return None if remembered else self.oracle.on_trial_end(trial)
+        return self._tell(self.known.end(trial), remembered=remembered)
+
+    def _tell(self, trials: Sequence[TrialView], *, remembered: bool) -> Awaitable[None] | None:
+        answers = () if remembered else [self.oracle.on_trial_end(trial) for trial in trials]
+        waits = [answer for answer in answers if inspect.isawaitable(answer)]
+        return _each(waits) if waits else None
 
     def get_state(self) -> Mapping[str, Any] | None:
         """The oracle's state; what is known here is told again."""
@@ -138,3 +152,8 @@ class Proposer:
         except SpaceError as error:
             who = f"{self.name} proposed values for trial {trial_id}"
             raise PluginError(f"{who} that are not in the space: {error}") from error
+
+
+async def _each(answers: Sequence[Awaitable[None]]) -> None:
+    for answer in answers:
+        await answer

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, TypeAlias
 
 from attrs import define, field
 
 from asynctune.oracles.base import Oracle
 from asynctune.records import Suggestion, TrialId, Value
-from asynctune.seeds import derive, fill_seed
 from asynctune.space import Choice, Domain, Space, draw
 from asynctune.space.conditions import cases_of
 
 __all__ = ["RandomSearch"]
 
-_DRAWS: Final = 20  # before what is left is looked for instead
 _Crossed: TypeAlias = dict[tuple[str, Choice], Value]
 
 
@@ -48,17 +46,12 @@ class RandomSearch(Oracle):
     _axes: tuple[tuple[str, Choice], ...] = field(init=False, repr=False, default=())
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
-        """Draw until something is new. Where nothing was, the proposer looks for what is left."""
+        """Draw until something is new, or take what is left."""
         if space is not self._space:
             self._space, self._axes = space, tuple(_axes(space))
         crossed = self._crossed(trial_id)
-        luck = fill_seed(self.seed, trial_id)
-        values = _drawn(space, luck, crossed)
-        for again in range(1, _DRAWS):
-            if self.known.is_new(values):
-                break
-            values = _drawn(space, derive(luck, again), crossed)
-        return Suggestion.run(values)
+        values = self.known.drawn(trial_id, lambda luck: _drawn(space, luck, crossed))
+        return Suggestion.exhausted() if values is None else Suggestion.run(values)
 
     def _crossed(self, trial_id: TrialId) -> _Crossed:
         """The values that the axes have in this trial."""

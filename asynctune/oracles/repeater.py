@@ -14,7 +14,7 @@ from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.hyperband import HyperbandOracle
 from asynctune.oracles.proposer import Proposer
-from asynctune.oracles.wrapped import settings_of, take_over
+from asynctune.oracles.wrapped import its_own, settings_of, take_over
 from asynctune.records import Metrics, State, Suggestion, SuggestionStatus, TrialId, TrialView, Values
 from asynctune.seeds import fill_seed
 from asynctune.space import Fill, Space
@@ -113,7 +113,7 @@ class Repeater(Oracle):
 
     def __attrs_post_init__(self) -> None:
         take_over(self, self.oracle)
-        setattr(self, "several", False)  # noqa: B010 -- of the class; what the other oracle is told is a mean of scores
+        its_own(self, several=False)  # what the other oracle is told is a mean of scores
         if isinstance(self.oracle, HyperbandOracle):
             message = (
                 "Repeater(oracle=...): trials of HyperbandOracle go on from one another's checkpoints, which repeats cannot"
@@ -124,7 +124,7 @@ class Repeater(Oracle):
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)
         self._inner = Proposer(self.oracle)
-        self._inner.set_search(objective=objective, seed=seed, tuned=self.known.tuned)
+        self._inner.set_search(objective=objective, seed=seed, space=self.known.space, tuned=self.known.tuned)
 
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion | Awaitable[Suggestion]:
         """One more of what has not been repeated often enough; then what the other oracle proposes."""

@@ -8,9 +8,14 @@ from typing import Any, Final
 from asynctune.errors import ConfigurationError
 from asynctune.oracles.base import Oracle
 
-__all__ = ["settings_of", "take_over"]
+__all__ = ["its_own", "settings_of", "take_over"]
 
 _LIKE_THE_OTHER: Final = ("ahead", "learns", "apart", "fill", "exhaustive", "several", "deadline", "patience")
+
+
+def its_own(oracle: Oracle, **attributes: Any) -> None:
+    """Give this one oracle other class attributes (`ahead`, `fill`, ...) than its class has."""
+    vars(oracle).update(attributes)
 
 
 def take_over(wrapper: Oracle, oracle: Any, *more: str) -> None:
@@ -22,8 +27,7 @@ def take_over(wrapper: Oracle, oracle: Any, *more: str) -> None:
     if not isinstance(oracle, Oracle):
         name = type(wrapper).__name__
         raise ConfigurationError(f"{name}(oracle=...) takes an oracle such as RandomSearch(), not {oracle!r}")
-    for each in (*_LIKE_THE_OTHER, *more):
-        setattr(wrapper, each, getattr(oracle, each))
+    its_own(wrapper, **{each: getattr(oracle, each) for each in (*_LIKE_THE_OTHER, *more)})
 
 
 def settings_of(oracle: Oracle) -> Mapping[str, Any]:

@@ -18,13 +18,17 @@ from asynctune.space.conditions import Cases, Parameter
 from asynctune.space.derived import called, takes
 from asynctune.space.order import coercions
 
-__all__ = ["Clause", "Predicate", "Rules", "combinations"]
+__all__ = ["Clause", "Predicate", "RuleError", "Rules", "combinations"]
 
 Clause: TypeAlias = Mapping[str, tuple[Value, ...]]
 """By flat name, the values that are forbidden together with one of each other name."""
 
 _CLAUSES = "a list of dicts from names to a value, or to a list of values"
 _PREDICATES = "a list of functions of one argument, the values"
+
+
+class RuleError(SpaceError):
+    """A function of `feasible=` failed: neither the oracle that proposed the values, nor whoever gave them, has done wrong."""
 
 
 @frozen(init=False)
@@ -43,15 +47,15 @@ class Predicate:
         """What the function says.
 
         Raises:
-            SpaceError: it raised, or said something else; names it and the values.
+            RuleError: it raised, or said something else; names it and the values.
         """
         try:
             answer = plain(self.function(nested))
         except Exception as error:
             told = f"{self.name}, of feasible=, raised {type(error).__name__}: {error}"
-            raise SpaceError(f"{told}; the values were {nested}") from error
+            raise RuleError(f"{told}; the values were {nested}") from error
         if type(answer) is not bool:
-            raise SpaceError(f"{self.name}, of feasible=, answered {answer!r}, and not True or False, for {nested}")
+            raise RuleError(f"{self.name}, of feasible=, answered {answer!r}, and not True or False, for {nested}")
         return answer
 
 

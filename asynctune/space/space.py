@@ -54,8 +54,8 @@ class Space(Mapping[str, Parameter]):
             a group are joined with "/". Or a dict as `Space.of` takes it, with dicts and lists for groups.
         forbidden: combinations that are never tried: a list of dicts from flat names to a value, or to a list of values. One
             forbids what agrees with it in all of its names.
-        feasible: functions that say whether a combination may be tried, called in the process that searches. Each is given the
-            values nested as they were declared, with the objects of choices for their labels, and returns True or False.
+        feasible: functions that say whether a combination may be tried, called where the oracle is, and on the event loop for
+            what is enqueued: they must be quick. Each gets the values, nested, with objects for labels; it returns a bool.
 
     Attributes:
         rules: what is forbidden, and what must be feasible.

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from asynctune.lazy import lazy
 
 if TYPE_CHECKING:
+    from asynctune.testing.breach import HistoryError, HistoryRule
     from asynctune.testing.cancelling import cancel_at_await
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.damage import cut, flipped
     from asynctune.testing.faults import Faults
-    from asynctune.testing.history import HistoryError, HistoryRule, check_history
+    from asynctune.testing.history import check_history
     from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
     from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
     from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
@@ -30,8 +31,8 @@ else:
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
             "Faults": "faults",
-            "HistoryError": "history",
-            "HistoryRule": "history",
+            "HistoryError": "breach",
+            "HistoryRule": "breach",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",

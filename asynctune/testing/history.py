@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from attrs import define, field
 
-from asynctune._engine.caller import Caller, replay
 from asynctune._engine.journal import read_records
-from asynctune._engine.opening import Folded, fold, history
 from asynctune._engine.record import Record
-from asynctune._engine.retelling import retold
 from asynctune._machine import law
 from asynctune._machine.consult import EndWhole
-from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, SlotGranted, StopAsked, WorkersSet
-from asynctune.errors import IllegalTransition, JournalError, PluginError
+from asynctune.errors import IllegalTransition
 from asynctune.events import (
     AttemptFailed,
     CheckpointGone,
@@ -40,46 +36,12 @@ from asynctune.events import (
 )
 from asynctune.messages import Died, Lost, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned
 from asynctune.oracles.base import Oracle
-from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId, TrialView
+from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId
 from asynctune.schedulers.base import Scheduler
-from asynctune.schedulers.fifo import FIFO
-from asynctune.space import Space
+from asynctune.testing.again import check_oracle, check_replay, check_rules, declared_space
+from asynctune.testing.breach import HistoryError, HistoryRule
 
-__all__ = ["HistoryError", "HistoryRule", "check_history"]
-
-HistoryRule: TypeAlias = Literal[
-    "order",
-    "openings",
-    "law",
-    "ends",
-    "attempts",
-    "launches",
-    "fencing",
-    "steps",
-    "checkpoints",
-    "parents",
-    "budgets",
-    "slots",
-    "replay",
-    "decisions",
-    "acknowledged",
-]
-"""What a history can break; `check_history` says what each asks for."""
-
-
-class HistoryError(AssertionError):
-    """A history that cannot have been.
-
-    Args:
-        rule: which rule it breaks, see `check_history`.
-        seq: the number of the first record that does; None when it is not the doing of one.
-        message: what is wrong.
-    """
-
-    def __init__(self, rule: HistoryRule, seq: int | None, message: str) -> None:
-        super().__init__(f"{rule}: {message}" + (f" (record {seq})" if seq is not None else ""))
-        self.rule = rule
-        self.seq = seq
+__all__ = ["check_history"]
 
 
 def check_history(
@@ -87,6 +49,7 @@ def check_history(
     *,
     scheduler: Scheduler | None = None,
     oracle: Oracle | None = None,
+    space: Any = None,
     shared: bool = False,
     acknowledged: Iterable[tuple[TrialId, LaunchNumber, int]] = (),
 ) -> None:
@@ -106,6 +69,7 @@ def check_history(
     - parents: a trial's parent has ended when it is added.
     - budgets: a trial that has reported the step of its budget is over.
     - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
+    - rules: the rules of `space` allow the values of every trial. Only where it is given.
     - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
     - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
     - acknowledged: every report that a trial got an answer to is in the history.
@@ -113,11 +77,14 @@ def check_history(
     Args:
         history: a search's directory, or its records (of a `SimulatedSearch`).
         scheduler, oracle: fresh ones, made as those of the search; used up.
+        space: what the search was given as its own. Needed with `oracle`, where the space has rules or computed values: their
+            functions are in no journal.
         shared: whether another search may have enlarged the executor, of which this one was not told: then any number may run.
         acknowledged: (trial, launch, step) of reports after which `trial.report()` is known to have returned.
 
     Raises:
         HistoryError: (an AssertionError) names the first rule that does not hold, and the record.
+        ConfigurationError: `space` is not that of the search, or is needed.
         StorageError, JournalCorruptError: there is no search in the directory, or it cannot be read.
     """
     records = read_records(Path(history)) if isinstance(history, str | Path) else list(history)
@@ -129,9 +96,12 @@ def check_history(
         trial, launch, step = lost[0]
         text = f"step {step} of trial {trial}, launch {launch}, was answered and is not recorded ({len(lost)} such reports)"
         raise HistoryError("acknowledged", None, text)
-    folded, space = _check_replay(records, scheduler)
-    if oracle is not None:
-        _check_oracle(folded, space, records, oracle)
+    declared = declared_space(records, space, oracle)
+    folded, found = check_replay(records, scheduler)
+    if declared is not None:
+        check_rules(records, declared)
+        if oracle is not None:
+            check_oracle(folded, found, records, declared, oracle)
 
 
 # ---------------------------------------------------------------------------------------------------- from records alone
@@ -353,43 +323,3 @@ class _Reader:
 
 
 _Said: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft | Died | Lost
-
-
-# -------------------------------------------------------------------------------------------------------- told again
-
-
-def _check_replay(records: list[Record], scheduler: Scheduler | None) -> tuple[Folded, Space]:
-    machine = Machine(scheduler if scheduler is not None else FIFO())  # the recorded answers win, so any will do
-    try:
-        folded = fold(machine, records)
-        machine.check()
-    except (JournalError, PluginError, AssertionError) as error:
-        raise HistoryError("replay", None, str(error)) from error
-    live = [machine.book.view(trial) for trial in machine.book.trials.values()]
-    for told, again in zip(live, retold(records).trials, strict=True):
-        if _plainly(told) != _plainly(again):
-            raise HistoryError("replay", None, f"trial {told.id} is {told}, and by its own events {again}")
-    if scheduler is not None and machine.consult.divergences:
-        raise HistoryError("decisions", None, str(machine.consult.divergences[0]))
-    return folded, machine.space
-
-
-def _plainly(view: TrialView) -> str:
-    return f"{view} {list(view.reports)}"  # as text, for NaN is not equal to itself
-
-
-def _check_oracle(folded: Folded, space: Space, records: list[Record], oracle: Oracle) -> None:
-    opened = [record.stimulus.settings for record in records if isinstance(record.stimulus, Opened)]
-    if not opened:
-        return
-    caller = Caller(oracle)
-    try:
-        past = history(folded, opened[-1], Space(opened[-1].space), space)
-        caller.begin(past)
-        _, divergences = replay(caller, past)
-    except PluginError as error:
-        raise HistoryError("decisions", None, str(error)) from error
-    finally:
-        caller.close()
-    if divergences:
-        raise HistoryError("decisions", None, str(divergences[0]))

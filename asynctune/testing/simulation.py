@@ -183,7 +183,7 @@ class SimulatedSearch:
             ahead=self.oracle.ahead,
             fill=self.oracle.fill,
             learns=self.oracle.learns,
-            hears_reports=type(self.oracle).on_trial_result is not Oracle.on_trial_result,
+            hears_reports=self.oracle.hears_reports,
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             new_entries=self.new_entries,

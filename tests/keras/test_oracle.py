@@ -14,7 +14,7 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import ConfigurationError, PluginError, TooManyFailuresError
-from asynctune.keras import GridSearchOracle, Oracle, RandomSearchOracle, Trial, TrialStatus
+from asynctune.keras import GridSearchOracle, KerasOracle, MetricsTracker, Oracle, RandomSearchOracle, Trial, TrialStatus
 
 MAX = at.Objective("score", "max")
 
@@ -40,6 +40,49 @@ def end(oracle: Oracle, trial: Trial, status: str = "COMPLETED", score: float = 
     trial.status, trial.message = status, message
     oracle.end_trial(trial)
     return oracle.get_trial(trial.trial_id)
+
+
+# ------------------------------------------------------------------------------------------------------------- its metrics
+
+
+def tracked(values: list[tuple[int, float]]) -> MetricsTracker:
+    tracker = MetricsTracker()
+    for step, value in values:
+        tracker.update("score", value, step)
+    return tracker
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "most"),
+    [
+        ([], (None, None), (None, None)),
+        ([(0, 2.0)], (2.0, 0), (2.0, 0)),
+        ([(1, 3.0), (2, 1.0), (3, 2.0)], (1.0, 2), (3.0, 1)),
+        ([(1, 3.0), (2, 1.0), (4, 1.0), (7, 3.0)], (1.0, 2), (3.0, 1)),  # the first of equals
+        ([(1, 2.0), (2, 9.0), (2, 1.0), (3, 4.0)], (2.0, 1), (5.0, 2)),  # a step that was told twice counts as its mean
+        ([(1, math.nan), (2, 2.0), (3, math.nan)], (2.0, 2), (2.0, 2)),  # NaN only where there is nothing else
+        ([(1, 2.0), (2, math.inf), (3, -math.inf)], (2.0, 1), (2.0, 1)),  # KerasTuner's best are the infinities
+    ],
+)
+def test_the_best_of_a_metric_and_its_step(values: Any, least: Any, most: Any) -> None:
+    tracker = tracked(values)
+    for direction, best in (("min", least), ("max", most)):
+        toward: Any = direction
+        assert (tracker.get_best_value("score", toward), tracker.get_best_step("score", toward)) == best
+        oracle = counting(objective=at.Objective("score", toward))
+        trial = oracle.create_trial("a")
+        trial.metrics = tracker
+        oracle.score_trial(trial)
+        assert (trial.score, trial.best_step) == best
+
+
+def test_without_any_number_the_best_is_nan_and_has_no_step() -> None:
+    tracker = tracked([(1, math.nan), (2, math.nan)])
+    assert math.isnan(tracker.get_best_value("score", "max") or 0.0)
+    assert tracker.get_best_step("score", "max") is None
+    odd: Any = "best"
+    with pytest.raises(ConfigurationError, match="takes 'min' or 'max', not 'best'"):
+        tracker.get_best_value("score", odd)
 
 
 # ---------------------------------------------------------------------------------------------------- create, update, end
@@ -320,6 +363,34 @@ def test_a_small_space_is_tried_to_the_last_combination() -> None:
 # -------------------------------------------------------------------------------------------------------------- its state
 
 
+def test_a_state_of_another_space_or_objective_is_refused() -> None:
+    old = counting(hyperparameters=space(x=at.Int(0, 99), y=at.Int(0, 9)))
+    end(old, old.create_trial("a"))
+    state = old.get_state()
+    for options, message in (
+        ({"objective": at.Objective("score", "min")}, "the objective of this state is .*max.*, and this oracle's is .*min"),
+        (
+            {"hyperparameters": space(x=at.Int(0, 50))},
+            r"'x' is Int\(0 to 99\) in the space of this state, .* Int\(0 to 50\)",
+        ),
+        ({"hyperparameters": space(z=at.Boolean())}, "'z' is not there in the space of this state"),
+    ):
+        new = counting(**options)
+        with pytest.raises(ConfigurationError, match=message):
+            new.set_state(state)
+        assert not new.trials
+    for undeclared in (None, space(x=at.Int(0, 99))):
+        again = counting(hyperparameters=undeclared)
+        again.set_state(state)
+        assert list(again.get_space().space) == ["x", "y"]
+
+
+@pytest.mark.parametrize("state", [None, {}, {"a": 1}, {"records": ["zz"]}, {"records": ["00"], "seed": 1}, [], "state"])
+def test_what_is_no_state_is_refused(state: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"set_state\(\) takes what get_state\(\) of an oracle has returned"):
+        counting().set_state(state)
+
+
 def test_what_ran_when_it_was_stored_is_run_again_under_its_id() -> None:
     """cases 7 and 8: KerasTuner resumes nothing where the worker is not called "tuner0", or the first trial has not ended."""
     oracle = RandomSearchOracle(MAX, max_trials=12, hyperparameters=space(x=at.Float(0, 1)), seed=5)
@@ -411,8 +482,12 @@ def test_what_cannot_work_is_refused() -> None:
         Counting(MAX, max_retries_per_trial=-1)
     with pytest.raises(ConfigurationError, match="better small or large"):
         Counting("f1_score")
-    with pytest.raises(NotImplementedError, match=r"Oracle must have a populate_space\(trial_id\)"):
-        Oracle(MAX).populate_space("0")
+    for name in ("allow_new_entries", "tune_new_entries"):
+        for odd in ("no", 1, None):
+            with pytest.raises(ConfigurationError, match=f"{name}= takes True or False, not {odd!r}"):
+                counting(**{name: odd})
+    with pytest.raises(TypeError, match="populate_space"):
+        Oracle(MAX)  # type: ignore[abstract]
 
 
 def test_the_objective_must_be_among_the_metrics() -> None:
@@ -434,6 +509,9 @@ def test_only_a_trial_that_runs_is_told_of() -> None:
         with pytest.raises(ConfigurationError, match="trial 00 does not run: it is COMPLETED"):
             call()
     running = oracle.create_trial("a")
+    by_name: Any = running.trial_id  # as KerasTuner had it once
+    with pytest.raises(ConfigurationError, match=r"end_trial\(\) takes the trial that create_trial\(\) has given, not '01'"):
+        oracle.end_trial(by_name)
     with pytest.raises(ConfigurationError, match="one of COMPLETED, INVALID, FAILED ends it"):
         oracle.end_trial(running)
 
@@ -453,5 +531,15 @@ def test_what_is_outside_the_space_is_said() -> None:
         def populate_space(self, trial_id: str) -> Mapping[str, Any]:
             return {"status": "RUNNING", "values": {"x": 1000}}
 
-    with pytest.raises(PluginError, match="not in the space"):
+    with pytest.raises(PluginError, match="Outside proposed values for trial 0 that are not in the space"):
         Outside(MAX, hyperparameters=space()).create_trial("a")
+
+
+def test_the_class_that_failed_is_named() -> None:
+    class Broken(Oracle):
+        def populate_space(self, trial_id: str) -> Mapping[str, Any]:
+            raise ValueError("no idea")
+
+    with pytest.raises(PluginError, match=r"^Broken\.populate_space raised ValueError: no idea"):
+        Broken(MAX, hyperparameters=space()).create_trial("a")
+    assert KerasOracle(Broken(MAX)).name_in_errors == "Broken"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import asynctune as at
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
 from asynctune.oracles import ConcurrencyLimiter, GridSearch, Oracle, RandomSearch
@@ -118,3 +119,24 @@ def test_an_oracle_that_answers_later_and_keeps_a_state() -> None:
     other.oracle.set_state(state)
     assert other.oracle.get_state() == state
     assert ConcurrencyLimiter(RandomSearch(), 2).get_state() is None
+
+
+class Hears(RandomSearch):
+    """Wants to know of reports."""
+
+    def on_trial_result(self, trial: Any, report: Any) -> None:
+        pass
+
+
+def test_it_hears_of_reports_only_for_one_that_does() -> None:
+    for oracle in (RandomSearch(), Hears()):
+        limited = ConcurrencyLimiter(ConcurrencyLimiter(oracle, 3), 2)
+        search = at.Search(
+            print, SPACE, objective="loss", oracle=limited, executor=(executor := at.InlineExecutor(1)), max_trials=1
+        )
+        settings = search._request.settings(executor, 0)
+        assert settings.hears_reports is limited.hears_reports is isinstance(oracle, Hears)
+
+
+def test_the_other_oracle_is_named_in_errors() -> None:
+    assert Proposer(ConcurrencyLimiter(Kept(), 2)).name == "Kept"

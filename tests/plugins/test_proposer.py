@@ -217,7 +217,7 @@ def test_no_trial_without_a_finite_score_is_scored_or_best(score: float | None) 
 
 def test_trials_of_earlier_searches_are_known_and_not_tried() -> None:
     oracle = Says({"x": 1, "b": False})
-    asked = proposer(oracle)
+    asked = proposer(oracle, space=SMALL)
     asked.on_trial_end(ended(-1, {"x": 1, "b": False}, 0.5))
     asked.on_trial_end(ended(-2, {"x": 2, "b": False}, None))
     assert oracle.told == [(-1, 0.5), (-2, None)]

@@ -210,13 +210,20 @@ async def test_one_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path
 
 async def test_one_that_dies_ends_the_search_which_can_be_resumed(tmp_path: Path) -> None:
     before = snapshot()
-    with pytest.raises(PluginError, match=r"Killed failed: its process was killed by signal 9 .*logs/oracle\.log"):
+    told = r"Killed failed: its process was killed by signal 9 .*logs/oracle\.log\. It wrote last:\nabout to go$"
+    with pytest.raises(PluginError, match=told):
         await searched(Killed("now"), tmp_path)
     nothing_left(before)
     assert (tmp_path / "logs" / "oracle.log").read_text() == "about to go\n"
 
     result = await searched(Killed(), tmp_path)
     assert [trial.values["x"] for trial in result.trials.values()] == [0, 1001, 2002, 3003]
+
+
+async def test_the_last_words_of_one_that_dies_are_told_where_its_log_is_removed() -> None:
+    with pytest.raises(PluginError, match=r"its process was killed by signal 9 .*\. It wrote last:\nabout to go$") as caught:
+        await searched(Killed("now"))
+    assert "oracle.log" not in str(caught.value)
 
 
 async def test_what_it_raises_is_heard_by_its_name(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from asynctune.errors import ConfigurationError, ResumeError, SpaceError
+from asynctune.errors import ConfigurationError, PluginError, ResumeError, SpaceError
 from asynctune.oracles import GridSearch
 from asynctune.records import Suggestion, TrialId
 
@@ -282,3 +282,30 @@ def test_lists_may_hold_conditions() -> None:
     assert declared.nest({"n": 1, "layers/0": 1}) == {"n": 1, "layers": [1]}
     assert declared.nest({"n": 2, "layers/0": 1, "layers/1/units": 2}) == {"n": 2, "layers": [1, {"units": 2}]}
     assert at.Space({"net": declared}).nest({"net/layers/0": 1}) == {"net": {"layers": [1]}}
+
+
+async def of_nothing(_: at.AsyncTrial) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("oracle", [at.oracles.RandomSearch(), at.oracles.GridSearch(), at.oracles.RegularizedEvolution()])
+async def test_a_rule_that_fails_is_named_and_not_the_oracle(oracle: Any) -> None:
+    asked = []
+
+    def picky(values: Any) -> bool:
+        asked.append(values)
+        if len(asked) > 3:
+            raise RuntimeError("cannot say")
+        return True
+
+    with pytest.raises(PluginError) as caught:
+        await at.search(
+            of_nothing,
+            at.Space({"x": at.Int(0, 9)}, feasible=[picky]),
+            objective=at.Objective("loss", "min"),
+            oracle=oracle,
+            executor=at.InlineExecutor(1),
+            max_trials=9,
+        )
+    assert "picky, of feasible=, raised RuntimeError: cannot say; the values were" in str(caught.value)
+    assert "populate_space" not in str(caught.value)

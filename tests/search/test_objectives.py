@@ -147,3 +147,12 @@ async def test_a_constraint_that_an_earlier_search_broke_is_known(tmp_path: Path
     for given in (tmp_path, earlier, earlier.to_dicts()):
         await search(objective=goal, oracle=Looks(), max_trials=1, warm_start=given)
     assert [trial.values for trial in best] == [{"x": 5}] * 3
+
+
+async def test_objectives_that_are_reported_apart_are_told_to_be_reported_together() -> None:
+    async def train(trial: at.AsyncTrial) -> None:
+        await trial.report({"error": 1.0, "loss": 2.0})
+
+    objective = [at.Objective("error", "min"), at.Objective("cost", "min")]
+    with pytest.raises(ObjectiveError, match=r"gave 'error', 'loss', and not the objective 'cost': .* reported together"):
+        await at.search(train, {"x": at.Int(0, 9)}, objective=objective, executor=at.InlineExecutor(1), max_trials=2)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +290,81 @@ async def test_a_refused_entry_ends_the_search_which_can_go_on(tmp_path: Path) -
         await at.search(asks, {"x": at.Int(1, 3)}, new_entries="refuse", **options)
     result = await at.search(asks, {"x": at.Int(1, 3)}, new_entries="default", **options)
     assert [view.state for view in result.trials.values()] == [at.State.COMPLETED] * 3
+
+
+# ----------------------------------------------------------------------------- where trials name what the rows are about
+
+UNDECLARED = [
+    {"x": 5, "loss": 1.0},  # x is from 0 to 1
+    {"x": 0.25, "n": 3, "loss": 2.0},
+    {"x": 1, "n": 4.0, "loss": 3.0},  # as a table with gaps has them
+    {"xx": 0.5, "loss": 0.0},
+    {"x": 0.75, "n": "three", "loss": 0.1},
+]
+LEARNING = [
+    at.oracles.RegularizedEvolution(population_size=3),
+    *([at.oracles.BayesianOptimization(num_initial_points=1)] if find_spec("sklearn") else []),
+    *([at.oracles.CMAES()] if find_spec("cmaes") else []),
+    *([at.oracles.TPE(n_startup_trials=0)] if find_spec("optuna") else []),
+    at.oracles.Repeater(at.oracles.RegularizedEvolution(population_size=3), times=2),
+    at.oracles.ConcurrencyLimiter(at.oracles.RegularizedEvolution(population_size=3), 1),
+]
+
+
+async def names_its_own(trial: at.AsyncTrial) -> dict[str, float]:
+    return {"loss": trial.hp.Float("x", 0, 1) + trial.hp.Int("n", 1, 9)}
+
+
+class Listens(at.oracles.RandomSearch):
+    """Keeps what it is told of."""
+
+    ahead = 0
+
+    async def on_trial_end(self, trial: TrialView) -> None:
+        HEARD.append((trial.id, dict(trial.values), trial.score))
+
+
+class Remembers(Listens):
+    """Its state knows how much it was told."""
+
+    heard = 0
+
+    async def on_trial_end(self, trial: TrialView) -> None:
+        await super().on_trial_end(trial)
+        self.heard += 1
+
+    def get_state(self) -> Mapping[str, Any]:
+        return {"heard": self.heard}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.heard = state["heard"]
+
+
+@pytest.mark.parametrize("oracle", LEARNING, ids=lambda oracle: type(oracle).__name__)
+async def test_rows_that_do_not_fit_what_trials_name_are_left_out_and_said_once(
+    oracle: Oracle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options: dict[str, Any] = {"objective": LOSS, "oracle": oracle, "seed": 0, "storage": tmp_path}
+    first = at.search(names_its_own, executor=at.InlineExecutor(1), max_trials=5, warm_start=UNDECLARED, **options)
+    assert len((await first).trials) == 5
+    told = [record.getMessage() for record in caplog.records if "warm_start=" in record.getMessage()]
+    assert "row 1 (trial -1): parameter 'x': Float(0.0 to 1.0) takes one of its values, not 5" in " ".join(told)
+    assert sum(message.count("row 5 (trial -5): parameter 'n'") for message in told) == 1
+    assert sum(message.count("row 4 (trial -4): there is no parameter 'xx'; known are 'x', 'n'") for message in told) == 1
+    assert "(trial -2)" not in " ".join(told)
+    assert "(trial -3)" not in " ".join(told)
+    again = at.search(names_its_own, executor=at.InlineExecutor(1), max_trials=8, **options)
+    assert len((await again).trials) == 8
+
+
+@pytest.mark.parametrize("oracle", [Listens(), Remembers()], ids=["told again", "restored"])
+async def test_rows_that_fit_what_trials_name_are_told_when_they_do(oracle: Oracle, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"objective": LOSS, "oracle": oracle, "seed": 0, "storage": tmp_path}
+    await at.search(names_its_own, executor=at.InlineExecutor(1), max_trials=4, warm_start=UNDECLARED, **options)
+    rows = [each for each in HEARD if each[0] < 0]
+    assert rows == [(-2, {"x": 0.25, "n": 3}, 2.0), (-3, {"x": 1.0, "n": 4}, 3.0)]
+    assert [type(rows[1][1][name]) for name in "xn"] == [float, int]
+    HEARD.clear()
+    await at.search(names_its_own, executor=at.InlineExecutor(1), max_trials=6, **options)
+    assert [each for each in HEARD if each[0] < 0] == ([] if isinstance(oracle, Remembers) else rows)
+    await asyncio.to_thread(check_history, tmp_path, oracle=type(oracle)())  # it awaits, in a loop of its own

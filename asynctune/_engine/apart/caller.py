@@ -22,6 +22,7 @@ from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.oracles.random import RandomSearch
+from asynctune.oracles.wrapped import its_own
 from asynctune.records import Suggestion, SuggestionStatus
 from asynctune.wire import decode
 
@@ -41,19 +42,19 @@ class ApartCaller(Caller):
 
     Args:
         oracle: sent there; ours stays as it is.
-        log: where its process writes to.
+        directory: of the search, where its log is; `temporary` if it is removed with the search.
     """
 
-    def __init__(self, oracle: Oracle, log: Path | None) -> None:
+    def __init__(self, oracle: Oracle, directory: Path, *, temporary: bool) -> None:
         super().__init__(oracle, SYSTEM.now)
         self.deadline = math.inf  # looked after here: to be late is no failure
         self._oracle = oracle
         self._late_after = math.inf if oracle.deadline is None else oracle.deadline
         self._patience = math.inf if oracle.patience is None else oracle.patience
-        self._process = OracleProcess(log)
+        self._process = OracleProcess(directory / "logs" / "oracle.log", temporary=temporary)
         # Knows what the oracle knows, and proposes where that is late.
         substitute = RandomSearch()
-        vars(substitute)["fill"] = oracle.fill
+        its_own(substitute, fill=oracle.fill)
         self._substitute = Proposer(substitute)
         self._owed: dict[int, float] = {}  # the asks that were not answered, and since when
         self._has_been_late = False
@@ -86,6 +87,13 @@ class ApartCaller(Caller):
                     self._substitute.on_trial_end(trial)
         self._call("on_trial_end", lambda: self._send("tell", call, remembered=remembered))
 
+    def skip(self, call: Ask, recorded: Suggestion, *, remembered: bool = False) -> None:
+        """Do not ask it what was answered already."""
+        self._substitute.see(self._space(call))
+        if recorded.status is SuggestionStatus.RUNNING:
+            self._substitute.on_trial_add(call.trial, recorded.values)
+        self._call("populate_space", lambda: self._send("skip", call, recorded, remembered=remembered))
+
     def restore(self, state: Any) -> None:
         """Set it to a recorded state."""
         self._call("set_state", lambda: self._send("restore", state))
@@ -94,6 +102,8 @@ class ApartCaller(Caller):
         """Ask it for values, and wait for them, for its deadline at most. Where there is a `recorded` answer, it is nobody who
         waits, and so nobody for whom it could be late."""
         answered: Answered = self._call("populate_space", lambda: self._asked(call, recorded))
+        self._substitute.see(self._space(call))
+        self._warn(self._substitute)
         return answered
 
     def _asked(self, call: Ask, recorded: Suggestion | None) -> Answered:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from asynctune._engine.guarded import Guard, start_guard
+from asynctune._engine.tail import tail_of
 from asynctune._runner.framing import Frames
 from asynctune._runner.logs import open_log
 from asynctune.errors import PluginError
@@ -36,10 +37,11 @@ class OracleProcess:
 
     Args:
         log: where it writes what it has for stdout and stderr; its directories are made. If that cannot be, it is not kept.
+        temporary: whether the log is removed with the search, so that there is no use in naming it.
     """
 
-    def __init__(self, log: Path | None) -> None:
-        self._log = log
+    def __init__(self, log: Path | None, *, temporary: bool = False) -> None:
+        self._log, self._temporary = log, temporary
         self._guard: Guard | None = None
         self._outgoing = bytearray()
         self._frames = Frames()
@@ -138,7 +140,7 @@ class OracleProcess:
             self._rope.send(b".")
 
     def how_it_ended(self) -> str:
-        """Once it has ended: how, and where to look for more."""
+        """Once it has ended: how, the last lines that it wrote, and where to look for more."""
         assert self._guard is not None  # noqa: S101
         said = b""
         with suppress(OSError):
@@ -150,7 +152,9 @@ class OracleProcess:
             code = int(said)
             how = f"exited with {code}" if code >= 0 else f"was killed by signal {-code}"
             how += " (the system may have run out of memory)" if code == -9 else ""
-        return f"its process {how}" + ("" if self._log is None else f"; what it wrote is in {self._log}")
+        wrote = "" if self._log is None else tail_of(self._log)
+        where = "" if self._log is None or self._temporary else f"; what it wrote is in {self._log}"
+        return f"its process {how}{where}" + (f". It wrote last:\n{wrote}" if wrote else "")
 
     def close(self) -> None:
         """Kill it, with all that it has started, and wait until nothing is left of it."""
