@@ -119,8 +119,8 @@ def _further(
     if outcomes is None:
         return None
     found = []
-    for met, weight in outcomes.items():
-        after = dict(before)
+    for met, values in outcomes.items():
+        after, weight = dict(before), values
         for child in links.children[name]:
             left = after.pop(child, links.open[child])
             left = None if left is None else _left(left, asked, met)

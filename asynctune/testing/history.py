@@ -384,7 +384,7 @@ def _check_oracle(folded: Folded, space: Space, records: list[Record], oracle: O
         return
     caller = Caller(oracle)
     try:
-        past = history(folded, opened[-1], Space(opened[-1].space), space)
+        past = history(folded, opened[-1], Space().grow(opened[-1].space), space)
         caller.begin(past)
         _, divergences = replay(caller, past)
     except PluginError as error:

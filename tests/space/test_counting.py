@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Float, Int, Parameter, Space
-from asynctune.space.rules import combinations
+from asynctune.space.allowing import combinations
 
 DOMAINS = (Int(1, 2), Int(1, 3), Boolean(), Choice(["a", "b", "c"]))
 
