@@ -92,7 +92,11 @@ def _walk(parameters: Mapping[str, Parameter], told: _Told, rules: Rules) -> Ite
     if not parameters:
         yield {}
         return
-    names, ruled = list(parameters), {name for clause in rules.forbidden for name in clause}
+    names = list(parameters)
+    places = {name: place for place, name in enumerate(names)}
+    # A clause is looked at once the last of its names has a value.
+    last = [(max(clause, key=places.__getitem__), clause) for clause in rules.forbidden]
+    ending = {name: Rules(tuple(clause for end, clause in last if end == name)) for name in {end for end, _ in last}}
     values: dict[str, Any] = {}
 
     def wheel(name: str) -> Iterator[bool]:
@@ -103,7 +107,7 @@ def _walk(parameters: Mapping[str, Parameter], told: _Told, rules: Rules) -> Ite
             return
         for value in told(name, domain):
             values[name] = value
-            yield name not in ruled or rules.clause(values) is None
+            yield name not in ending or ending[name].clause(values) is None
         del values[name]
 
     # Depth first, with a stack of its own: there may be more parameters than Python's is deep.
