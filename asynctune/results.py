@@ -17,6 +17,7 @@ from asynctune.objective import Goal
 from asynctune.observers.rows import as_row
 from asynctune.pareto import Point, front, hypervolume
 from asynctune.records import State, TrialId, TrialView
+from asynctune.space.checks import nearest, plain
 
 __all__ = ["Result"]
 
@@ -97,8 +98,9 @@ class Result:
         """
         goals = self.objective.each
         names = [goal.name for goal in goals]
-        if set(reference) != set(names) or not all(map(_finite, reference.values())):
-            raise ConfigurationError(f"hypervolume(reference=...) takes a number for each of {names}, not {dict(reference)}")
+        given: Any = reference
+        if not isinstance(given, Mapping) or set(given) != set(names) or None in map(nearest, map(plain, given.values())):
+            raise ConfigurationError(f"hypervolume(reference=...) takes a number for each of {names}, in a dict, not {given!r}")
         point = tuple(goal.loss(reference[goal.name]) for goal in goals)
         return hypervolume([found for trial in self.trials.values() if (found := self._losses(trial)) is not None], point)
 

@@ -236,6 +236,20 @@ async def test_with_nothing_declared_any_name_may_be_tried_first() -> None:
     assert result.trials[0].values == {"x": 7}
 
 
+async def test_a_name_that_no_trial_asks_for_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def asks(trial: at.AsyncTrial) -> float:
+        return float(trial.hp.Int("units", 0, 9) + trial.hp.Float("rate", 0, 1))
+
+    first = [{"units": 7}, {"unit": 3, "rate": 0.5}, {"zzz": 1}]
+    result = await at.search(asks, objective=LOSS, max_trials=5, try_first=first, executor=at.InlineExecutor(1))
+
+    assert result.trials[1].values["rate"] == 0.5
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "try_first[1] gives 'unit' a value, and its trial asked for no such parameter; it may mean 'units'",
+        "try_first[2] gives 'zzz' a value, and its trial asked for no such parameter; it may mean 'units' or 'rate'",
+    ]
+
+
 async def test_what_is_enqueued_may_be_nested_and_lack_values(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with at.Search(train, SPACE, objective=LOSS, max_trials=2, executor=at.InlineExecutor(1)) as search:
