@@ -32,6 +32,7 @@ _TRIALS = {
     "stop_reason": "string",
     "failure_kind": "string",
     "failure": "string",
+    "objective": "string",
 }
 _REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
 
@@ -120,18 +121,19 @@ class Result:
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dict a trial.
 
-        Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`,
-        those that broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
+        Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), objective
+        (what the score is of: "Objective(loss, min)"), and `values/<name>` for each of its values. Trials that have a parent, or
+        a budget, also have `parent` and `budget`, those that broke constraints `violates`, and with several objectives all have
+        `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
-        return [as_row(trial, names) for trial in self.trials.values()]
+        return [{**as_row(trial, names), "objective": str(self.objective)} for trial in self.trials.values()]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
 
-        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason, failure_kind and
-        failure are strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole
+        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason, failure_kind, failure
+        and objective are strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole
         numbers are Int64 and booleans are boolean, which can be missing.
 
         Raises:

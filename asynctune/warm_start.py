@@ -261,6 +261,8 @@ def _row(row: Any, space: Space, objective: Goal) -> Observation:
     state, names = State.COMPLETED, [each.name for each in objective.each]
     columns = ["score", *names, *(f"{SCORES}{name}" for name in names)]
     if _is_told(row):
+        if row.get("objective", str(objective)) != str(objective):
+            raise ConfigurationError(f"its score is of {row['objective']}, and this search wants {objective}")
         state = _ENDED[row.get("state", "COMPLETED")]
         found = {name: value for name, value in row.items() if name in columns}
         values = {name.removeprefix(VALUES): value for name, value in row.items() if name.startswith(VALUES)}

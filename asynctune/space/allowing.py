@@ -60,7 +60,7 @@ def _is_none(walked: Iterator[Values | None], is_refused: Callable[[Values], boo
 def _with_parents(parameters: Mapping[str, Parameter], names: Iterable[str]) -> dict[str, Parameter]:
     """Those of these names, and what they depend on, in order."""
     wanted = set(names)
-    for name, parameter in reversed(parameters.items()):
+    for name, parameter in reversed(list(parameters.items())):
         if name in wanted and isinstance(parameter, Cases):
             wanted.update(parameter.parents)
     return {name: parameter for name, parameter in parameters.items() if name in wanted}

@@ -82,6 +82,15 @@ async def test_a_result_its_dicts_its_frame_and_its_directory_say_the_same(tmp_p
         assert HEARD[:4] == told
 
 
+async def test_rows_of_a_search_with_another_direction_are_refused() -> None:
+    first = await searched(max_trials=2)
+    for table in (first.to_dicts(), first.to_dataframe()):
+        with pytest.raises(at.errors.ConfigurationError) as caught:
+            await searched(objective=at.Objective("loss", "max"), warm_start=table)
+        told = "row 0: its score is of Objective(loss, min), and this search wants Objective(loss, max)"
+        assert str(caught.value).startswith(f"warm_start=: 2 of 2 do not fit this search: {told}; row 1: ")
+
+
 async def test_a_search_that_runs_can_be_learned_from_and_is_not_disturbed(tmp_path: Path) -> None:
     async with at.Search(
         train, SPACE, objective=LOSS, max_trials=2, storage=tmp_path / "live", executor=at.InlineExecutor(1)

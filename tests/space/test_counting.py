@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from asynctune.space import Boolean, Case, Cases, Choice, Condition, Float, Int, Parameter, Space
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Domain, Float, Int, Parameter, Space
 from asynctune.space.allowing import combinations
 
-DOMAINS = (Int(1, 2), Int(1, 3), Boolean(), Choice(["a", "b", "c"]))
+DOMAINS: tuple[Domain, ...] = (Int(1, 2), Int(1, 3), Boolean(), Choice(["a", "b", "c"]))
 
 
 @st.composite
