@@ -249,7 +249,7 @@ async def test_a_name_that_no_trial_asks_for_is_said(caplog: pytest.LogCaptureFi
     async def asks(trial: at.AsyncTrial) -> float:
         return float(trial.hp.Int("units", 0, 9) + trial.hp.Float("rate", 0, 1))
 
-    first = [{"units": 7}, {"unit": 3, "rate": 0.5}, {"zzz": 1}]
+    first: list[dict[str, Any]] = [{"units": 7}, {"unit": 3, "rate": 0.5}, {"zzz": 1}]
     result = await at.search(asks, objective=LOSS, max_trials=5, try_first=first, executor=at.InlineExecutor(1))
 
     assert result.trials[1].values["rate"] == 0.5
