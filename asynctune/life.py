@@ -45,6 +45,7 @@ from asynctune.observers.base import Trials, Watched
 from asynctune.request import Request, new_seed
 from asynctune.results import Result
 from asynctune.space import Space
+from asynctune.warm_start import Unasked
 
 __all__ = ["Life"]
 
@@ -196,6 +197,7 @@ class Life:
         opening = stimuli.Opened(
             at=now, wall=wall, version=_VERSION, settings=settings, gone=opened.gone, observed=opened.observed, first=first
         )
+        self.publication.subscribe(Unasked(first, self.publication.trials).look)
         self._ear.coroutine = coroutine  # not before: the opening is the first thing that a machine can be told
         await coroutine.open(opening)
         if self._ear.failure is not None:  # said before anybody could hear it
@@ -301,9 +303,8 @@ class Life:
         check_settings(recorded, self._settings(recorded), adopt=request.resume == "adopt")
 
     def _read(self, after: int, limit: int) -> list[Record]:
-        if self._request.storage is None:
-            return self._memory.read(after, limit)
-        return read_records(self._request.storage, after, limit)
+        storage = self._request.storage
+        return self._memory.read(after, limit) if storage is None else read_records(storage, after, limit)
 
     # ---------------------------------------------------------------------------------------------------- on the loop
 
@@ -368,8 +369,7 @@ class Life:
         if ended.done():
             self._actor.join()
         else:
-            name = type(self._request.oracle).__name__
-            _logger.warning("%s has not returned; its thread is left behind until it does", name)
+            _logger.warning("%s has not returned; its thread is left behind until it does", type(self._request.oracle).__name__)
 
     def _conclude(self) -> None:
         end = self._coroutine.end if self._coroutine is not None else None

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from operator import index
-from typing import Any, Final, Literal, TypeAlias, overload
+from typing import Final, Literal, TypeAlias, overload
 
 from attrs import field, frozen
 
+from asynctune.errors import ConfigurationError
 from asynctune.policies import Resources
+from asynctune.validators import as_index
 
 __all__ = [
     "CONTINUE",
@@ -224,14 +225,6 @@ class Failure:
 # ------------------------------------------------------------------------------------------------ proposals, verdicts
 
 
-def _plain(number: Any) -> Any:
-    """The integer that `number` is, of whatever kind (NumPy's too); what is none is left to be refused."""
-    try:
-        return number if isinstance(number, bool) else index(number)
-    except TypeError:
-        return number
-
-
 class SuggestionStatus(Enum):
     """What an oracle can answer (KerasTuner's RUNNING, IDLE, STOPPED)."""
 
@@ -267,8 +260,13 @@ class Suggestion:
                 the parent's beginning. None for no end but the trainable's own.
 
         A search refuses a parent that is not there or has not ended, and a budget that is no step, with a `PluginError`.
+
+        Raises:
+            ConfigurationError: the values are no dict.
         """
-        return cls(SuggestionStatus.RUNNING, dict(values), _plain(parent), _plain(budget))
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"Suggestion.run(values=...) takes a dict from names to values, not {values!r}")
+        return cls(SuggestionStatus.RUNNING, dict(values), as_index(parent), as_index(budget))
 
     @classmethod
     def idle(cls) -> Suggestion:

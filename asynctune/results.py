@@ -17,6 +17,7 @@ from asynctune.objective import Goal
 from asynctune.observers.rows import as_row
 from asynctune.pareto import Point, front, hypervolume
 from asynctune.records import State, TrialId, TrialView
+from asynctune.space.checks import nearest, plain
 
 __all__ = ["Result"]
 
@@ -31,6 +32,7 @@ _TRIALS = {
     "stop_reason": "string",
     "failure_kind": "string",
     "failure": "string",
+    "objective": "string",
 }
 _REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
 
@@ -97,8 +99,9 @@ class Result:
         """
         goals = self.objective.each
         names = [goal.name for goal in goals]
-        if set(reference) != set(names) or not all(map(_finite, reference.values())):
-            raise ConfigurationError(f"hypervolume(reference=...) takes a number for each of {names}, not {dict(reference)}")
+        given: Any = reference
+        if not isinstance(given, Mapping) or set(given) != set(names) or None in map(nearest, map(plain, given.values())):
+            raise ConfigurationError(f"hypervolume(reference=...) takes a number for each of {names}, in a dict, not {given!r}")
         point = tuple(goal.loss(reference[goal.name]) for goal in goals)
         return hypervolume([found for trial in self.trials.values() if (found := self._losses(trial)) is not None], point)
 
@@ -118,18 +121,19 @@ class Result:
     def to_dicts(self) -> list[dict[str, Any]]:
         """One plain dict a trial.
 
-        Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
-        `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`,
-        those that broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
+        Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), objective
+        (what the score is of: "Objective(loss, min)"), and `values/<name>` for each of its values. Trials that have a parent,
+        or a budget, also have `parent` and `budget`, those that broke constraints `violates`, and with several objectives all
+        have `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
-        return [as_row(trial, names) for trial in self.trials.values()]
+        return [{**as_row(trial, names), "objective": str(self.objective)} for trial in self.trials.values()]
 
     def to_dataframe(self) -> Any:
         """The trials as a pandas DataFrame: a row for each, with the columns of `to_dicts()`.
 
-        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason, failure_kind and
-        failure are strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole
+        id, step, attempt and launches are int64, score is float64 (NaN for none), and state, stop_reason, failure_kind, failure
+        and objective are strings. A column of values has the type that pandas finds; where some trials lack a parameter, whole
         numbers are Int64 and booleans are boolean, which can be missing.
 
         Raises:

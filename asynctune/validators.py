@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 import sys
+from operator import index
 from typing import Any
 
 from attrs import Attribute
 
 from asynctune.errors import ConfigurationError
 
-__all__ = ["LARGEST_INTEGER", "as_bytes", "flag", "number", "one_of", "size"]
+__all__ = ["LARGEST_INTEGER", "as_bytes", "as_index", "flag", "number", "one_of", "size"]
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)B", re.ASCII)
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -83,3 +84,11 @@ def size(least: int) -> Any:
             raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
 
     return check
+
+
+def as_index(number: Any) -> Any:
+    """The integer that `number` is, of whatever kind (NumPy's too); what is none is left to be refused."""
+    try:
+        return number if isinstance(number, bool) else index(number)
+    except TypeError:
+        return number

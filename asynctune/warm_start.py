@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
@@ -17,14 +19,15 @@ from asynctune.errors import ConfigurationError, SpaceError, StorageError
 from asynctune.objective import Goal
 from asynctune.observers.rows import SCORES, VALUES
 from asynctune.oracles.observed import as_told
-from asynctune.records import Observation, State, TrialView, Value, Values
+from asynctune.records import Observation, State, TrialId, TrialView, Value, Values
 from asynctune.results import Result
 from asynctune.seeds import derive, fill_seed
 from asynctune.space import Domain, Fill, FillRule, Space
 from asynctune.space.checks import plain
 
-__all__ = ["WarmStart", "completed", "completed_points", "given_values", "points"]
+__all__ = ["Unasked", "WarmStart", "completed", "completed_points", "given_values", "points"]
 
+_logger = logging.getLogger("asynctune.search")
 _WANTED: Final = "a search's directory, a Result, or a table (a list of dicts, or a data frame)"
 _TOLD: Final = 5  # reasons in one error
 _DRAWS: Final = 1000  # before the rules are taken to allow nothing
@@ -160,6 +163,41 @@ def _flattened(given: Mapping[Any, Any], what: str, path: str = "") -> dict[str,
     return values
 
 
+@define(eq=False)
+class Unasked:
+    """Says, once for each, which names of `try_first=` nobody asked for. With `space=` they were checked at the door; without
+    it only the trials know, and what such a name says is lost.
+
+    Args:
+        first: what is tried first, as trials 0, 1, ...
+        trials: all there are so far.
+    """
+
+    first: Sequence[Values]
+    trials: Mapping[TrialId, TrialView]
+    _open: list[TrialId] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._open = [trial for trial, values in enumerate(self.first) if values]
+
+    def look(self) -> None:
+        """Look at those that have ended since."""
+        if not self._open:
+            return
+        ended = [trial for trial in self._open if trial in self.trials and self.trials[trial].state.ended]
+        if not ended:
+            return
+        self._open = [trial for trial in self._open if trial not in ended]
+        known = list(dict.fromkeys(name for trial in self.trials.values() for name in trial.values))
+        for trial in ended:
+            # Who asks for nothing by name may have read what it was given.
+            for name in self.first[trial] if self.trials[trial].values else ():
+                if name not in known:
+                    close = get_close_matches(name, known) or known
+                    told = "try_first[%d] gives %r a value, and its trial asked for no such parameter; it may mean %s"
+                    _logger.warning(told, trial, name, " or ".join(map(repr, close)))
+
+
 # ------------------------------------------------------------------------------------------------------ what was found
 
 
@@ -224,6 +262,8 @@ def _row(row: Any, space: Space, objective: Goal) -> Observation:
     state, names = State.COMPLETED, [each.name for each in objective.each]
     columns = ["score", *names, *(f"{SCORES}{name}" for name in names)]
     if _is_told(row):
+        if row.get("objective", str(objective)) != str(objective):
+            raise ConfigurationError(f"its score is of {row['objective']}, and this search wants {objective}")
         state = _ENDED[row.get("state", "COMPLETED")]
         found = {name: value for name, value in row.items() if name in columns}
         values = {name.removeprefix(VALUES): value for name, value in row.items() if name.startswith(VALUES)}

@@ -157,7 +157,7 @@ def check_settings(recorded: Settings, asked: Settings, *, adopt: bool) -> None:
 
 
 def _difference(recorded: Settings, asked: Settings) -> str:
-    old, new = Space(recorded.space), Space(asked.space)
+    old, new = Space().grow(recorded.space), Space().grow(asked.space)
     parts = [f"{name!r} is gone" for name in old if name not in new]
     parts += [f"{name!r} is new" for name in new if name not in old]
     parts += [

@@ -188,7 +188,7 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     search.slots = Slots(stimulus.settings.slots)
     search.asks.reopened(other_oracle=other_oracle)
     if not again:
-        search.declared = search.space = Space(dict(stimulus.settings.space))
+        search.declared = search.space = Space().grow(stimulus.settings.space)
         search.book.declared = stimulus.settings.declared
         search.consult.set_search(stimulus.settings.objective)
         asking.begin(search, stimulus)

@@ -139,8 +139,11 @@ def _end_if_done(search: Situation) -> None:
     if search.asks.idle:
         text = f"{search.oracle_name} is idle though nothing runs: it must propose something, or say that it is exhausted"
         search.end_early(text, error="PluginError")
-    else:
+    elif search.book.trials:
         search.end_early("every trial has ended")
+    else:
+        ruled = ", and the space has rules" if search.settings.forbidden or search.settings.feasible else ""
+        search.end_early(f"there was nothing to try: {search.oracle_name} proposed nothing at all{ruled}")
 
 
 def _end(search: Situation, ending: SearchEnded) -> None:

@@ -56,9 +56,16 @@ def grouped(trials: Iterable[TrialView]) -> list[Group]:
 
     Returns:
         A group for each set of values, in the order of its first trial. 1, 1.0 and True are three values.
+
+    Raises:
+        ConfigurationError: for what are no trials.
     """
+    given: Any = trials
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    if not all(isinstance(each, TrialView) for each in listed):
+        raise ConfigurationError(f"grouped(trials=...) takes trials, such as result.trials.values(), not {given!r}")
     found: dict[frozenset[tuple[str, type, object]], list[TrialView]] = {}
-    for trial in sorted(trials, key=lambda trial: trial.id):
+    for trial in sorted(listed, key=lambda trial: trial.id):
         found.setdefault(frozenset((name, type(value), value) for name, value in trial.values.items()), []).append(trial)
     return [Group(same[0].values, tuple(trial.id for trial in same), _scores(same)) for same in found.values()]
 

@@ -12,6 +12,7 @@ from asynctune.secret import Secret
 
 __all__ = [
     "as_float",
+    "as_whole",
     "declared_twice",
     "integer",
     "listed",
@@ -24,6 +25,7 @@ __all__ = [
     "sound_points",
     "sound_unit",
     "text",
+    "whole",
     "wrong",
 ]
 
@@ -68,6 +70,17 @@ def integer(argument: str, value: Any, takes: str = "an integer", least: int | N
     if value not in _INTEGERS:
         raise wrong(argument, f"{takes} (64 bits)", value)
     return value
+
+
+def as_whole(value: Any) -> Any:
+    """The int that a float stands for, if it is a whole number; everything else as it is."""
+    exact = plain(value)
+    return int(exact) if type(exact) is float and exact.is_integer() else exact
+
+
+def whole(argument: str, value: Any, takes: str = "an integer", least: int | None = None) -> int:
+    """An integer as `integer` takes it, which may come as a float: 2.0 is 2."""
+    return integer(argument, as_whole(value), takes, least)
 
 
 def number(argument: str, value: Any, takes: str = "a finite number", least: float = -math.inf) -> float:

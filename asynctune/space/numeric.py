@@ -17,7 +17,7 @@ from attrs import field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import SELDOM
-from asynctune.space.checks import as_float, integer, listed, nearest, number, plain, sound_points, sound_unit, wrong
+from asynctune.space.checks import as_float, as_whole, listed, nearest, number, plain, sound_points, sound_unit, whole, wrong
 from asynctune.space.scales import SAMPLINGS, Rungs, Sampling, distinct, multiple, part, squeeze, stretch
 
 __all__ = ["Float", "Int"]
@@ -28,7 +28,7 @@ class Int:
     """A whole number from `min_value` to `max_value`, both included.
 
     Args:
-        min_value, max_value: integers of 64 bits.
+        min_value, max_value: integers of 64 bits. As all numbers here, they may come as floats: 2.0 is 2, and 2.5 is refused.
         step: added under "linear" (1, if it is None); multiplied under "log", where None means every integer.
         sampling: "linear"; "log", uniform in the logarithm; or "reverse_log", its mirror image. Both logs need `min_value` > 0.
         default: one of the values; the smallest, if it is None.
@@ -60,24 +60,24 @@ class Int:
         default: int | None = None,
         quantum: int | None = None,
     ) -> None:
-        low = integer("Int(min_value=...)", min_value)
-        high = integer("Int(max_value=...)", max_value, f"an integer of at least min_value ({low})", low)
+        low = whole("Int(min_value=...)", min_value)
+        high = whole("Int(max_value=...)", max_value, f"an integer of at least min_value ({low})", low)
         sampling = "linear" if sampling is None else sampling  # as in what KerasTuner has saved
         _check_sampling("Int", sampling, low)
         if step is not None:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
-            step = integer("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
+            step = whole("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
             step = None if step == 1 else step  # which KerasTuner writes where no step was given, and is the same
         if quantum is not None:
-            quantum = integer("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
+            quantum = whole("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
             _check_quantum("Int", quantum, step, sampling)
             for name, end in (("min_value", low), ("max_value", high)):
                 if end % quantum:
                     raise wrong(f"Int({name}=...)", f"a multiple of the quantum ({quantum})", end)
         integers = _integers(low, high, step, sampling, quantum)
-        default = integers[0] if default is None else plain(default)
+        given, default = default, integers[0] if default is None else as_whole(default)
         if not _is_in(default, integers):
-            raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling, quantum)})", default)
+            raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling, quantum)})", given)
         self.__attrs_init__(low, high, step, sampling, default, quantum)
 
     @property

@@ -153,10 +153,12 @@ def check_each_can_be(parameters: _Parameters) -> None:
     for name, parameter in parameters.items():
         for case in cases_of(parameter):
             for condition in case.conditions:
+                # Its cases can all be met: they were looked at before.
+                parents = cases_of(parameters[condition.parent])
                 for value in condition.values:
-                    if not _can_be(parameters, [Condition(condition.parent, value)]):
+                    if not any(parent.domain.contains(value) for parent in parents):
                         raise _wrong(name, _impossible(condition.parent, value, parameters[condition.parent]))
-            if not _can_be(parameters, case.conditions):
+            if len(case.conditions) > 1 and not _can_be(parameters, case.conditions):
                 raise SpaceError(f"parameter {name!r} can never be {case.describe()}: these conditions exclude each other")
 
 

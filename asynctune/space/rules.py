@@ -6,7 +6,7 @@ nothing was spent on yet, and only their names are recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from attrs import field, frozen
@@ -14,11 +14,11 @@ from attrs import field, frozen
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
 from asynctune.space.checks import plain, wrong
-from asynctune.space.conditions import Cases, Parameter
+from asynctune.space.conditions import Parameter
 from asynctune.space.derived import called, takes
 from asynctune.space.order import coercions
 
-__all__ = ["Clause", "Predicate", "RuleError", "Rules", "combinations"]
+__all__ = ["Clause", "Predicate", "RuleError", "Rules"]
 
 Clause: TypeAlias = Mapping[str, tuple[Value, ...]]
 """By flat name, the values that are forbidden together with one of each other name."""
@@ -101,6 +101,13 @@ class Rules:
         lines = [f"forbidden: {_told(clause)}" for clause in self.forbidden]
         return [*lines, *(f"feasible: {predicate.name}" for predicate in self.feasible)]
 
+    def clause(self, values: Values) -> Clause | None:
+        """The first clause that forbids these values, and whatever else agrees with them; None if none does."""
+        for clause, exact in zip(self.forbidden, self._exact, strict=True):
+            if all(name in values and (type(values[name]), values[name]) in among for name, among in exact):
+                return clause
+        return None
+
     def broken(self, values: Values, nested: Callable[[], Mapping[str, Any]]) -> tuple[Collection[str], str] | None:
         """Why these values are left out, and the names on whose values that depends: those of a clause, but all of them for a
         predicate, which could have read any. None if they are not left out.
@@ -112,9 +119,9 @@ class Rules:
         Raises:
             SpaceError: a predicate failed.
         """
-        for clause, exact in zip(self.forbidden, self._exact, strict=True):
-            if all(name in values and (type(values[name]), values[name]) in among for name, among in exact):
-                return tuple(clause), f"it is forbidden that {_told(clause)}"
+        clause = self.clause(values)
+        if clause is not None:
+            return tuple(clause), f"it is forbidden that {_told(clause)}"
         if self.feasible:
             shown = nested()
             for predicate in self.feasible:
@@ -148,23 +155,3 @@ def _values(name: str, parameter: Parameter, value: Any) -> list[Value]:
     if found:
         return found
     raise SpaceError(f"forbidden= speaks of {value!r}, which is not a value of {name!r}, {parameter.describe()}")
-
-
-def combinations(parameters: Mapping[str, Parameter]) -> Iterator[Values]:
-    """Every set of values of a finite space, the last parameter changing fastest. The dict is one, and changes."""
-    return _walk(list(parameters.items()), 0, {})
-
-
-def _walk(parameters: list[tuple[str, Parameter]], place: int, values: dict[str, Value]) -> Iterator[Values]:
-    if place == len(parameters):
-        yield values
-        return
-    name, parameter = parameters[place]
-    domain = parameter.under(values) if isinstance(parameter, Cases) else parameter
-    if domain is None:
-        yield from _walk(parameters, place + 1, values)
-        return
-    for value in domain.values:
-        values[name] = value
-        yield from _walk(parameters, place + 1, values)
-    values.pop(name, None)

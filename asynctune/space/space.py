@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from asynctune.errors import SpaceError
 from asynctune.records import Value, Values
-from asynctune.space.checks import sound_name, wrong
-from asynctune.space.conditions import Case, Cases, Condition, Parameter, cases_of, joined
+from asynctune.space.allowing import check_any, combinations
+from asynctune.space.checks import sound_name
+from asynctune.space.conditions import Cases, Parameter, cases_of, joined
 from asynctune.space.counting import count
 from asynctune.space.derived import Derived, Listed, Pending, resolved
-from asynctune.space.domains import Domain, Fixed
+from asynctune.space.domains import Domain
 from asynctune.space.encoding import draw
 from asynctune.space.hyperparameters import HyperParameters
+from asynctune.space.leaves import parameters_in
 from asynctune.space.nesting import Unfolded
 from asynctune.space.order import check_each_can_be, ordered
-from asynctune.space.rules import Rules, combinations
+from asynctune.space.rules import Rules
 from asynctune.space.shape import Shape, objects_of
 from asynctune.space.summary import summary, table
-from asynctune.space.when import When
 
 __all__ = ["Space"]
 
@@ -51,7 +51,9 @@ class Space(Mapping[str, Parameter]):
 
     Args:
         parameters: for each flat name a domain, or the `Cases` of a parameter that is there only under conditions; the names of
-            a group are joined with "/". Or a dict as `Space.of` takes it, with dicts and lists for groups.
+            a group are joined with "/". Or a dict of domains, of plain values (which become `Fixed`), of such dicts and lists,
+            and of `When`, for what is there only under conditions. Or another space, whose rules are kept; the parameters of a
+            `HyperParameters`; or None, for a space that is found while trials run.
         forbidden: combinations that are never tried: a list of dicts from flat names to a value, or to a list of values. One
             forbids what agrees with it in all of its names.
         feasible: functions that say whether a combination may be tried, called where the oracle is, and on the event loop for
@@ -63,8 +65,10 @@ class Space(Mapping[str, Parameter]):
         lists: the flat names of the groups that were declared as lists.
 
     Raises:
-        SpaceError: naming the parameter; or the clause that speaks of what there is not; or the function that failed when it
-            was tried on the defaults.
+        SpaceError: naming the parameter, by its path; also for one that depends on what there is not, or on what it cannot be,
+            or on itself. Or the clause that speaks of what there is not; the function that failed when it was tried on the
+            defaults; or the rules, where they allow nothing: what clauses forbid is always found out, and what functions
+            refuse where 100,000 combinations or fewer are left to be tried.
     """
 
     # The order counts: it is the order in which a grid is walked.
@@ -80,48 +84,50 @@ class Space(Mapping[str, Parameter]):
         return any(isinstance(parameter, Cases) for parameter in self._parameters.values())
 
     def __init__(
-        self, parameters: Mapping[str, Any] | None = None, *, forbidden: Sequence[Any] = (), feasible: Sequence[Any] = ()
+        self,
+        parameters: Space | HyperParameters | Mapping[str, Any] | None = None,
+        *,
+        forbidden: Sequence[Any] = (),
+        feasible: Sequence[Any] = (),
     ) -> None:
-        flat, rules = dict(parameters or {}), Rules()
-        if isinstance(parameters, Space):
-            rules = parameters.rules
-            self.__attrs_init__(flat, derived=parameters.derived, lists=parameters.lists)
-        elif all(isinstance(parameter, Parameter) for parameter in flat.values()):
-            self.__attrs_init__(flat)
+        given = parameters.space if isinstance(parameters, HyperParameters) else {} if parameters is None else parameters
+        if not isinstance(given, Mapping):
+            raise SpaceError(f"Space() takes a dict, a Space or a HyperParameters, not {parameters!r}")
+        rules = Rules()
+        if isinstance(given, Space):
+            rules = given.rules
+            self.__attrs_init__(dict(given), derived=given.derived, lists=given.lists)
+        elif all(isinstance(parameter, Parameter) for parameter in given.values()):
+            self.__attrs_init__(dict(given))
         else:
-            each = Unfolded.of(flat)
-            self.__attrs_init__(_declared(each.declared), derived=each.derived, lists=frozenset(each.lists))
+            each = Unfolded.of(given)
+            self.__attrs_init__(parameters_in(each.declared), derived=each.derived, lists=frozenset(each.lists))
+        if not isinstance(parameters, Space | HyperParameters):  # those can be found while trials run, and have more cases then
             check_each_can_be(self)
         self._rule(rules.joined(Rules.of(self._parameters, forbidden, feasible)))
 
     def _rule(self, rules: Rules) -> None:
         object.__setattr__(self, "rules", rules)
+        if not rules and not self.derived:
+            return
         # What would fail in every trial fails here, at the line that declares it.
-        if (rules or self.derived) and self.objection(defaults := self.defaults()) is None:
+        if self.objection(defaults := self.defaults()) is None:
             self.derive(defaults)
+        else:
+            check_any(self._parameters, rules, self.objection)
 
     @classmethod
     def of(cls, declared: Space | HyperParameters | Mapping[str, Any] | None) -> Space:
-        """The space that was declared.
-
-        Args:
-            declared: a space; the parameters of a `HyperParameters`; a dict of domains, of plain values (which become `Fixed`),
-                of such dicts, and of `When`, for what is there only under conditions; or None, for a space that is found while
-                trials run.
+        """The space that was declared: itself, or what `Space(declared)` makes of anything else.
 
         Raises:
-            SpaceError: naming the parameter by its path; also for one that depends on what there is not, or on what it cannot
-                be, or on itself.
+            SpaceError: see `Space`.
         """
         if isinstance(declared, Space):
             return declared
-        if isinstance(declared, HyperParameters):
-            return cls(declared.space)
-        if declared is not None and not isinstance(declared, Mapping):
+        if declared is not None and not isinstance(declared, HyperParameters | Mapping):
             raise SpaceError(f"space= takes a dict, a Space or a HyperParameters, not {declared!r}")
-        space = cls(declared)
-        check_each_can_be(space)
-        return space
+        return cls(declared)
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -164,7 +170,8 @@ class Space(Mapping[str, Parameter]):
         return name in self._parameters
 
     def __repr__(self) -> str:
-        return f"Space({', '.join(f'{name}: {parameter.describe()}' for name, parameter in self._parameters.items())})"
+        named = [*self._parameters.items(), *self.derived.items()]
+        return f"Space({', '.join([*(f'{name}: {each.describe()}' for name, each in named), *self.rules.describe()])})"
 
     def active(self, values: Values) -> dict[str, Domain]:
         """The parameters that are there under `values`, in order, each with the domain that it has there.
@@ -248,12 +255,14 @@ class Space(Mapping[str, Parameter]):
     def summary(self) -> list[dict[str, Any]]:
         """The parameters as data, ready for JSON: a dict for each, or for each of its cases, with its `name`, its `kind`
         ("Int"), the arguments that its domain was declared with, its `default`, and its `conditions`, a list of dicts with
-        `parent` and `values`."""
-        return summary(self._parameters)
+        `parent` and `values`. Then a dict for each value that is computed, with its `name`, "Derived" as its `kind`, and the
+        name of its `function`. The rules are in `terms`."""
+        return summary(self._parameters, self.derived)
 
     def describe(self) -> str:
-        """The parameters as a table to be read, below how many there are, and how many combinations. It is what `str` gives."""
-        return table(self._parameters, self.size)
+        """The parameters and the values that are computed as a table to be read, below how many there are, and how many
+        combinations; then the rules, a line for each. It is what `str` gives."""
+        return table(self._parameters, self.derived, self.rules.describe(), (count(self._parameters), self.size))
 
     def __str__(self) -> str:
         return self.describe()
@@ -320,7 +329,7 @@ class Space(Mapping[str, Parameter]):
     def fingerprint(self) -> str:
         """32 hexadecimal digits, the same for equal spaces only, on every machine."""
         lines = [f"{name}\n{parameter.describe()}" for name, parameter in self._parameters.items()]
-        lines += [f"{name}\n{derived.describe()}" for name, derived in self.derived.items()]
+        lines += [f"{name}\n{derived.describe()}" for name, derived in _by_name(self.derived)]
         return hashlib.blake2b("\n".join([*lines, *self.rules.describe()]).encode(), digest_size=16).hexdigest()
 
     def nest(self, values: Values) -> dict[str, Any]:
@@ -333,67 +342,3 @@ def _coerced(name: str, domain: Domain, value: object) -> Value:
         return domain.coerce(value)
     except SpaceError as error:
         raise SpaceError(f"parameter {name!r}: {error}") from None
-
-
-# The conditions under which something stands, each with the group in which its parent is looked for first.
-_Under: TypeAlias = tuple[tuple[str, Condition], ...]
-
-
-def _declared(declared: Mapping[Any, Any]) -> dict[str, Parameter]:
-    """The parameters of a dict space, nested or not."""
-    leaves = list(_leaves(declared, "", ()))
-    names = dict.fromkeys(flat for flat, _, _ in leaves)
-    found: dict[str, Parameter] = {}
-    for flat, under, domain in leaves:
-        conditions = tuple(_resolved(flat, group, condition, names) for group, condition in under)
-        new: Parameter = Cases([Case(tuple(dict.fromkeys(conditions)), domain)]) if conditions else domain
-        found[flat] = joined(flat, found[flat], new) if flat in found else new
-    return found
-
-
-def _resolved(flat: str, group: str, condition: Condition, names: Mapping[str, None]) -> Condition:
-    """The condition with the flat name of its parent, which is looked for outwards."""
-    groups = group.split("/")[:-1]
-    for depth in range(len(groups), -1, -1):
-        parent = "/".join((*groups[:depth], condition.parent))
-        if parent in names and parent != flat:
-            return evolve(condition, parent=parent)
-    known = ", ".join(map(repr, names))
-    raise SpaceError(f"parameter {flat!r} depends on {condition.parent!r}, which there is not; the parameters are {known}")
-
-
-def _leaves(declared: Mapping[Any, Any], path: str, under: _Under) -> Iterator[tuple[str, _Under, Domain]]:
-    for name, leaf in declared.items():
-        if type(name) is not str or "/" in name:
-            raise wrong(f"a name in {path!r}" if path else "a name in space=", "text without '/': nest a dict instead", name)
-        flat = sound_name(path + name)
-        yield from _leaf(flat, path, leaf, under)
-
-
-def _leaf(flat: str, path: str, leaf: Any, under: _Under) -> Iterator[tuple[str, _Under, Domain]]:
-    if isinstance(leaf, When):
-        for condition, body in leaf.branches:
-            yield from _leaf(flat, path, body, (*under, (path, condition)))
-    elif isinstance(leaf, Space):
-        if leaf.rules or leaf.derived:
-            raise SpaceError(f"{flat!r} is a space with rules, or with derived values: these belong to the whole space")
-        for inner, parameter in leaf.items():
-            yield from _leaf(f"{flat}/{inner}", f"{flat}/", parameter, under)
-    elif isinstance(leaf, Mapping):
-        yield from _leaves(leaf, flat + "/", under)
-    elif isinstance(leaf, Cases):
-        for case in leaf.cases:
-            yield flat, (*under, *((path, condition) for condition in case.conditions)), case.domain
-    else:
-        yield flat, under, leaf if isinstance(leaf, Domain) else _fixed(flat, leaf)
-
-
-def _fixed(flat: str, leaf: Any) -> Fixed:
-    if isinstance(leaf, list | tuple | range | AbstractSet):
-        raise SpaceError(f"parameter {flat!r} is a {type(leaf).__name__}: write Choice([...]) to try each of its values")
-    if isinstance(leaf, type):
-        raise SpaceError(f"parameter {flat!r} is the class {leaf.__name__}: write {leaf.__name__}(...)")
-    try:
-        return Fixed(leaf)
-    except SpaceError:
-        raise wrong(f"parameter {flat!r}", "a domain such as Int(1, 10), a plain value, or a dict of them", leaf) from None

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asynctune.space.conditions import Case, Parameter, cases_of
+from asynctune.space.derived import Derived
 from asynctune.space.domains import Domain
 from asynctune.wire import plain
 
 __all__ = ["summary", "table"]
 
 _WIDEST = 60  # characters of a cell
+_WIDEST_RULE = 120
 
 
-def summary(parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """A dict for each case of each parameter, with nothing in it that JSON has not."""
-    return [_entry(name, case) for name, parameter in parameters.items() for case in cases_of(parameter)]
+def summary(parameters: Mapping[str, Parameter], derived: Mapping[str, Derived]) -> list[dict[str, Any]]:
+    """A dict for each case of each parameter, and for each derived value, with nothing in it that JSON has not."""
+    entries = [_entry(name, case) for name, parameter in parameters.items() for case in cases_of(parameter)]
+    return [*entries, *({"name": name, "kind": "Derived", "function": each.name} for name, each in derived.items())]
 
 
 def _entry(name: str, case: Case) -> dict[str, Any]:
@@ -26,18 +29,41 @@ def _entry(name: str, case: Case) -> dict[str, Any]:
     return {"name": name, "kind": kind, **said, "default": case.domain.default, "conditions": conditions}
 
 
-def table(parameters: Mapping[str, Parameter], size: int | None) -> str:
-    """A line for each case of each parameter, below a headline."""
-    number = f"{len(parameters)} parameter{'' if len(parameters) == 1 else 's'}"
-    sets = "any number of combinations" if size is None else f"{size:,} combination{'' if size == 1 else 's'}"
-    if not parameters:
+def table(
+    parameters: Mapping[str, Parameter],
+    derived: Mapping[str, Derived],
+    rules: Sequence[str],
+    sizes: tuple[int | None, int | None],
+) -> str:
+    """A line for each case of each parameter and for each derived value, below a headline; then the rules.
+
+    Args:
+        rules: a line for each.
+        sizes: how many combinations there are without the rules, and with them; None where there is no end of them, or they
+            were not counted.
+    """
+    if not parameters and not derived:
         return "no parameters"
     rows = [("name", "domain", "default", "when")]
     for name, parameter in parameters.items():
         for place, case in enumerate(cases_of(parameter)):
             when = " and ".join(condition.describe() for condition in case.conditions)
             rows.append((name if place == 0 else "", _domain(case.domain), repr(case.domain.default), when))
-    return "\n".join([f"{number}, {sets}", "", *_aligned(rows)])
+    rows += [(name, f"computed by {each.name}", "", "") for name, each in derived.items()]
+    counted = [_counted(len(parameters), "parameter"), *([_counted(len(derived), "computed value")] if derived else [])]
+    lines = [f"{' and '.join(counted)}, {_combinations(*sizes, ruled=bool(rules))}", "", *_aligned(rows)]
+    return "\n".join([*lines, *([""] if rules else []), *(_cut(rule, _WIDEST_RULE) for rule in rules)])
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _combinations(size: int | None, allowed: int | None, *, ruled: bool) -> str:
+    sets = "any number of combinations" if size is None else _counted(size, "combination")
+    if not ruled:
+        return sets
+    return f"{sets}, of which the rules allow {'some' if allowed is None else f'{allowed:,}'}"
 
 
 def _domain(domain: Domain) -> str:
@@ -48,6 +74,10 @@ def _domain(domain: Domain) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    cut = [tuple(cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 3]}..." for cell in row) for row in rows]
+    cut = [tuple(_cut(cell, _WIDEST) for cell in row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cut, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cut]
+
+
+def _cut(text: str, widest: int) -> str:
+    return text if len(text) <= widest else f"{text[: widest - 3]}..."

@@ -37,7 +37,7 @@ def declared_space(records: Sequence[Record], given: Any, oracle: Oracle | None)
         if oracle is not None and (settings.derived or settings.forbidden or settings.feasible):
             what = "rules, or values that are computed, by functions that no journal holds"
             raise ConfigurationError(f"check_history(oracle=...): the space of this search has {what}: give space=, too")
-        return Space(settings.space)
+        return Space().grow(settings.space)
     space = Space.of(given)
     if dict(space) != dict(settings.space) or space.terms != _terms(settings):
         raise ConfigurationError("check_history(space=...) takes the space that the search was given; this is another one")

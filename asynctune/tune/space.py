@@ -47,13 +47,16 @@ def quniform(lower: float, upper: float, q: float) -> Float:
     return Float(low, high, step=q)
 
 
-def loguniform(lower: float, upper: float) -> Float:
-    """A number between `lower`, above 0, and `upper`, uniform in its logarithm."""
+def loguniform(lower: float, upper: float, base: float = 10) -> Float:
+    """A number between `lower`, above 0, and `upper`, uniform in its logarithm. As in all of these, the logarithm's `base` is
+    taken because Ray's takes it: what is drawn is the same in each."""
+    _check_base("loguniform", base)
     return Float(*_ends("loguniform", lower, upper, log=True), sampling="log")
 
 
-def qloguniform(lower: float, upper: float, q: float) -> Float:
+def qloguniform(lower: float, upper: float, q: float, base: float = 10) -> Float:
     """A number as from `loguniform`, rounded to a multiple of `q`; both ends are included, and must be multiples."""
+    _check_base("qloguniform", base)
     low, high = _multiples("qloguniform", lower, upper, q, log=True)
     return Float(low, high, sampling="log", quantum=q)
 
@@ -84,15 +87,17 @@ def qrandint(lower: int, upper: int, q: int = 1) -> Int:
     return Int(low, high, step=q)
 
 
-def lograndint(lower: int, upper: int) -> Int:
+def lograndint(lower: int, upper: int, base: float = 10) -> Int:
     """An integer from `lower`, above 0, to `upper`, which is left out, uniform in its logarithm."""
+    _check_base("lograndint", base)
     low, high = _integers("lograndint", lower, upper, log=True)
     return Int(low, high, sampling="log")
 
 
-def qlograndint(lower: int, upper: int, q: int) -> Int:
+def qlograndint(lower: int, upper: int, q: int, base: float = 10) -> Int:
     """A multiple of `q` between `lower`, above 0, and `upper`, which are both included where they are multiples, uniform in its
     logarithm. With `q` = 1, `upper` is left out."""
+    _check_base("qlograndint", base)
     if integer("qlograndint(q=...)", q, "an integer of at least 1", 1) == 1:
         low, high = _integers("qlograndint", lower, upper, log=True)
         return Int(low, high, sampling="log")
@@ -119,6 +124,11 @@ def sample_from(function: Callable[..., Any]) -> Derived:
 
 
 # ------------------------------------------------------------------------------------------------------------- the bounds
+
+
+def _check_base(who: str, base: Any) -> None:
+    if number(f"{who}(base=...)", base) <= 0 or base == 1:
+        raise wrong(f"{who}(base=...)", "a number above 0 that is not 1", base)
 
 
 def _ends(who: str, lower: Any, upper: Any, *, log: bool = False) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from asynctune.errors import PluginError
+from asynctune.errors import ConfigurationError, PluginError
 from asynctune.objective import Goal, Objective
 from asynctune.oracles import Oracle
 from asynctune.oracles.known import Known
@@ -325,3 +325,9 @@ def test_a_state_is_the_oracles_alone() -> None:
     asked.on_trial_end(ended(0, {"x": 1}), remembered=True)
     assert asked.get_state() == {"told": 0}
     assert list(asked.known.trials) == [0]
+
+
+@pytest.mark.parametrize("given", [3, None, [("x", 1)], "x"])
+def test_values_that_are_no_dict_are_refused_where_they_are_suggested(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^Suggestion\.run\(values=\.\.\.\) takes a dict from names to values, not "):
+        Suggestion.run(given)

@@ -206,3 +206,9 @@ def _through(rehearsal: OracleRehearsal) -> None:
     for trial in range(60):
         rehearsal.ask()
         rehearsal.finish(trial)
+
+
+@pytest.mark.parametrize("given", [3, None, [1, 2], {0: "trial"}])
+def test_what_are_no_trials_cannot_be_grouped(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^grouped\(trials=\.\.\.\) takes trials, such as result\.trials"):
+        grouped(given)

@@ -23,6 +23,7 @@ TRIALS = {
     "stop_reason": "string",
     "failure_kind": "string",
     "failure": "string",
+    "objective": "string",
 }
 REPORTS = {"trial": "int64", "step": "int64", "at": "float64", "launch": "int64"}
 

@@ -309,3 +309,27 @@ async def test_a_rule_that_fails_is_named_and_not_the_oracle(oracle: Any) -> Non
         )
     assert "picky, of feasible=, raised RuntimeError: cannot say; the values were" in str(caught.value)
     assert "populate_space" not in str(caught.value)
+
+
+async def chooses_a(config: dict[str, Any]) -> float:
+    return scores_a(config)
+
+
+def refused(values: Mapping[str, Any]) -> bool:
+    return False
+
+
+async def test_a_search_in_which_nothing_was_allowed_says_so() -> None:
+    # In a space without end nobody can know at the door that there is nothing.
+    space = at.Space({"a": at.Float(0, 1)}, feasible=[refused])
+    result = await at.search(chooses_a, space, objective=LOSS, oracle=GridSearch(), executor=at.InlineExecutor(1))
+
+    assert not result.trials
+    assert result.reason == "there was nothing to try: GridSearch proposed nothing at all, and the space has rules"
+
+
+def test_a_space_in_which_nothing_is_allowed_is_refused_at_the_door() -> None:
+    with pytest.raises(
+        SpaceError, match="the rules of this space allow nothing, so no trial could ever run: forbidden: 'a' is 1"
+    ):
+        at.Search(scores_a, at.Space({"a": at.Fixed(1)}, forbidden=[{"a": 1}]), objective=LOSS)

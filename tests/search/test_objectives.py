@@ -129,7 +129,8 @@ async def test_one_that_is_not_finite_is_as_bad_as_all(policy: Any) -> None:
 
 async def test_a_reference_that_does_not_fit_is_refused() -> None:
     result = await search()
-    for reference in ({"loss": 1.0}, {"loss": 1.0, "cost": math.inf}, {"loss": 1.0, "cost": 1.0, "time": 1.0}):
+    short: list[Any] = [{"loss": 1.0}, [1.0, 1.0], 3, {"loss": 1.0, "cost": "1"}, {"loss": True, "cost": 1.0}]
+    for reference in (*short, {"loss": 1.0, "cost": math.inf}, {"loss": 1.0, "cost": 1.0, "time": 1.0}):
         with pytest.raises(ConfigurationError, match="takes a number for each of"):
             result.hypervolume(reference)
 

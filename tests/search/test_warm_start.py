@@ -84,6 +84,15 @@ async def test_a_result_its_dicts_its_frame_and_its_directory_say_the_same(tmp_p
         assert HEARD[:4] == told
 
 
+async def test_rows_of_a_search_with_another_direction_are_refused() -> None:
+    first = await searched(max_trials=2)
+    for table in (first.to_dicts(), first.to_dataframe()):
+        with pytest.raises(at.errors.ConfigurationError) as caught:
+            await searched(objective=at.Objective("loss", "max"), warm_start=table)
+        told = "row 0: its score is of Objective(loss, min), and this search wants Objective(loss, max)"
+        assert str(caught.value).startswith(f"warm_start=: 2 of 2 do not fit this search: {told}; row 1: ")
+
+
 async def test_a_search_that_runs_can_be_learned_from_and_is_not_disturbed(tmp_path: Path) -> None:
     async with at.Search(
         train, SPACE, objective=LOSS, max_trials=2, storage=tmp_path / "live", executor=at.InlineExecutor(1)
@@ -236,6 +245,20 @@ async def test_with_nothing_declared_any_name_may_be_tried_first() -> None:
 
     result = await at.search(asks, objective=LOSS, max_trials=2, try_first=[{"x": 7}], executor=at.InlineExecutor(1))
     assert result.trials[0].values == {"x": 7}
+
+
+async def test_a_name_that_no_trial_asks_for_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def asks(trial: at.AsyncTrial) -> float:
+        return float(trial.hp.Int("units", 0, 9) + trial.hp.Float("rate", 0, 1))
+
+    first: list[dict[str, Any]] = [{"units": 7}, {"unit": 3, "rate": 0.5}, {"zzz": 1}]
+    result = await at.search(asks, objective=LOSS, max_trials=5, try_first=first, executor=at.InlineExecutor(1))
+
+    assert result.trials[1].values["rate"] == 0.5
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "try_first[1] gives 'unit' a value, and its trial asked for no such parameter; it may mean 'units'",
+        "try_first[2] gives 'zzz' a value, and its trial asked for no such parameter; it may mean 'units' or 'rate'",
+    ]
 
 
 async def test_what_is_enqueued_may_be_nested_and_lack_values(caplog: pytest.LogCaptureFixture) -> None:

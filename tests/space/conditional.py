@@ -37,7 +37,7 @@ def _conditional(draw: DrawFn, of: SearchStrategy[Domain], most: int) -> Space:
         if others and again:  # the same name in another branch
             cases.append(Case((Condition(first.parent, tuple(others)),), draw(of)))
         found[name] = Cases(tuple(cases))
-    return Space(found)
+    return Space().grow(found)
 
 
 def _values(parameter: Parameter) -> SearchStrategy[list[Value]]:

@@ -27,7 +27,16 @@ LABELLED = (
 )
 BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = [
     (Int, (0.5, 10), {}, "Int(min_value=...) takes an integer, not 0.5"),
-    (Int, (1.0, 10), {}, "Int(min_value=...) takes an integer, not 1.0"),
+    (Int, (2.5, 10), {}, "Int(min_value=...) takes an integer, not 2.5"),
+    (Int, (np.float64(2.5), 10), {}, "Int(min_value=...) takes an integer, not 2.5"),
+    (Int, (-math.inf, 10), {}, "Int(min_value=...) takes an integer, not -inf"),
+    (Int, (1, 2.5), {}, "Int(max_value=...) takes an integer of at least min_value (1), not 2.5"),
+    (
+        Int,
+        (1, 2.0**70),
+        {},
+        "Int(max_value=...) takes an integer of at least min_value (1) (64 bits), not 1180591620717411303424",
+    ),
     (Int, (True, 10), {}, "Int(min_value=...) takes an integer, not True"),
     (Int, ("1", 10), {}, "Int(min_value=...) takes an integer, not '1'"),
     (Int, (None, 10), {}, "Int(min_value=...) takes an integer, not None"),
@@ -52,12 +61,12 @@ BAD: list[tuple[Callable[..., Domain], tuple[Any, ...], dict[str, Any], str]] = 
     ),
     (Int, (1, 10), {"sampling": "normal"}, "Int(sampling=...) takes 'linear' or 'log' or 'reverse_log', not 'normal'"),
     (Int, (1, 10), {"default": 11}, "Int(default=...) takes a value of Int(1 to 10), not 11"),
-    (Int, (1, 10), {"default": 2.0}, "Int(default=...) takes a value of Int(1 to 10), not 2.0"),
+    (Int, (1, 10), {"default": 2.5}, "Int(default=...) takes a value of Int(1 to 10), not 2.5"),
     (Int, (0, 10), {"default": True}, "Int(default=...) takes a value of Int(0 to 10), not True"),
     (Int, (0, 10), {"step": 3, "default": 10}, "Int(default=...) takes a value of Int(0 to 10, step 3), not 10"),
     (Int, (1, 10), {"quantum": 2}, "Int(quantum=2) is for the logs; under sampling='linear' write step=2"),
     (Int, (2, 10), {"sampling": "log", "quantum": 1}, "Int(quantum=...) takes an integer of at least 2, or None, not 1"),
-    (Int, (2, 10), {"sampling": "log", "quantum": 2.0}, "Int(quantum=...) takes an integer of at least 2, or None, not 2.0"),
+    (Int, (2, 10), {"sampling": "log", "quantum": 2.5}, "Int(quantum=...) takes an integer of at least 2, or None, not 2.5"),
     (Int, (3, 10), {"sampling": "log", "quantum": 2}, "Int(min_value=...) takes a multiple of the quantum (2), not 3"),
     (Int, (2, 11), {"sampling": "log", "quantum": 2}, "Int(max_value=...) takes a multiple of the quantum (2), not 11"),
     (
@@ -231,3 +240,13 @@ def test_a_grid_has_two_points_at_least(domain: Domain, points: Any) -> None:
 def test_a_grid_is_never_longer_than_can_be_listed(domain: Domain) -> None:
     with pytest.raises(SpaceError, match=r"grid\(points=\.\.\.\) takes an integer of at most 1,000,000, not 10"):
         domain.grid(10**18)
+
+
+@pytest.mark.parametrize("two", [2.0, np.float32(2), np.int64(2), np.array(2.0)])
+def test_whole_numbers_may_come_as_floats(two: Any) -> None:
+    """KerasTuner takes 2.0 for 2, too (hp_types.py: _check_int)."""
+    domain = Int(two, 8.0, step=two, default=4.0)  # type: ignore[arg-type]
+
+    assert domain == Int(2, 8, step=2, default=4)
+    assert {type(number) for number in (domain.min_value, domain.max_value, domain.step, domain.default)} == {int}
+    assert Int(2, 8, sampling="log", quantum=two) == Int(2, 8, sampling="log", quantum=2)

@@ -176,3 +176,17 @@ def test_a_coroutine_function_is_no_source_of_values() -> None:
 
     with pytest.raises(SpaceError, match=r"sample_from\(\) takes a function of one argument"):
         sample_from(later)
+
+
+def test_the_base_of_a_logarithm_is_taken_and_changes_nothing() -> None:
+    assert loguniform(1e-4, 1e-1, 2) == loguniform(1e-4, 1e-1, base=10) == loguniform(1e-4, 1e-1)
+    assert qloguniform(1, 10, 1, 2) == qloguniform(1, 10, 1)
+    assert lograndint(1, 10, base=np.float64(2)) == lograndint(1, 10)
+    assert qlograndint(2, 10, 2, base=2.5) == qlograndint(2, 10, 2)
+
+
+@pytest.mark.parametrize(("base", "shown"), [(0, "0"), (-2, "-2"), (1, "1"), (1.0, "1.0"), ("e", "'e'"), (True, "True")])
+def test_what_is_no_base(base: Any, shown: str) -> None:
+    for call in (loguniform, lograndint):
+        with pytest.raises(SpaceError, match=rf"^{call.__name__}\(base=\.\.\.\) takes a .*, not {shown}$"):
+            call(1, 10, base=base)
