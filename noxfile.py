@@ -112,7 +112,8 @@ def soak(session: nox.Session) -> None:
 def many(session: nox.Session) -> None:
     """All the seeds, sizes and moments of which the default sessions try a few; and Hypothesis with many examples."""
     session.install("-e", ".[keras]", *group("tests"))
-    pytest(session, *TWO, "--dist", "worksteal", "-m", MANY, "--hypothesis-profile", "many")
+    long = ("-o", "faulthandler_timeout=3600", "-o", "timeout=3600")
+    pytest(session, *TWO, "--dist", "worksteal", "-m", MANY, "--hypothesis-profile", "many", *long)
 
 
 @nox.session
