@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nox
 
@@ -15,6 +17,12 @@ nox.options.sessions = ["lint", "types", "core", "tests"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 EXAMPLE_SECONDS = 600
 TWO = ("-n", "2")  # processes, as many as the cores of the smallest machine that we care for
+# Where tests put their files, if it is there and has room: what a search writes, it waits for the disk to keep, and the disk's
+# time is most of many a test's. No test can tell: what a crash of the machine leaves behind, they make by hand.
+MEMORY, ROOM = Path("/dev/shm"), 2**30  # noqa: S108 -- the directory in it has a name of its own
+# The libraries of a test process keep to one core: there are as many processes as cores.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+MANY = "many or hypothesis"  # the plugin of Hypothesis marks its tests
 SERVERS = {"service"}  # run until they are stopped: a client drives them, in tests/examples
 BENCHES = {
     "dispatch": ["--tensorflow"],
@@ -48,6 +56,13 @@ def dependencies(*names: str) -> list[str]:
     return [each for each in PROJECT["project"]["dependencies"] if not names or each.split(">=")[0] in names]
 
 
+def pytest(session: nox.Session, *words: str) -> None:
+    """Pytest, with these words and those of the command line."""
+    memory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    with TemporaryDirectory(prefix="asynctune-tests-", dir=MEMORY if memory else None) as directory:
+        session.run("pytest", "--basetemp", str(Path(directory) / "pytest"), *words, *session.posargs, env=ONE_THREAD)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
@@ -69,28 +84,36 @@ def core(session: nox.Session) -> None:
     session.install("--no-deps", "-e", ".")
     session.install(*dependencies("attrs", "cattrs", "cloudpickle", "msgpack"), *group("core"))
     session.run("python", "-c", "from importlib.util import find_spec; assert find_spec('anyio') is None")
-    session.run("pytest", *TWO, "--dist", "worksteal", "tests/machine", *session.posargs)
+    pytest(session, *TWO, "--dist", "worksteal", "tests/machine")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """All other tests, with Keras. Two processes: much of it waits for children of its own."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", *TWO, "--dist", "loadfile", "--ignore", "tests/machine", *session.posargs)
+    pytest(session, *TWO, "--dist", "worksteal", "--ignore", "tests/machine")
 
 
 @nox.session
 def process(session: nox.Session) -> None:
     """Only the tests that are about processes."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", "tests/process", *session.posargs)
+    pytest(session, "tests/process")
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
     """The long tests."""
     session.install("-e", ".[keras]", *group("tests"))
-    session.run("pytest", "-m", "slow", "-o", "faulthandler_timeout=7200", "-o", "timeout=7200", *session.posargs)
+    pytest(session, "-m", "slow", "-o", "faulthandler_timeout=7200", "-o", "timeout=7200")
+
+
+@nox.session
+def many(session: nox.Session) -> None:
+    """All the seeds, sizes and moments of which the default sessions try a few; and Hypothesis with many examples."""
+    session.install("-e", ".[keras]", *group("tests"))
+    long = ("-o", "faulthandler_timeout=3600", "-o", "timeout=3600")
+    pytest(session, *TWO, "--dist", "worksteal", "-m", MANY, "--hypothesis-profile", "many", *long)
 
 
 @nox.session
@@ -98,7 +121,7 @@ def lowest(session: nox.Session) -> None:
     """The tests that need no Keras, with the oldest dependencies that we say we work with."""
     session.install("-e", ".", *group("tests"))
     session.install(*(each.replace(">=", "==") for each in dependencies()))
-    session.run("pytest", "-m", "not keras and not slow", *session.posargs)
+    pytest(session, "-m", "not keras and not slow and not many")
 
 
 @nox.session
@@ -118,7 +141,7 @@ def examples(session: nox.Session) -> None:
         if program.stem not in SERVERS:
             with session.chdir(_empty(Path(session.create_tmp()) / program.stem)):
                 session.run("timeout", str(EXAMPLE_SECONDS), "python", str(program), external=True)
-    session.run("pytest", *(f"tests/examples/test_{name}.py" for name in sorted(SERVERS)), "-m", "slow or not slow")
+    pytest(session, *(f"tests/examples/test_{name}.py" for name in sorted(SERVERS)), "-m", "slow or not slow")
 
 
 @nox.session

@@ -25,6 +25,7 @@ pytest.register_assert_rewrite("asynctune.testing.contracts")
 # No deadline: how long an example takes says more about the machine's other users than about us. The blob makes a failure
 # repeatable from its printed output alone.
 settings.register_profile("asynctune", deadline=None, print_blob=True)
+settings.register_profile("many", parent=settings.get_profile("asynctune"), max_examples=1000)  # `nox -s many`
 settings.load_profile("asynctune")
 
 

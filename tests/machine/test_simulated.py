@@ -1,6 +1,7 @@
 """Whole searches, cut off behind any record and gone on with: they end as if nothing had happened.
 
-A thousand of them, by their seeds; a seed that fails is in the test's name, and `story(seed)` tells it again.
+A thousand of them in `nox -s many`, some of them every time, by their seeds: one that fails is in the test's name, and
+`story(seed)` tells it again.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from asynctune.schedulers import FIFO
 from asynctune.space import Float, HyperParameters
 from asynctune.testing import Behaviour, SimulatedSearch
 from tests.machine.stories import SPACES, Story, outcome, story
+from tests.many import few
 
 SEARCHES = 1000
 CHUNK = 25
 CHUNKS = [range(start, start + CHUNK) for start in range(0, SEARCHES, CHUNK)]
-SOME_CHUNKS = CHUNKS[::2]
 NO_LIMIT = FailurePolicy(max_retries_per_trial=1, max_consecutive_failed_trials=None)
 PATIENT = FailurePolicy(max_retries_per_trial=2, max_consecutive_failed_trials=None, delay=2.0, retry_from="start")
 
@@ -61,7 +62,7 @@ def close(at: float) -> Stimulus:
     return Closed(at=at)
 
 
-@pytest.mark.parametrize("seeds", CHUNKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+@pytest.mark.parametrize("seeds", few(10, CHUNKS), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_one_worker_cut_off_and_resumed_ends_as_it_would_have(seeds: range) -> None:
     for seed in seeds:
         told = story(seed, workers=1)
@@ -73,7 +74,7 @@ def test_one_worker_cut_off_and_resumed_ends_as_it_would_have(seeds: range) -> N
         assert (again.end, outcome(again)) == (first.end, outcome(first)), f"seed {seed}"
 
 
-@pytest.mark.parametrize("seeds", SOME_CHUNKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+@pytest.mark.parametrize("seeds", few(5, CHUNKS[::2]), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_several_workers_cut_off_and_resumed_find_the_same_trials(seeds: range) -> None:
     for seed in seeds:
         # With nobody who judges or learns, and a space that is known, what a trial comes to is its own affair.
@@ -89,7 +90,7 @@ def test_several_workers_cut_off_and_resumed_find_the_same_trials(seeds: range) 
         assert outcome(alone) == outcome(first), f"seed {seed}"
 
 
-@pytest.mark.parametrize("seeds", SOME_CHUNKS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+@pytest.mark.parametrize("seeds", few(5, CHUNKS[::2]), ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
 def test_told_again_up_to_any_record_and_then_told_the_rest_it_decides_the_same_to_the_byte(seeds: range) -> None:
     for seed in seeds:
         told = story(seed)

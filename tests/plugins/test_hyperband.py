@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asynctune.errors import ConfigurationError
@@ -288,7 +288,6 @@ def test_nothing_to_tune() -> None:
     assert budgets(rehearsal.trials.values()) == {1: 4, 2: 5, 4: 6}
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     schedule=st.sampled_from([(9, 3), (8, 2), (4, 2), (7, 2), (1, 2), (10, 4)]),
     workers=st.integers(1, 12),

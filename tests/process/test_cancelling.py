@@ -16,6 +16,7 @@ import pytest
 
 from asynctune.errors import ExecutorError, TrainableError
 from asynctune.executors.local import LocalExecutor
+from tests.many import few
 from tests.process.conftest import Attach, Search, descendants, descriptors, recipe
 
 
@@ -39,7 +40,7 @@ def census() -> tuple[set[int], int]:
     return descendants(), len(descriptors())
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", few(8, range(40)))
 async def test_cancelled_at_a_random_moment(tmp_path: Path, seed: int) -> None:
     luck = random.Random(seed)
     data = {"x": np.zeros(luck.choice([10, 1_000_000]))}

@@ -21,6 +21,7 @@ from asynctune.errors import TrainableError
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import Died, Lost, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.policies import Limit, Limits
+from tests.many import few
 from tests.process.conftest import PATIENCE, Attach, Search, alive, until
 from tests.process.interrupted import report_interrupted
 from tests.process.test_strays import helpers, leave_helpers
@@ -56,11 +57,22 @@ def log_of(directory: Path, trial: int = 0) -> str:
 
 
 @pytest.mark.fault(5)
-@pytest.mark.parametrize("options", [{}, WORKER, SPAWNED], ids=["trial", "worker", "spawn"])
 @pytest.mark.parametrize(
-    ("limit", "reports"),
-    [(Limit.TRIAL_TIME, 0), (Limit.SILENCE, 0), (Limit.SILENCE, 2)],
-    ids=["trial_time", "silence", "later"],
+    ("options", "limit", "reports"),
+    few(
+        5,
+        [
+            ({}, Limit.TRIAL_TIME, 0),
+            ({}, Limit.SILENCE, 0),
+            ({}, Limit.SILENCE, 2),
+            (WORKER, Limit.TRIAL_TIME, 0),
+            (SPAWNED, Limit.SILENCE, 2),
+            (WORKER, Limit.SILENCE, 0),
+            (WORKER, Limit.SILENCE, 2),
+            (SPAWNED, Limit.TRIAL_TIME, 0),
+            (SPAWNED, Limit.SILENCE, 0),
+        ],
+    ),
 )
 async def test_a_hung_trial_is_ended_and_its_log_says_where_it_hung(
     attach: Attach, tmp_path: Path, options: dict[str, Any], limit: Limit, reports: int

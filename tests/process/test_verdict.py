@@ -20,6 +20,7 @@ from asynctune._runner.libraries import change_environment, environment_changes,
 from asynctune.errors import ConfigurationError, TrainableError
 from asynctune.executors.local import LocalExecutor
 from asynctune.messages import TrialReturned
+from tests.many import few
 from tests.process.conftest import PATIENCE, Attach, Search, alive, recipe, until
 
 REPORTING = """
@@ -313,12 +314,15 @@ WAKERS = {
 @pytest.mark.keras
 @pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed")
 @pytest.mark.fault(32)
-async def test_tensorflow_at_import_hangs_nothing(module: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("names", few(1, [["imports", "an optimizer"], ["a constant", "a functional model"]]), ids=" and ".join)
+async def test_tensorflow_at_import_hangs_nothing(
+    module: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str]
+) -> None:
     caplog.set_level(logging.INFO, "asynctune")
     async with LocalExecutor(2, preload=["keras", "tensorflow"]) as local:
-        for name, text in WAKERS.items():
+        for name in names:
             caplog.clear()
-            reference = module(text + FIT, name=name.replace(" ", "_")).replace(":train", ":fit")
+            reference = module(WAKERS[name] + FIT, name=name.replace(" ", "_")).replace(":train", ":fit")
             search = Search()
             search.attachment = await local.attach(recipe(reference, tmp_path), search)
             endings = [await over for over in [search.start(number) for number in range(3)]]

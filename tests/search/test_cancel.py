@@ -22,6 +22,7 @@ from asynctune.events import Reported
 from asynctune.testing import check_history
 from asynctune.testing.cancelling import cancel_at_await
 from asynctune.testing.leftovers import nothing_left, snapshot
+from tests.many import few
 from tests.search.trainables import slow_steps, steps, stubborn
 
 pytestmark = pytest.mark.process
@@ -59,11 +60,10 @@ async def cancelled(task: asyncio.Task[Any], after: float, again: tuple[float | 
         task.result().close()
 
 
-CHUNKS, FEW = 10, 4
-MOMENTS = 200
+CHUNKS, MOMENTS = 10, 200
 
 
-@pytest.mark.parametrize("chunk", [*range(FEW), *(pytest.param(chunk, marks=pytest.mark.slow) for chunk in range(FEW, CHUNKS))])
+@pytest.mark.parametrize("chunk", few(2, range(CHUNKS)))
 async def test_at_random_moments(chunk: int, tmp_path: Path) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

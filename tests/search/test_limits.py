@@ -16,6 +16,7 @@ import pytest
 import asynctune as at
 from asynctune.records import FailureKind
 from asynctune.testing.leftovers import nothing_left, snapshot
+from tests.many import few
 
 pytestmark = pytest.mark.process
 
@@ -40,20 +41,29 @@ def _multiply(trial: at.Trial) -> None:
     time.sleep(600)
 
 
+LONGER, SILENT = "it ran longer than 1 s: Limits(trial_time=1)", "it did not report for 0.8 s: Limits(silence=0.8)"
+EATEN, MANY = "MiB of memory: Limits(memory=64 MiB)", ": Limits(processes=15)"
+
+
 @pytest.mark.fault(5)
 @pytest.mark.parametrize(
-    ("bad", "limits", "kind", "says"),
-    [
-        (_sleep, {"trial_time": 1.0}, FailureKind.TIMED_OUT, "it ran longer than 1 s: Limits(trial_time=1)"),
-        (_sleep, {"silence": 0.8}, FailureKind.SILENT, "it did not report for 0.8 s: Limits(silence=0.8)"),
-        (_eat, {"memory": "64 MiB"}, FailureKind.OUT_OF_MEMORY, "MiB of memory: Limits(memory=64 MiB)"),
-        (_multiply, {"processes": 15}, FailureKind.REFUSED, ": Limits(processes=15)"),
-    ],
-    ids=["time", "silence", "memory", "processes"],
+    ("isolation", "bad", "limits", "kind", "says"),
+    few(
+        5,
+        [
+            ("trial", _sleep, {"trial_time": 1.0}, FailureKind.TIMED_OUT, LONGER),
+            ("trial", _sleep, {"silence": 0.8}, FailureKind.SILENT, SILENT),
+            ("trial", _eat, {"memory": "64 MiB"}, FailureKind.OUT_OF_MEMORY, EATEN),
+            ("trial", _multiply, {"processes": 15}, FailureKind.REFUSED, MANY),
+            ("worker", _sleep, {"trial_time": 1.0}, FailureKind.TIMED_OUT, LONGER),
+            ("worker", _sleep, {"silence": 0.8}, FailureKind.SILENT, SILENT),
+            ("worker", _eat, {"memory": "64 MiB"}, FailureKind.OUT_OF_MEMORY, EATEN),
+            ("worker", _multiply, {"processes": 15}, FailureKind.REFUSED, MANY),
+        ],
+    ),
 )
-@pytest.mark.parametrize("isolation", ["trial", "worker"])
 async def test_who_breaks_a_limit_fails_with_its_kind_and_hurts_no_other(
-    bad: Any, limits: dict[str, Any], kind: FailureKind, says: str, *, isolation: Any, tmp_path: Path
+    isolation: Any, bad: Any, limits: dict[str, Any], kind: FailureKind, says: str, *, tmp_path: Path
 ) -> None:
     def train(trial: at.Trial) -> Any:
         for step in range(4):

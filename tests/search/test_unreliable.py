@@ -17,6 +17,7 @@ from asynctune.executors.base import Attachment, Executor, Listener, Recipe
 from asynctune.messages import Answer, Ending, Lost, MetricsReported, RunTrial, ToRunner, TrialReturned
 from asynctune.testing import UnreliableExecutor
 from asynctune.testing.leftovers import nothing_left, snapshot
+from tests.many import few
 from tests.search.test_inline import LOSS, descend, outcomes, search
 from tests.search.trainables import steps
 
@@ -32,7 +33,7 @@ def steps_of(records: Any) -> dict[tuple[int, int], list[int]]:
 
 
 @pytest.mark.fault(34)
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", few(3, range(10)))
 async def test_a_bad_line_changes_no_result(seed: int, tmp_path: Path) -> None:
     good = await search(descend, max_trials=12)
     before = snapshot()

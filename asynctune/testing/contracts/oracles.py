@@ -6,7 +6,7 @@ import copy
 import json
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar, Final
 
@@ -74,6 +74,7 @@ _SPACES: Final = {
     ),
     "vast": Space.of({"group": {f"p{place}": Int(1, 10**6, step=1000) for place in range(10)}}),
 }
+_PLAYED: Final[dict[type, dict[int, Sequence[OracleRehearsal]]]] = {}  # by contract and seed
 _SMALL: Final = pytest.mark.parametrize("name", ["one", "small", "steps", "conditional", "ruled"])
 
 
@@ -262,11 +263,18 @@ class OracleContract(ABC):
         found = [OracleRehearsal(self.make(), trainable, seed=seed, guarding=guarding) for trainable in _TRAINABLES]
         return [*declared, *found]
 
-    def _played(self, seed: int) -> list[OracleRehearsal]:
-        rehearsals = self._rehearsals(seed)
-        for rehearsal in rehearsals:
-            _search(rehearsal, generator(seed), trials=self.trials * 3 // 5, workers=3)
-        return rehearsals
+    def _played(self, seed: int) -> Sequence[OracleRehearsal]:
+        """Whole searches, for their calls to be made again. The tests of a class share them: none goes on with the searches."""
+        kept = _PLAYED.setdefault(type(self), {})
+        if len(_PLAYED) > 1:  # of one class at a time: so many views take memory
+            _PLAYED.clear()
+            _PLAYED[type(self)] = kept
+        if seed not in kept:
+            rehearsals = self._rehearsals(seed)
+            for rehearsal in rehearsals:
+                _search(rehearsal, generator(seed), trials=self.trials * 3 // 5, workers=3)
+            kept[seed] = rehearsals
+        return kept[seed]
 
 
 def _calls(ask: Callable[[], object]) -> int:
