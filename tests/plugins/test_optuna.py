@@ -159,7 +159,7 @@ def test_what_it_asks_for_once_more_is_not_run_again_and_counts_twice() -> None:
         values = rehearsal.ask().values
         key = tuple(values.values())
         assert key not in scores
-        scores[key] = score[values["a"]] + score[values["b"]]
+        scores[key] = score[str(values["a"])] + score[str(values["b"])]
         rehearsal.complete(number, scores[key])
 
     told = study_of(rehearsal).trials
