@@ -195,12 +195,16 @@ def proposes(answer: Any, **hooks: Any) -> Caller:
         Suggestion,
         Suggestion("RUNNING", {"x": 1}),  # type: ignore[arg-type]
         Suggestion(SuggestionStatus.RUNNING, None),  # type: ignore[arg-type]
-        Suggestion(SuggestionStatus.RUNNING, {1: 1}),  # type: ignore[dict-item]
     ],
 )
 def test_what_is_no_suggestion_is_said_to_be_none(answer: Any) -> None:
     with pytest.raises(PluginError, match=r"Odd\.populate_space returned .*: it must return Suggestion\.run\(values\)"):
         proposes(answer).ask(ask(1))
+
+
+def test_a_name_that_is_none_is_named() -> None:
+    with pytest.raises(PluginError, match="that are not in the space: there is no parameter 1; known are 'x'"):
+        proposes(Suggestion(SuggestionStatus.RUNNING, {1: 1})).ask(ask(1))  # type: ignore[dict-item]
 
 
 class Scalar:

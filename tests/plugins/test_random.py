@@ -248,19 +248,24 @@ def test_rules_that_tell_numbers_apart() -> None:
     assert len(set(found)) == 20
 
 
+def never(values: dict[str, Any]) -> bool:
+    return False
+
+
 def test_rules_that_allow_next_to_nothing_are_an_error() -> None:
     space = Space({"x": Float(0, 1), "n": Int(1, 3)}, feasible=[never])
     with pytest.raises(SpaceError, match=r"hardly any combination is allowed by the rules of the space \(feasible: .*never\)"):
         OracleRehearsal(RandomSearch(), space=space).ask()
 
 
-def never(values: dict[str, Any]) -> bool:
-    return False
+def one_alone(values: dict[str, Any]) -> bool:
+    return bool(values["a"] == 4 and values["b"])
 
 
-def test_rules_that_allow_nothing_of_what_can_be_listed_exhaust_the_search() -> None:
-    space = Space({"a": Int(1, 5), "b": Boolean()}, feasible=[never])
-    assert OracleRehearsal(RandomSearch(), space=space).ask().status is EXHAUSTED
+def test_what_rules_leave_of_what_can_be_listed_is_found_and_then_nothing() -> None:
+    rehearsal = OracleRehearsal(RandomSearch(), space=Space({"a": Int(1, 5), "b": Boolean()}, feasible=[one_alone]))
+    assert rehearsal.ask().values == {"a": 4, "b": True}
+    assert rehearsal.ask().status is EXHAUSTED
 
 
 # ---------------------------------------------------------------------------------- KerasTuner's tests, by their meaning

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,24 +230,33 @@ asyncio.run(main())
 """
 
 
+@asynccontextmanager
+async def ready(program: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program that has said that it is ready; killed in any case, so that a test that fails leaves nothing."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, *arguments), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
 @pytest.mark.fault(7, 8)
 @pytest.mark.parametrize("victims", [["service"], ["guard"], ["service", "guard"]], ids="+".join)
 async def test_who_held_those_that_multiply_is_killed(tmp_path: Path, victims: list[str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", RUNS_AWAY, str(tmp_path), cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
-    began = time.monotonic()
-    (guard,) = psutil.Process(process.pid).children()
-    mark = guard.cmdline()  # which each of its descendants has, as they are forks
-    for victim in victims:
-        os.kill(process.pid if victim == "service" else guard.pid, signal.SIGKILL)
-    await until(lambda: not multiplying(tmp_path))
-    assert time.monotonic() - began < PATIENCE / 4, "they ended by themselves"
-    if "service" not in victims:
-        process.kill()
-    await process.wait()
+    async with ready(RUNS_AWAY, str(tmp_path)) as process:
+        began = time.monotonic()
+        (guard,) = psutil.Process(process.pid).children()
+        mark = guard.cmdline()  # which each of its descendants has, as they are forks
+        for victim in victims:
+            os.kill(process.pid if victim == "service" else guard.pid, signal.SIGKILL)
+        await until(lambda: not multiplying(tmp_path))
+        assert time.monotonic() - began < PATIENCE / 4, "they ended by themselves"
     await until(lambda: not any(marked(each, mark) for each in psutil.process_iter()))
 
 
@@ -269,17 +279,11 @@ def multiplying(directory: Path) -> list[int]:
 @pytest.mark.parametrize("service", ["alone", "fork", "busy in C", "idle"])
 @pytest.mark.fault(8)
 async def test_the_service_is_killed(tmp_path: Path, service: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SERVICE, str(tmp_path), service), cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"ready\n"
-    family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
-    family |= set(helpers(tmp_path)) if service != "idle" else set()
-    # What the service itself has forked is its own affair, and ours to clean up.
-    own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
-    process.kill()
-    await process.wait()
+    async with ready(SERVICE, str(tmp_path), service) as process:
+        family = {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
+        family |= set(helpers(tmp_path)) if service != "idle" else set()
+        # What the service itself has forked is its own affair, and ours to clean up.
+        own = {pid for pid in family if psutil.Process(pid).cmdline()[:3] == [sys.executable, "-c", SERVICE]}
     await until(lambda: not any(alive(pid) for pid in family - own))
     for pid in own:
         os.kill(pid, signal.SIGKILL)

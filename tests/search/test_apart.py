@@ -329,15 +329,31 @@ async def test_one_that_learns_can_have_a_proposal_ready_while_the_workers_are_b
         SPACE,
         objective=at.Objective("score", "max"),
         oracle=Ahead(),
-        executor=at.InlineExecutor(1),
+        executor=at.InlineExecutor(2),
         max_trials=3,
         seed=1,
     ) as search:
-        while 1 not in search.trials:
+        while 2 not in search.trials:
             await asyncio.sleep(0.001)
-        assert search.trials[0].state is at.State.RUNNING
+        assert search.trials[1].state is at.State.RUNNING
         proposed.set()
         result = await search.result()
 
-    # The second was proposed before the first had ended, the third before the second had.
-    assert [trial.values["x"] for trial in result.trials.values()] == [0, 1000, 2001]
+    # The third was proposed before the first two had ended.
+    assert [trial.values["x"] for trial in result.trials.values()] == [0, 1000, 2000]
+
+
+async def test_one_that_learns_has_no_proposal_ready_where_there_is_one_worker() -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        return float(trial.values["x"])
+
+    result = await at.search(
+        train,
+        SPACE,
+        objective=at.Objective("score", "max"),
+        oracle=Ahead(),
+        executor=at.InlineExecutor(1),
+        max_trials=3,
+        seed=1,
+    )
+    assert [trial.values["x"] for trial in result.trials.values()] == [0, 1001, 2002]

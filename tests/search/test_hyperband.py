@@ -106,7 +106,7 @@ async def test_an_async_trainable_knows_its_parent_and_its_budget(tmp_path: Path
     assert said == [(0, None, 1, 0), (1, None, 1, 0), (2, 0, 2, 1), (3, None, 2, 0), (4, None, 2, 0)]
     rows = result.to_dicts()
     assert [(row.get("parent"), row["budget"]) for row in rows] == [(None, 1), (None, 1), (0, 2), (None, 2), (None, 2)]
-    assert list(rows[2])[-3:] == ["parent", "budget", "values/x"]
+    assert list(rows[2])[-4:] == ["parent", "budget", "values/x", "objective"]
     assert "parent" not in rows[0]
 
 

@@ -201,12 +201,17 @@ async def test_what_is_tried_first_and_enqueued_keeps_the_rules(tmp_path: Path) 
         assert result.trials[0].values == {"x": 7, "k": "b"}
     with pytest.raises(at.errors.ConfigurationError, match=r"try_first\[1\]: it is forbidden that 'x' is 7 and 'k' is 'a'"):
         at.Search(train, RULED, objective=LOSS, max_trials=3, try_first=[{}, {"x": 7, "k": "a"}])
-    async with at.Search(train, RULED, objective=LOSS, max_trials=1, executor=at.InlineExecutor(1)) as search:
-        await search.pause()
+    asked = asyncio.Event()
+
+    async def waits(trial: at.AsyncTrial) -> dict[str, float]:
+        await asked.wait()
+        return await train(trial)
+
+    async with at.Search(waits, RULED, objective=LOSS, max_trials=2, executor=at.InlineExecutor(1)) as search:
         await search.enqueue({"x": 7})
         with pytest.raises(at.errors.ConfigurationError, match=r"enqueue\(\): it is forbidden that"):
             await search.enqueue({"x": 7, "k": "a"})
-        await search.resume()
+        asked.set()
         result = await search.result()
     assert {"x": 7, "k": "b"} in [dict(view.values) for view in result.trials.values()]
 
