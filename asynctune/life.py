@@ -378,7 +378,7 @@ class Life:
         if self.error is None and end is not None and end.error is not None:
             self.left = end.error == "SearchError"
             kept = "" if self.temporary else "; what was recorded is kept, and the search can be resumed"
-            self.error = end.as_error(kept if self.left else "")
+            self.error = end.as_error(kept if self.left else "", self._coroutine.blamed)
         if self.error is None and end is not None:
             self._result = Result(
                 trials=self.publication.trials.values(),

@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import frozen
 
@@ -26,7 +26,7 @@ from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resource
 from asynctune.records import FailureKind, Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
-from asynctune.space import Space
+from asynctune.space import FillRule, Space
 from asynctune.stoppers import SearchStopper, Stopper, as_stopper
 from asynctune.warm_start import WarmStart, completed, completed_points, given_values, points
 
@@ -339,8 +339,19 @@ def _policy(name: str, kind: type, given: Any) -> Any:
     return given
 
 
+_ATTRIBUTES: Final[tuple[tuple[str, type, str], ...]] = (
+    ("ahead", int, "a whole number of at least 0"),
+    ("fill", FillRule, "FillRule.DRAW or FillRule.DEFAULT"),
+    *((name, bool, "True or False") for name in ("learns", "apart", "exhaustive", "several", "repeats")),
+)
+
+
 def _check_oracle(oracle: Oracle, space: Space) -> None:
     name = type(oracle).__name__
+    for attribute, kind, wanted in _ATTRIBUTES:
+        value: Any = getattr(oracle, attribute)
+        if type(value) is not kind or (kind is int and value < 0):
+            raise ConfigurationError(f"{name}.{attribute} is {value!r}: it must be {wanted}")
     for limit in ("deadline", "patience"):
         given: Any = getattr(oracle, limit)
         if given is None:
@@ -360,7 +371,7 @@ def _check_oracle(oracle: Oracle, space: Space) -> None:
 
 def _check_end(request: Request) -> None:
     """A search that cannot end by itself is a mistake more often than a wish."""
-    finite = len(request.space) > 0 and request.space.is_finite and not request.oracle.repeats
+    finite = len(request.space) > 0 and request.space.is_finite and request.oracle.is_exhaustible
     stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
     if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"

@@ -111,6 +111,7 @@ class OracleCoroutine:
         self.actor: OracleActor | None = None
         self.end: EndSearch | None = None
         self.error: BaseException | None = None
+        self.blamed: PluginError | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
             **dict.fromkeys((Ask, TellAdded, TellEnd, TellObserved, TellReport), self._post),
             RequestSlots: lambda i: self._pool.request(self, i.count),
@@ -187,7 +188,8 @@ class OracleCoroutine:
 
     def oracle_failed(self, error: PluginError) -> None:
         """The oracle raised, or does not come back."""
-        _logger.error("%s. Nothing more is proposed; the search ends when the trials that run have", error)
+        self.blamed = error
+        _logger.error("%s. No more is proposed; the search ends when the trials that run have", error, exc_info=error.__cause__)
         self.hear(OracleFailed(at=self._clock.now(), message=str(error)))
 
     async def command(self, stimulus: Stimulus) -> None:

@@ -133,9 +133,12 @@ class EndSearch:
     error: str | None = None
     failures: Mapping[str, int] = field(factory=dict)
 
-    def as_error(self, note: str = "") -> Exception:
-        """The error to raise, if `error` names one; `note` follows the reason."""
+    def as_error(self, note: str = "", blamed: Exception | None = None) -> Exception:
+        """The error to raise, if `error` names one; `note` follows the reason. Where it is that of a plugin that failed in this
+        process, `blamed`, it has the same cause, whose traceback shows the line."""
         error: Exception = getattr(errors, self.error or "SearchError")(self.reason + note)
+        if blamed is not None and isinstance(error, errors.PluginError):
+            error.__cause__ = blamed.__cause__
         if isinstance(error, errors.TooManyFailuresError):
             error.failures = self.failures
         return error

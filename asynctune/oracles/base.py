@@ -69,6 +69,11 @@ class Oracle(ABC):
         return type(self).__name__
 
     @property
+    def is_exhaustible(self) -> bool:
+        """Whether it comes to an end by itself in a finite space: unless it means to repeat what was tried."""
+        return not self.repeats
+
+    @property
     def hears_reports(self) -> bool:
         """Whether `on_trial_result` is called at all: only where it is overridden."""
         return type(self).on_trial_result is not Oracle.on_trial_result

@@ -84,7 +84,8 @@ class RegularizedEvolution(Oracle):
     def _mutated(self, space: Space, parent: Values, luck: int) -> dict[str, Value]:
         # Of a trial that named its parameters itself, what it never asked for is no part of it.
         values = {name: value for name, value in parent.items() if name in space}
-        able = [(name, domain) for name, domain in space.active(values).items() if name in values and domain.size != 1]
+        was = space.active(values)
+        able = [(name, domain) for name, domain in was.items() if name in values and domain.size != 1]
         if able:
             name, domain = able[int(unit(luck, "which") * len(able))]
             values[name] = self._moved(domain, values[name], luck)
@@ -92,7 +93,7 @@ class RegularizedEvolution(Oracle):
         for name, parameter in space.parameters.items():
             there = parameter.under(child) if isinstance(parameter, Cases) else parameter
             if there is not None:  # and perhaps not as it was
-                kept = name in values and there.contains(values[name])
+                kept = name in values and (there is was.get(name) or there.contains(values[name]))
                 child[name] = values[name] if kept else draw(there, luck, name)
         return child
 

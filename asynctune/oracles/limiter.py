@@ -49,6 +49,11 @@ class ConcurrencyLimiter(Oracle):
         return self.oracle.name_in_errors
 
     @property
+    def is_exhaustible(self) -> bool:
+        """As the other oracle is."""
+        return self.oracle.is_exhaustible
+
+    @property
     def hears_reports(self) -> bool:
         """What the other oracle does not hear would be sent for nothing."""
         return self.oracle.hears_reports

@@ -127,6 +127,11 @@ class Repeater(Oracle):
             )
             raise ConfigurationError(f"{message}: return a list of results from each trial instead")
 
+    @property
+    def is_exhaustible(self) -> bool:
+        """It repeats each combination so many times, and no more."""
+        return self.oracle.is_exhaustible
+
     def set_search(self, *, objective: Goal, seed: int) -> None:
         """Called once, before everything else."""
         super().set_search(objective=objective, seed=seed)

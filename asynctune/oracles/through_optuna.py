@@ -24,7 +24,7 @@ from asynctune.space import Cases, Domain, Space
 __all__ = ["GP", "NSGAII", "TPE", "OptunaOracle"]
 
 _SAMPLES: Final = ("infer_relative_search_space", "sample_relative", "sample_independent")
-_ASKS: Final = 20  # of the sampler for one trial, until it proposes what has not been tried; then the proposer finds something
+_ASKS: Final = 4  # of the sampler for one trial, until it proposes what has not been tried; then the proposer finds something
 _END_STUDIES: Final = ("GridSampler", "BruteForceSampler")
 
 

@@ -69,7 +69,7 @@ def typed_names(module: Module) -> set[str]:
 
 def run_python(program: str) -> str:
     command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

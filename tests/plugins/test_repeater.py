@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+import asynctune as at
 from asynctune.errors import ConfigurationError, PluginError
 from asynctune.objective import Goal, Objective
 from asynctune.oracles import (
@@ -212,3 +213,18 @@ def _through(rehearsal: OracleRehearsal) -> None:
 def test_what_are_no_trials_cannot_be_grouped(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"^grouped\(trials=\.\.\.\) takes trials, such as result\.trials"):
         grouped(given)
+
+
+@pytest.mark.parametrize("wrap", [lambda oracle: oracle, lambda oracle: at.oracles.ConcurrencyLimiter(oracle, 2)])
+async def test_a_finite_space_needs_no_max_trials(wrap: Any) -> None:
+    async def train(trial: at.AsyncTrial) -> float:
+        return float(trial.values["x"])
+
+    result = await at.search(
+        train,
+        {"x": at.Int(0, 4)},
+        objective=at.Objective("loss", "min"),
+        oracle=wrap(at.oracles.Repeater(at.oracles.GridSearch(), times=3)),
+        executor=at.InlineExecutor(2),
+    )
+    assert sorted(trial.values["x"] for trial in result.trials.values()) == sorted([0, 1, 2, 3, 4] * 3)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import traceback
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -310,6 +312,46 @@ async def test_one_that_cannot_travel_says_why_before_anything_starts() -> None:
 async def test_patience_is_a_number_of_seconds(patience: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"Odd\.patience is .*: it must be a number of seconds above 0, or None"):
         await searched(type("Odd", (Apart,), {"patience": patience})())
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "wanted"),
+    [
+        ("ahead", -1, "a whole number of at least 0"),
+        ("ahead", 1.5, "a whole number of at least 0"),
+        ("ahead", None, "a whole number of at least 0"),
+        ("fill", "none", "FillRule.DRAW or FillRule.DEFAULT"),
+        ("repeats", "x", "True or False"),
+        ("apart", 1, "True or False"),
+    ],
+)
+async def test_what_an_oracle_says_of_itself_is_looked_at_before_anything_starts(
+    attribute: str, value: Any, wanted: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Odd\.{attribute} is {value!r}: it must be {re.escape(wanted)}"):
+        await searched(type("Odd", (Apart,), {attribute: value})())
+
+
+class Broken(Apart):
+    def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
+        return Suggestion.run({"x": {}["missing"]})  # type: ignore[dict-item]
+
+
+class BrokenHere(Broken):
+    apart: ClassVar[bool] = False
+
+
+async def test_the_error_of_an_oracle_shows_the_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(PluginError, match="populate_space raised KeyError: 'missing'") as caught:
+        await searched(BrokenHere())
+    frames = traceback.extract_tb(caught.value.__cause__.__traceback__)  # type: ignore[union-attr]
+    assert frames[-1].line is not None
+    assert 'x": {}["missing"]' in frames[-1].line
+    assert 'x": {}["missing"]' in caplog.text
+
+    with pytest.raises(PluginError, match="populate_space raised KeyError: 'missing'"):
+        await searched(Broken(), storage=tmp_path)
+    assert 'x": {}["missing"]' in (tmp_path / "logs" / "oracle.log").read_text()
 
 
 class Ahead(Apart):

@@ -238,7 +238,7 @@ async def test_what_runs_when_the_oracle_fails_goes_on_to_its_end(tmp_path: Path
         with pytest.raises(PluginError, match=r"Tired\.populate_space raised ValueError: enough"):
             await running.result()
         assert [trial.score for trial in running.trials.values()] == [0.0, 1.0]
-    assert "Nothing more is proposed" in caplog.text
+    assert "No more is proposed" in caplog.text
     result = await search(train, oracle=Tired(4), max_trials=4, storage=tmp_path, seed=None)
     assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(0.0, 1), (1.0, 1), (2.0, 1), (3.0, 1)]
 

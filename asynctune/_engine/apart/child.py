@@ -12,6 +12,7 @@ import pickle
 import select
 import socket
 import sys
+import traceback
 from collections import deque
 from typing import Any, NoReturn, TypeAlias
 
@@ -48,6 +49,8 @@ def serve(guard: int, control: socket.socket) -> NoReturn:
         try:
             _work(calls)
         except PluginError as error:
+            if error.__cause__ is not None:  # whose traceback nobody else will see: here, it goes to the log
+                traceback.print_exception(error.__cause__)
             calls.say(Broken(str(error)))
             calls.wait_for_the_end()
     os._exit(0)
