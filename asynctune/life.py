@@ -372,13 +372,13 @@ class Life:
             _logger.warning("%s has not returned; its thread is left behind until it does", type(self._request.oracle).__name__)
 
     def _conclude(self) -> None:
-        end = self._coroutine.end if self._coroutine is not None else None
-        if self.error is None and self._coroutine is not None:
-            self.error = self._coroutine.error
+        coroutine = self._coroutine
+        end, blamed = (None, None) if coroutine is None else (coroutine.end, coroutine.blamed)
+        self.error = self.error or (None if coroutine is None else coroutine.error)
         if self.error is None and end is not None and end.error is not None:
             self.left = end.error == "SearchError"
             kept = "" if self.temporary else "; what was recorded is kept, and the search can be resumed"
-            self.error = end.as_error(kept if self.left else "", self._coroutine.blamed)
+            self.error = end.as_error(kept if self.left else "", blamed)
         if self.error is None and end is not None:
             self._result = Result(
                 trials=self.publication.trials.values(),

@@ -350,7 +350,7 @@ def _check_oracle(oracle: Oracle, space: Space) -> None:
     name = type(oracle).__name__
     for attribute, kind, wanted in _ATTRIBUTES:
         value: Any = getattr(oracle, attribute)
-        if type(value) is not kind or (kind is int and value < 0):
+        if type(value) is not kind or (isinstance(value, int) and value < 0):
             raise ConfigurationError(f"{name}.{attribute} is {value!r}: it must be {wanted}")
     for limit in ("deadline", "patience"):
         given: Any = getattr(oracle, limit)
