@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -27,7 +28,7 @@ async def test_a_trial_with_all_that_is_known(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "logs" / "2-1.log").write_text("said")
     assert main(["show", str(tmp_path), "--trial", "2"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("trial 2: failed\ncreated 0.0 s, started 0.")
+    assert re.match(r"trial 2: failed\ncreated \d+\.\d s, started \d+\.", shown)
     assert shown.splitlines()[1].endswith(" s into the search")
     assert "reports (at h:m:s into the search):\n  00:00:0" in shown
     assert "  lr = 0.0" in shown
