@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
-    from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+    from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
     from asynctune.records import (
         CONTINUE,
         PAUSE,
@@ -96,6 +96,7 @@ __all__ = [
     "Objectives",
     "Observer",
     "Oracle",
+    "Parking",
     "Pause",
     "Reallocate",
     "Report",
@@ -134,7 +135,7 @@ _ROOMS: Final = {
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space", "When"),
     "asynctune.objective": ("Constraint", "Objective", "Objectives"),
-    "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
+    "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Parking", "Resources"),
     "asynctune.records": (
         *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),
         *("Pause", "Reallocate", "Report", "State", "Stop", "Suggestion", "TrialView"),

@@ -34,6 +34,7 @@ __all__ = [
     "TrialLeft",
     "TrialRaised",
     "TrialReturned",
+    "Weight",
     "What",
 ]
 
@@ -195,6 +196,19 @@ class Breach:
     launch: LaunchNumber
     limit: Limit
     amount: float
+
+
+@frozen(kw_only=True)
+class Weight:
+    """What a launch that is parked holds by itself.
+
+    Args:
+        memory: in bytes; of all its processes, as `Limits(memory=...)` counts it.
+    """
+
+    trial: TrialId
+    launch: LaunchNumber
+    memory: int
 
 
 FromRunner: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft

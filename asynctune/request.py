@@ -22,7 +22,7 @@ from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
 from asynctune.records import FailureKind, Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
@@ -51,6 +51,7 @@ class Request:
     failure: FailurePolicy
     limits: Limits
     checkpoints: CheckpointPolicy
+    parking: Parking
     resources: Resources
     data: Mapping[str, Any]
     storage: Path | None
@@ -185,6 +186,7 @@ class Request:
             failure=self.failure,
             limits=self.limits,
             checkpoints=self.checkpoints,
+            parking=self.parking,
             resources=self.resources,
             slots=executor.pool.size,
             ahead=0 if executor.capabilities.asks else self.oracle.ahead,
@@ -193,6 +195,7 @@ class Request:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
+            parks=executor.capabilities.parks,
             new_entries=self.new_entries,
             **self.space.terms,
         )
@@ -206,6 +209,7 @@ _POLICIES: Mapping[str, type] = {
     "failure": FailurePolicy,
     "limits": Limits,
     "checkpoints": CheckpointPolicy,
+    "parking": Parking,
     "resources": Resources,
 }
 

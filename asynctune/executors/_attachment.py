@@ -30,6 +30,7 @@ from asynctune._runner.orders import (
     Ready,
     RunnerBroke,
     RunnerEnded,
+    RunnerWeighed,
     SearchEnded,
     Serving,
     Unclean,
@@ -131,6 +132,10 @@ class LocalAttachment(Attachment):
         """See `Attachment.answer`."""
         return self._fleet.answer(answer)
 
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        """See `Attachment.park`."""
+        self._fleet.park(trial, launch)
+
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """See `Attachment.halt`."""
         self._fleet.halt(trial, launch, reason=reason, grace=grace)
@@ -211,10 +216,8 @@ class LocalAttachment(Attachment):
             message: Any = decode(body, FromSearch)
             if isinstance(message, RunnerEnded):
                 self._runner_ended(message)
-            elif isinstance(message, RunnerBroke):
-                self._fleet.breached(message)
-            elif isinstance(message, ForkFailed):
-                self._fleet.fork_failed(message)
+            elif isinstance(message, RunnerBroke | RunnerWeighed | ForkFailed):
+                self._fleet.heard(message)
         except (WireError, KeyError) as error:
             self._distrust(error)
             return

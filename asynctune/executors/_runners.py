@@ -116,6 +116,8 @@ class Runner:
         self._halted = False
         #: Whether it has reported, and was not answered with more than "wait".
         self.asks = False
+        #: Whether it was told to wait longer than for an answer, and not to go on since.
+        self.parked = False
         #: Whether it has declared what it asked for, and has not reported since.
         self._declared = False
         self._ending = False
@@ -135,17 +137,28 @@ class Runner:
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
         self.order, self._last, self._halted, self._end_at = order, None, False, math.inf
-        self.asks = self._declared = False
+        self.asks = self.parked = self._declared = False
         if body is not None:
             self.post.send(body)
 
     def send(self, message: ToRunner) -> None:
         """Pass a message on."""
         if isinstance(message, Answer):
-            self.asks = message.what is What.PARK
+            self.answered(message)
         self.post.send(encode(message, ToRunner))
         if self.post.unsent > _MOST_UNREAD:
             self._break_off("its process does not read what it is sent")
+
+    def answered(self, answer: Answer) -> None:
+        """It is being answered, from whichever thread. Who is to go on may get "wait" a moment later, by another way: it has
+        stopped waiting by then, and passes that over."""
+        if answer.what is not What.PARK:
+            self.asks = self.parked = False
+
+    def retire(self) -> None:
+        """It is idle, and not needed: it leaves."""
+        self._doomed = True
+        self.post.close()
 
     def halt(self, reason: str, grace: float) -> None:
         """Have it stop: told now, and ended when `grace` seconds are over."""
