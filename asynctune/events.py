@@ -25,6 +25,7 @@ __all__ = [
     "Happening",
     "LawEvent",
     "ParametersUsed",
+    "ParkedGone",
     "Paused",
     "Reported",
     "SearchEnded",
@@ -41,13 +42,18 @@ __all__ = [
 
 @frozen(kw_only=True)
 class Started:
-    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint or its parent's, or 0."""
+    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint or its parent's, or 0.
+
+    Args:
+        parked: it is no new launch: it was parked, and goes on behind the last step that it reported, which is `step`.
+    """
 
     trial: TrialId
     launch: LaunchNumber
     attempt: int
     step: int = 0
     restore: CheckpointKey | None = None
+    parked: bool = field(default=False, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -69,6 +75,7 @@ class Paused:
     Args:
         launch, failure: of a loss: which launch, and a failure of the kind LOST, with its log and how that ends. It costs no
             attempt.
+        parked: its launch waits inside `report()`, without a slot, and can go on where it stands.
     """
 
     trial: TrialId
@@ -76,6 +83,7 @@ class Paused:
     reason: str
     launch: LaunchNumber | None = None
     failure: Failure | None = None
+    parked: bool = field(default=False, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -185,6 +193,16 @@ class CheckpointGone:
 
 
 @frozen(kw_only=True)
+class ParkedGone:
+    """A launch that was parked goes on no more: it was told to stop, to make room for others, or its process has ended. That
+    costs the trial no attempt. When it runs again, it begins at its newest checkpoint, or anew."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    reason: str
+
+
+@frozen(kw_only=True)
 class SearchOpened:
     """The search was opened, for the `times`-th time."""
 
@@ -206,7 +224,9 @@ class SearchEnded:
     failures: Mapping[str, int] = field(factory=dict)
 
 
-Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | SearchOpened | SearchEnded
+Happening: TypeAlias = (
+    LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | ParkedGone | SearchOpened | SearchEnded
+)
 closed_union(Happening)
 
 

@@ -243,16 +243,16 @@ class CheckpointPolicy:
 class Parking:
     """How many paused trials may wait with their processes, for each search.
 
-    A trial that its scheduler pauses, and that has no checkpoint of that step, waits inside `report()`: it is parked. Its slot
-    is somebody else's meanwhile; chosen again, it goes on where it stood. Past a bound, the one that loses least is told to stop,
-    and runs again when it is chosen, from its newest checkpoint or from the start: that is the one with the fewest steps to run
-    again, and of several the youngest. A trial that holds a GPU is never parked.
+    A trial that its scheduler pauses at a report, and that has no checkpoint of that step, waits inside `report()`: it is
+    parked. Its slot is somebody else's meanwhile; chosen again, it goes on where it stood. Past a bound, the one that loses
+    least is told to stop: the one with the fewest steps since its newest checkpoint, or its start, and of several the youngest.
+    When that is chosen, it runs again from there. A trial that holds a GPU is never parked.
 
     Args:
         max_trials: how many may be parked at a time; 0 for none, None for any number.
         max_memory: what the processes of all parked trials may hold together, in bytes or as text ("4 GiB"), at least 1 MiB;
-            None for any amount. It is counted as by `Limits(memory=...)`, when a trial is parked: what it shares with other
-            trials is not its own. A trial that alone holds more is not parked. Tasks of an `InlineExecutor` hold nothing of their own.
+            None for any amount. It is counted when a trial is parked, and as by `Limits(memory=...)`: what a trial shares with
+            others is not its own. One that holds more than that alone is not parked. Tasks of an `InlineExecutor` do not count.
 
     Raises:
         ConfigurationError: for a value that is out of range.

@@ -145,7 +145,13 @@ class Search:
         observers: Sequence[Observer] = (),
         display: bool | None = False,
     ) -> None:
-        policies = {"failure": failure, "limits": limits, "checkpoints": checkpoints, "parking": parking, "resources": resources}
+        policies = {
+            "failure": failure,
+            "limits": limits,
+            "checkpoints": checkpoints,
+            "parking": parking,
+            "resources": resources,
+        }
         self._request = Request.checked(
             trainable,
             space,

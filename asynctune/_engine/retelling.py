@@ -17,6 +17,7 @@ from asynctune.events import (
     GaveUp,
     Happening,
     ParametersUsed,
+    ParkedGone,
     Paused,
     Reported,
     SearchEnded,
@@ -86,7 +87,7 @@ def retold(records: Iterable[Record]) -> Retold:
                     trials[number].use(values)
                 case CheckpointGone(trial=number, checkpoint=key):
                     trials[number].forget(key)
-                case SpaceGrew():
+                case SpaceGrew() | ParkedGone():
                     pass
                 case _:
                     trial = trials[happening.trial]

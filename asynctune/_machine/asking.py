@@ -135,7 +135,7 @@ def ask(search: Situation) -> None:
         wanted = slots.held + min(ahead, 4 * slots.size)
     if search.declined == "WAIT":
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
-        wanted = 0 if search.book.live or search.waiting.delayed else search.waiting.fresh_count + 1
+        wanted = 0 if search.book.moving or search.waiting.delayed else search.waiting.fresh_count + 1
     while stock < wanted and search.can_ask:
         stock += 1
         number, trial = search.asks.ask()

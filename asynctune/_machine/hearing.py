@@ -9,7 +9,7 @@ from asynctune._machine import retry
 from asynctune._machine.death import death, told, with_end
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
 from asynctune._machine.situation import Situation
-from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
+from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked, Weighed
 from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
@@ -30,7 +30,7 @@ from asynctune.policies import Limit, Limits
 from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
 from asynctune.space import Parameter, Space
 
-__all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
+__all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked", "weighed"]
 
 _MiB = 2**20
 # Who was ended for taking too long or too much, and has given its result all the same, is as good as any other.
@@ -151,11 +151,11 @@ def _spend(search: Situation, trial: Trial, budget: int) -> None:
 
 
 def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> None:
-    """Answer a report, when all that follows from it is decided: to go on, if the launch was not told to stop."""
+    """Answer a report, when all that follows from it is decided: to go on, if the launch is neither to stop nor parked."""
     launch = search.book.trials[message.trial].launch
     if isinstance(message, ParametersDeclared) or launch is None:
         return
-    what = What.GO if launch.halted is None else What.STOP
+    what = What.PARK if launch.parked else What.GO if launch.halted is None else What.STOP
     said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
     search.do.append(AnswerReport(said))
 
@@ -172,7 +172,7 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     launch = trial.launch
     assert launch is not None
     if trial.state is not State.RUNNING:
-        search.lose(trial, "")
+        search.lose(trial, "", ending)
         return
     is_forgiven = launch.failure is None or launch.failure.kind in _FORGIVEN
     if isinstance(ending, TrialReturned) and is_forgiven:
@@ -278,6 +278,14 @@ def _end(search: Situation, trial: Trial, failure: Failure, rule: str | None) ->
 
 def ticked(search: Situation, _: Ticked) -> None:
     search.woken = math.inf  # what was waited for is asked whenever something has happened
+
+
+def weighed(search: Situation, stimulus: Weighed) -> None:
+    """A launch that is parked was weighed."""
+    launch = search.book.trials[stimulus.weight.trial].launch
+    assert launch is not None
+    launch.memory = stimulus.weight.memory
+    search.make_room()
 
 
 def limit_broken(search: Situation, stimulus: LimitBroken) -> None:

@@ -17,7 +17,9 @@ __all__ = [
     "Ask",
     "DeleteCheckpoint",
     "EndSearch",
+    "GoOn",
     "Instruction",
+    "ParkLaunch",
     "ReleaseSlot",
     "RequestSlots",
     "StartLaunch",
@@ -89,6 +91,22 @@ class StartLaunch:
 
 
 @frozen
+class ParkLaunch:
+    """A launch waits inside `report()`: its slot is free, and what it holds is to be said."""
+
+    trial: TrialId
+    launch: LaunchNumber
+
+
+@frozen
+class GoOn:
+    """A launch that was parked goes on, on a granted slot; it is answered by `AnswerReport`."""
+
+    trial: TrialId
+    launch: LaunchNumber
+
+
+@frozen
 class AnswerReport:
     """Answer a trial that waits inside `report()`."""
 
@@ -150,6 +168,8 @@ Instruction: TypeAlias = (
     | RequestSlots
     | ReleaseSlot
     | StartLaunch
+    | ParkLaunch
+    | GoOn
     | AnswerReport
     | StopLaunch
     | WakeAt

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from asynctune._machine.parking import who_leaves
 from asynctune.records import State
 
 if TYPE_CHECKING:
@@ -36,10 +37,15 @@ def _check_trials(machine: Machine) -> None:
         if trial.state.ended:
             assert trial.id not in waiting, f"{who} has ended and waits"
             assert trial.ended is not None, f"{who} has ended at no time"
-        elif trial.launch is None:
+        elif trial.launch is None or trial.launch.parked:
             assert trial.id in waiting, f"{who} is {trial.state.value}, does not run and does not wait"
         else:
             assert trial.id not in waiting, f"{who} runs and waits"
+        is_parked = trial.launch is not None and trial.launch.parked
+        assert is_parked == (trial.id in book.parked), f"{who}: parked and its launch disagree"
+        if trial.launch is not None and is_parked:
+            assert trial.state is State.PENDING, f"{who} is {trial.state.value}, and parked"
+            assert trial.launch.halted is None, f"{who} is parked, and was told to stop"
         assert trial.launches >= trial.attempt - 1, f"{who} failed more often than it was launched"
         # A policy can be made stricter when a search is opened again, so what counts is that no attempt is granted past it.
         if trial.state is State.RETRYING and machine.opened == 1:
@@ -68,6 +74,8 @@ def _check_search(machine: Machine) -> None:
         default=None,
     )
     assert best == (book.best.score if book.best is not None else None), "the best trial is not the best"
+    assert who_leaves(machine.settings.parking, book.parked.values()) is None, "more are parked than may be"
+    assert machine.ending is None or not book.parked, "the search is ending, and trials are parked"
     if machine.over:
         assert not book.live, "the search is over and something runs"
         assert not slots.held, "the search is over and holds slots"
@@ -78,5 +86,5 @@ def _check_search(machine: Machine) -> None:
         due = machine.waiting.next_due
         assert math.isinf(due) or machine.at < due, "a retry is due and does not wait for a slot"
         assert machine.woken <= due, "nothing will be said when the next retry is due"
-        moving = book.live or machine.asks.in_flight or slots.requested or slots.held or machine.waiting.delayed
+        moving = book.moving or machine.asks.in_flight or slots.requested or slots.held or machine.waiting.delayed
         assert moving, "nothing runs, nothing is asked or requested, and the search is not over"

@@ -39,10 +39,12 @@ from asynctune._machine.stimuli import (
     StopTrialAsked,
     Suggested,
     Ticked,
+    Weighed,
     WorkersSet,
 )
 from asynctune.errors import SpaceError, WireError
 from asynctune.events import CheckpointGone, Happening, SearchOpened
+from asynctune.messages import MetricsReported
 from asynctune.records import State
 from asynctune.space import Space
 from asynctune.wire import decode, encode
@@ -106,6 +108,8 @@ class Machine(Situation):
         if type(stimulus) is not SlotGranted:
             self.declined = None  # whatever has happened may change the scheduler's mind
         self.at = stimulus.at
+        report = stimulus.message if isinstance(stimulus, Heard) else None
+        self.reporting = report.trial if isinstance(report, MetricsReported) else None
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)
         self.heed()
@@ -164,6 +168,9 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
                 return True
             is_set = getattr(search.settings.limits, said.limit.value) is not None
             return not is_set or trial.state is not State.RUNNING or trial.launch.halted is not None
+        case Weighed(weight=said):
+            trial = search.book.trials.get(said.trial)
+            return trial is None or trial.launch is None or trial.launch.number != said.launch or not trial.launch.parked
         case Suggested(ask=number):
             return number not in search.asks.in_flight
     return False
@@ -206,6 +213,7 @@ _HANDLERS: Mapping[type[Any], Callable[[Situation, Any], None]] = {
     Heard: hearing.heard,
     LaunchEnded: hearing.launch_ended,
     LimitBroken: hearing.limit_broken,
+    Weighed: hearing.weighed,
     Ticked: hearing.ticked,
     SlotGranted: lambda search, _: search.slots.granted(),
     WorkersSet: lambda search, said: search.slots.resize(said.slots),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from asynctune._machine import asking
-from asynctune._machine.instructions import EndSearch, StartLaunch, WakeAt
+from asynctune._machine.instructions import AnswerReport, EndSearch, GoOn, StartLaunch, WakeAt
 from asynctune._machine.situation import Situation
-from asynctune._machine.trial import Trial
+from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
-from asynctune.messages import Fill, FillRule, RunTrial
+from asynctune.messages import Answer, Fill, FillRule, RunTrial, What
 from asynctune.records import CheckpointKey, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
@@ -81,6 +81,9 @@ def _chosen(search: Situation) -> TrialId | None:
 def _start(search: Situation, trial: Trial) -> None:
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
+    if trial.launch is not None:
+        _go_on(search, trial, trial.launch)
+        return
     restore = _goes_on_from(search, trial)
     rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
     number, step = trial.launches + 1, restore.step if restore is not None else 0
@@ -103,6 +106,15 @@ def _start(search: Situation, trial: Trial) -> None:
             )
         )
     )
+
+
+def _go_on(search: Situation, trial: Trial, launch: Launch) -> None:
+    """Its launch, which is parked, goes on."""
+    number, step = launch.number, launch.step
+    search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, parked=True))
+    search.do.append(GoOn(trial.id, number))
+    if search.reporting != trial.id:  # else it is still to be answered
+        search.do.append(AnswerReport(Answer(trial=trial.id, launch=number, step=step, what=What.GO)))
 
 
 def _goes_on_from(search: Situation, trial: Trial) -> CheckpointKey | None:
@@ -129,7 +141,7 @@ def _wanted(search: Situation) -> float:
 
 
 def _end_if_done(search: Situation) -> None:
-    if search.book.live or search.waiting.delayed or search.asks.in_flight or search.can_ask:
+    if search.book.moving or search.waiting.delayed or search.asks.in_flight or search.can_ask:
         return
     if search.waiting.ready_count and (search.user_paused or search.declined is None):
         return

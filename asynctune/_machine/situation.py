@@ -16,15 +16,16 @@ from attrs import evolve
 from asynctune._machine.asks import Asks
 from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
-from asynctune._machine.death import with_end
-from asynctune._machine.instructions import Instruction, StopLaunch, TellEnd
+from asynctune._machine.death import gone, with_end
+from asynctune._machine.instructions import Instruction, ParkLaunch, StopLaunch, TellEnd
+from asynctune._machine.parking import can_park, who_leaves
 from asynctune._machine.retry import FailureRun
 from asynctune._machine.slots import Slots
 from asynctune._machine.stimuli import Settings
 from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
-from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
+from asynctune.events import Happening, LawEvent, ParkedGone, Paused, SearchEnded, Stopped
 from asynctune.messages import Ending
 from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId, Verdict, log_name
 from asynctune.schedulers.base import Scheduler
@@ -48,6 +49,7 @@ class Situation:
         objective_seen: some report or result carried the objective.
         ending: why the search is ending, once it is; `over`: it has ended.
         draining: it is ending, and what runs was not told to stop.
+        reporting: the trial whose report is being handled; it waits for the answer.
         woken: the search time for which a tick was ordered.
         happened, do: what followed from the stimulus that is being handled.
     """
@@ -73,6 +75,7 @@ class Situation:
         self.ending: SearchEnded | None = None
         self.draining = False
         self.over = False
+        self.reporting: TrialId | None = None
         self.woken = math.inf
         self.happened: list[Happening] = []
         self.do: list[Instruction] = []
@@ -135,6 +138,9 @@ class Situation:
         """Tell the trial's launch to stop, if it has one that was not told before."""
         if trial.launch is None or trial.launch.halted is not None:
             return
+        if trial.launch.parked:
+            self._unpark(trial, reason)
+            self.waiting.drop(trial.id)  # until its process is gone
         trial.launch.halted, trial.launch.failure = reason, failure
         self.do.append(StopLaunch(trial.id, trial.launch.number, reason, self.settings.limits.grace))
 
@@ -148,9 +154,41 @@ class Situation:
             self.happen(trial, Paused(trial=trial.id, by="loss", reason=reason, launch=launch.number, failure=failure))
             self.waiting.interrupted(trial.id)
             return
+        if launch.parked:
+            self._unpark(trial, reason or gone(ending))
         self.book.ended(trial)
         if trial.state is State.PENDING:
             self.waiting.paused(trial.id)
+
+    def pause(self, trial: Trial, reason: str) -> None:
+        """The scheduler sets a running trial aside. If it is in `report()` now, it may wait there."""
+        parks = self.ending is None and self.reporting == trial.id and can_park(self.settings, trial) and self._has_room(trial)
+        self.happen(trial, Paused(trial=trial.id, by="scheduler", reason=reason, parked=parks))
+        self.consult.paused(self.book.view(trial), "scheduler")
+        if parks and trial.launch is not None:
+            self.waiting.paused(trial.id)
+            self.do.append(ParkLaunch(trial.id, trial.launch.number))
+        else:
+            self.halt(trial, reason)
+
+    def make_room(self) -> None:
+        """Have those leave who must, as too many are parked, or hold too much."""
+        while (leaving := who_leaves(self.settings.parking, self.book.parked.values())) is not None:
+            self.halt(*leaving)
+
+    def _has_room(self, newcomer: Trial) -> bool:
+        """Whether a trial can be parked, once those have left who lose less than it does."""
+        while (leaving := who_leaves(self.settings.parking, [*self.book.parked.values(), newcomer])) is not None:
+            if leaving[0] is newcomer:
+                return False
+            self.halt(*leaving)
+        return True
+
+    def _unpark(self, trial: Trial, reason: str) -> None:
+        assert trial.launch is not None
+        self.book.unpark(trial)
+        if trial.state is State.PENDING:
+            self.happened.append(ParkedGone(trial=trial.id, launch=trial.launch.number, reason=reason))
 
     def with_log(self, trial: Trial, failure: Failure) -> Failure:
         """`failure` of the trial's launch, with where its log is and how that ends; but what its executor has said of it goes
@@ -190,9 +228,7 @@ class Situation:
             case Stop(reason=reason):
                 self.stop(trial, reason)
             case Pause() if trial.state is State.RUNNING:
-                self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
-                self.consult.paused(self.book.view(trial), "scheduler")
-                self.halt(trial, "paused by the scheduler")
+                self.pause(trial, "paused by the scheduler")
             case Pause():
                 pass  # it waits already
             case _:
@@ -216,3 +252,5 @@ class Situation:
         """Nothing more is started. What runs goes on to its end, and the search is over when the last of it is."""
         if self.ending is None:
             self.ending, self.draining = SearchEnded(reason=reason, error=error), True
+        for trial in list(self.book.parked.values()):
+            self.halt(trial, reason)

@@ -72,7 +72,8 @@ class Launch:
 
     `start` is the step that it goes on from, `step` the last one that it reported. `halted` says why it was told to stop, if it
     was; then whatever it does is no longer the trial's own doing, unless `failure` says what it is stopped for. `space` is what
-    it knows of the space, when it has named parameters that are not tuned.
+    it knows of the space, when it has named parameters that are not tuned. `parked` is whether it waits without a slot, and
+    `memory` what it held when it did so last, in bytes.
     """
 
     number: LaunchNumber
@@ -81,6 +82,8 @@ class Launch:
     halted: str | None = None
     failure: Failure | None = None
     space: Space | None = None
+    parked: bool = False
+    memory: int = 0
 
 
 @define(weakref_slot=False)  # every trial of a search is kept until it is over
@@ -135,6 +138,8 @@ class Trial:
                 self._report(event, at)
             case Paused():
                 self.hold, self.held_by = event.reason, event.by
+                if self.launch is not None:
+                    self.launch.parked = event.parked
             case Finished():
                 self.reports = self._lineage()
                 self.metrics, self.ended, self.failure = event.metrics, at, None
@@ -181,9 +186,12 @@ class Trial:
         self._shown = None
 
     def _start(self, event: Started, at: float) -> None:
+        self.hold = self.held_by = None
+        if event.parked and self.launch is not None:
+            self.launch.parked = False  # it stands where it stood
+            return
         self.launches = event.launch
         self.launch = Launch(event.launch, event.step)
-        self.hold = self.held_by = None
         if self.started is None:
             self.started = at
 

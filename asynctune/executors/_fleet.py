@@ -159,7 +159,7 @@ class Fleet:
         """A launch waits, and is to be weighed; nothing happens if it is over."""
         runner = self._launches.get((trial, launch))
         if runner is not None:
-            runner.parked = self._has_parked = True
+            runner.parked, self._has_parked = runner.asks, True  # it may have been told to go on by now
             self._keeper.order(encode(Weigh(runner=runner.number), ToSearch))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:

@@ -9,20 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from attrs import define, field
 
-from asynctune._engine.caller import Caller, replay
 from asynctune._engine.journal import read_records
-from asynctune._engine.opening import Folded, fold, history
 from asynctune._engine.record import Record
-from asynctune._engine.retelling import retold
 from asynctune._machine import law
 from asynctune._machine.consult import EndWhole
-from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, SlotGranted, StopAsked, WorkersSet
-from asynctune.errors import IllegalTransition, JournalError, PluginError
+from asynctune.errors import IllegalTransition
 from asynctune.events import (
     AttemptFailed,
     CheckpointGone,
@@ -31,55 +27,23 @@ from asynctune.events import (
     Happening,
     LawEvent,
     ParametersUsed,
+    ParkedGone,
+    Paused,
     Reported,
     SearchEnded,
     SearchOpened,
     SpaceGrew,
     Started,
+    Stopped,
     TrialAdded,
 )
 from asynctune.messages import Died, Lost, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned
 from asynctune.oracles.base import Oracle
-from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId, TrialView
+from asynctune.records import CheckpointKey, LaunchNumber, State, TrialId
 from asynctune.schedulers.base import Scheduler
-from asynctune.schedulers.fifo import FIFO
-from asynctune.space import Space
+from asynctune.testing.replaying import HistoryError, HistoryRule, check_oracle, check_replay
 
-__all__ = ["HistoryError", "HistoryRule", "check_history"]
-
-HistoryRule: TypeAlias = Literal[
-    "order",
-    "openings",
-    "law",
-    "ends",
-    "attempts",
-    "launches",
-    "fencing",
-    "steps",
-    "checkpoints",
-    "parents",
-    "budgets",
-    "slots",
-    "replay",
-    "decisions",
-    "acknowledged",
-]
-"""What a history can break; `check_history` says what each asks for."""
-
-
-class HistoryError(AssertionError):
-    """A history that cannot have been.
-
-    Args:
-        rule: which rule it breaks, see `check_history`.
-        seq: the number of the first record that does; None when it is not the doing of one.
-        message: what is wrong.
-    """
-
-    def __init__(self, rule: HistoryRule, seq: int | None, message: str) -> None:
-        super().__init__(f"{rule}: {message}" + (f" (record {seq})" if seq is not None else ""))
-        self.rule = rule
-        self.seq = seq
+__all__ = ["check_history"]
 
 
 def check_history(
@@ -106,6 +70,8 @@ def check_history(
     - parents: a trial's parent has ended when it is added.
     - budgets: a trial that has reported the step of its budget is over.
     - slots: each launch has a slot that was granted, and no more run than the search was told that there are slots.
+    - parking: a launch goes on where it was parked only if it was, and is still there; no more are parked than may be, and
+      none that holds a GPU.
     - replay: told to a fresh machine, the records lead to themselves, to a sound machine, and to the same trials.
     - decisions: told the same again, `scheduler` and `oracle` decide the same. Only where they are given.
     - acknowledged: every report that a trial got an answer to is in the history.
@@ -129,9 +95,9 @@ def check_history(
         trial, launch, step = lost[0]
         text = f"step {step} of trial {trial}, launch {launch}, was answered and is not recorded ({len(lost)} such reports)"
         raise HistoryError("acknowledged", None, text)
-    folded, space = _check_replay(records, scheduler)
+    folded, space = check_replay(records, scheduler)
     if oracle is not None:
-        _check_oracle(folded, space, records, oracle)
+        check_oracle(folded, space, records, oracle)
 
 
 # ---------------------------------------------------------------------------------------------------- from records alone
@@ -160,6 +126,7 @@ class _Reader:
         self._settings: Settings | None = None
         self._trials: dict[TrialId, _Trial] = {}
         self._running: set[TrialId] = set()
+        self._parked: set[TrialId] = set()
         self._seq, self._at = 0, 0.0
         self._openings = 0
         self._slots = self._granted = 0
@@ -217,8 +184,8 @@ class _Reader:
         # Whatever ran is gone with the process that searched, and so are its slots.
         self._settings, self._slots, self._granted = said.settings, said.settings.slots, 0
         self._ended = None
-        for trial in self._running:
-            self._trials[trial].running = None
+        for trial in self._trials.values():
+            trial.running = None
         self._running.clear()
 
     def _speaks(self, said: _Said) -> None:
@@ -249,6 +216,10 @@ class _Reader:
                 if key not in self._known(number).saved:
                     self._wrong("checkpoints", f"{key} is gone, which trial {number} never reported")
                 self._trials[number].saved.remove(key)
+            case ParkedGone(trial=number, launch=launch):
+                if self._known(number).launches != launch or number not in self._parked:
+                    self._wrong("parking", f"launch {launch} of trial {number} is parked no more, and it was not")
+                self._parked.remove(number)
             case ParametersUsed() | SpaceGrew():
                 self._known(happening.trial)
             case _:
@@ -268,8 +239,12 @@ class _Reader:
         except IllegalTransition as error:
             self._wrong("law", str(error))
         match event:
+            case Started(parked=True):
+                self._go_on(trial, event)
             case Started():
                 self._start(trial, event)
+            case Paused(parked=True):
+                self._park(trial, event)
             case Reported():
                 self._report(trial, event)
             case Finished() | AttemptFailed() | GaveUp() if event.launch != trial.launches:
@@ -279,6 +254,8 @@ class _Reader:
                 self._save(trial, key, event.trial, event.launch)
             case AttemptFailed():
                 self._fail(trial, event)
+            case Stopped():
+                self._parked.discard(event.trial)
             case _:
                 pass
 
@@ -296,6 +273,28 @@ class _Reader:
         if event.step != (event.restore.step if event.restore is not None else 0):
             self._wrong("checkpoints", f"{who} goes on from step {event.step}, and its checkpoint is {event.restore}")
         trial.running, trial.step = event.launch, 0
+        self._use_slot(event, who)
+
+    def _park(self, trial: _Trial, event: Paused) -> None:
+        assert self._settings is not None
+        who, most = f"trial {event.trial}", self._settings.parking.max_trials
+        if trial.running is None or event.by != "scheduler" or not self._settings.parks or self._settings.resources.gpu:
+            self._wrong("parking", f"{who} is parked, and cannot be")
+        self._running.discard(event.trial)
+        self._parked.add(event.trial)
+        if most is not None and len(self._parked) > most:
+            self._wrong("parking", f"with {who}, {len(self._parked)} trials are parked, and {most} may be")
+
+    def _go_on(self, trial: _Trial, event: Started) -> None:
+        who = f"launch {event.launch} of trial {event.trial}"
+        if trial.running != event.launch or event.trial not in self._parked:
+            self._wrong("parking", f"{who} goes on where it was parked, and it was not")
+        if event.step != trial.step or event.restore is not None:
+            self._wrong("parking", f"{who} goes on behind step {event.step}, and was parked at step {trial.step}")
+        self._parked.remove(event.trial)
+        self._use_slot(event, who)
+
+    def _use_slot(self, event: Started, who: str) -> None:
         self._running.add(event.trial)
         self._granted -= 1
         if self._granted < 0:
@@ -345,51 +344,11 @@ class _Reader:
 
     def _end(self, event: SearchEnded) -> None:
         self._ended = event
-        if self._running:
-            self._wrong("ends", f"the search ended while trials {sorted(self._running)} were running")
+        if left := self._running | self._parked:
+            self._wrong("ends", f"the search ended while trials {sorted(left)} were running, or parked")
         open_ones = [number for number, trial in self._trials.items() if not trial.state.ended]
         if open_ones and event.error is None and not self._told_to_end:
             self._wrong("ends", f"the search ended by itself, and trials {open_ones} did not")
 
 
 _Said: TypeAlias = ParametersDeclared | MetricsReported | TrialReturned | TrialRaised | TrialLeft | Died | Lost
-
-
-# -------------------------------------------------------------------------------------------------------- told again
-
-
-def _check_replay(records: list[Record], scheduler: Scheduler | None) -> tuple[Folded, Space]:
-    machine = Machine(scheduler if scheduler is not None else FIFO())  # the recorded answers win, so any will do
-    try:
-        folded = fold(machine, records)
-        machine.check()
-    except (JournalError, PluginError, AssertionError) as error:
-        raise HistoryError("replay", None, str(error)) from error
-    live = [machine.book.view(trial) for trial in machine.book.trials.values()]
-    for told, again in zip(live, retold(records).trials, strict=True):
-        if _plainly(told) != _plainly(again):
-            raise HistoryError("replay", None, f"trial {told.id} is {told}, and by its own events {again}")
-    if scheduler is not None and machine.consult.divergences:
-        raise HistoryError("decisions", None, str(machine.consult.divergences[0]))
-    return folded, machine.space
-
-
-def _plainly(view: TrialView) -> str:
-    return f"{view} {list(view.reports)}"  # as text, for NaN is not equal to itself
-
-
-def _check_oracle(folded: Folded, space: Space, records: list[Record], oracle: Oracle) -> None:
-    opened = [record.stimulus.settings for record in records if isinstance(record.stimulus, Opened)]
-    if not opened:
-        return
-    caller = Caller(oracle)
-    try:
-        past = history(folded, opened[-1], Space(opened[-1].space), space)
-        caller.begin(past)
-        _, divergences = replay(caller, past)
-    except PluginError as error:
-        raise HistoryError("decisions", None, str(error)) from error
-    finally:
-        caller.close()
-    if divergences:
-        raise HistoryError("decisions", None, str(divergences[0]))

@@ -23,7 +23,9 @@ from asynctune._machine.instructions import (
     Ask,
     DeleteCheckpoint,
     EndSearch,
+    GoOn,
     Instruction,
+    ParkLaunch,
     ReleaseSlot,
     RequestSlots,
     StartLaunch,
@@ -48,6 +50,7 @@ from asynctune._machine.stimuli import (
     StopTrialAsked,
     Suggested,
     Ticked,
+    Weighed,
     WorkersSet,
 )
 from asynctune.messages import (
@@ -60,10 +63,11 @@ from asynctune.messages import (
     TrialLeft,
     TrialRaised,
     TrialReturned,
+    Weight,
     What,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Parking
 from asynctune.records import (
     CONTINUE,
     PAUSE,
@@ -159,6 +163,7 @@ class Running:
     order: RunTrial
     step: int = 0
     told: bool = False
+    parked: bool = False
 
 
 FINITE = st.sampled_from([0.5, 1.0, 2.0, -3.0])
@@ -184,6 +189,10 @@ ENDINGS = st.sampled_from(
 )
 MAX_TRIALS = st.sampled_from([None, 1, 3, 6])
 SLOTS = st.integers(1, 4)
+MiB = 2**20
+PARKING = st.builds(
+    Parking, max_trials=st.sampled_from([None, 0, 1, 2, 64]), max_memory=st.sampled_from([None, 4 * MiB, 4 * MiB])
+)
 
 
 class Walk(RuleBasedStateMachine):
@@ -212,6 +221,8 @@ class Walk(RuleBasedStateMachine):
             slots=data.draw(SLOTS),
             ahead=data.draw(st.sampled_from([0, 1, 64])),
             hears_reports=data.draw(st.booleans()),
+            parks=data.draw(st.sampled_from([True, True, False])),
+            parking=data.draw(PARKING),
         )
         self.obey(self.driven.open())
 
@@ -232,8 +243,8 @@ class Walk(RuleBasedStateMachine):
         machine, live = self.machine, self.machine.book.live.values()
         launches = {(trial.id, trial.launch.number): trial.launch for trial in live if trial.launch is not None}
         assert (self.requested, self.held) == (machine.slots.requested, machine.slots.held)
-        assert {key: launch.told for key, launch in self.running.items()} == {
-            key: launch.halted is not None for key, launch in launches.items()
+        assert {key: (launch.told, launch.parked) for key, launch in self.running.items()} == {
+            key: (launch.halted is not None, launch.parked) for key, launch in launches.items()
         }
         assert self.asks.keys() == machine.asks.in_flight.keys()
         assert self.end == machine.over
@@ -254,7 +265,13 @@ class Walk(RuleBasedStateMachine):
                 self.running[order.trial, order.launch] = Running(order)
             case StopLaunch(trial, launch, _, _):
                 assert not self.running[trial, launch].told, "told twice"
-                self.running[trial, launch].told = True
+                self.running[trial, launch].told, self.running[trial, launch].parked = True, False
+            case ParkLaunch(trial, launch):
+                self.running[trial, launch].parked = True
+            case GoOn(trial, launch):
+                self.held -= 1
+                assert self.running[trial, launch].parked, "it goes on, and was not parked"
+                self.running[trial, launch].parked = False
             case _:
                 self.obey_other(instruction)
 
@@ -353,9 +370,11 @@ class Walk(RuleBasedStateMachine):
         key = CheckpointKey(order.trial, step, order.launch) if checkpoint else None
         message = MetricsReported(trial=order.trial, launch=order.launch, step=step, metrics=metrics, clock=0.0, checkpoint=key)
         answers = [i.answer for i in self.tell(Heard(at=self.at, message=message)) if isinstance(i, AnswerReport)]
+        assert all(answer.what is What.GO for answer in answers if answer.trial != order.trial), "answered, and does not go on"
         # Each report is answered, once, whatever it led to.
-        assert [(answer.trial, answer.launch, answer.step) for answer in answers] == [(order.trial, order.launch, step)]
-        assert (answers[0].what is What.STOP) == launch.told
+        own = [answer for answer in answers if answer.trial == order.trial]
+        assert [(answer.launch, answer.step) for answer in own] == [(order.launch, step)]
+        assert own[0].what is (What.STOP if launch.told else What.PARK if launch.parked else What.GO)
         launch.step = max(launch.step, step)
 
     @precondition(lambda self: self.running)
@@ -372,6 +391,14 @@ class Walk(RuleBasedStateMachine):
     def break_limit(self, data: st.DataObject, limit: Limit) -> None:
         order = self.launch(data).order
         self.tell(LimitBroken(at=self.at, breach=Breach(trial=order.trial, launch=order.launch, limit=limit, amount=10.0)))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), memory=st.sampled_from([0, MiB, 3 * MiB, 5 * MiB]))
+    def weigh(self, data: st.DataObject, memory: int) -> None:
+        launch = self.launch(data)
+        counts, order = launch.parked, launch.order
+        self.tell(Weighed(at=self.at, weight=Weight(trial=order.trial, launch=order.launch, memory=memory)))
+        assert self.driven.decision.void == (not counts)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), how=ENDINGS, number=NUMBER)
@@ -441,6 +468,7 @@ class Walk(RuleBasedStateMachine):
             "max_trials": data.draw(MAX_TRIALS),
             "failure": data.draw(POLICIES),
             "slots": data.draw(SLOTS),
+            "parking": data.draw(PARKING),
             "oracle": data.draw(st.sampled_from(["A({})", "A({})", "B({})"])),
         }
         open_ones = [trial for trial in self.machine.book.trials.values() if not trial.state.ended]
@@ -461,6 +489,7 @@ class Walk(RuleBasedStateMachine):
             Heard(at=self.at, message=message),
             Heard(at=self.at, message=declared),
             LaunchEnded(at=self.at, ending=self.ending(trial, launch, how, 0.0)),
+            Weighed(at=self.at, weight=Weight(trial=trial, launch=launch, memory=9 * MiB)),
             Suggested(at=self.at, ask=1000 + step, suggestion=Suggestion.run({})),
         ):
             assert self.tell(stimulus) == []
@@ -486,7 +515,7 @@ class Walk(RuleBasedStateMachine):
 
     def serve(self, luck: float, *, launches: bool = True) -> None:
         waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [("slot", None)] * self.requested
-        waits += [("launch", key) for key in self.running if launches]
+        waits += [("launch", key) for key, launch in self.running.items() if launches and not launch.parked]
         if not waits and self.machine.waiting.delayed:
             assert self.wake <= min(self.machine.waiting.delayed.values())
             waits.append(("tick", None))
