@@ -289,8 +289,8 @@ def weighed(search: Situation, stimulus: Weighed) -> None:
 
 
 def limit_broken(search: Situation, stimulus: LimitBroken) -> None:
-    failure = _broken(search.settings.limits, stimulus.breach)
-    search.halt(search.book.trials[stimulus.breach.trial], failure.message, failure)
+    failure, trial = _broken(search.settings.limits, stimulus.breach), search.book.trials[stimulus.breach.trial]
+    search.halt(trial, failure.message, failure if trial.state is State.RUNNING else None)  # who is parked fails in nothing
 
 
 def _broken(limits: Limits, breach: Breach) -> Failure:

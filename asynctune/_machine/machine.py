@@ -167,7 +167,8 @@ def _is_stale(search: Situation, stimulus: Stimulus) -> bool:
             if trial is None or trial.launch is None or trial.launch.number != said.launch:
                 return True
             is_set = getattr(search.settings.limits, said.limit.value) is not None
-            return not is_set or trial.state is not State.RUNNING or trial.launch.halted is not None
+            counts = trial.launch.parked or (trial.state is State.RUNNING and trial.launch.halted is None)
+            return not (is_set and counts)
         case Weighed(weight=said):
             trial = search.book.trials.get(said.trial)
             return trial is None or trial.launch is None or trial.launch.number != said.launch or not trial.launch.parked

@@ -199,7 +199,7 @@ class Fleet:
 
     def lost(self, reason: str) -> None:
         """Every runner is gone, with the process that held them."""
-        running = {trial for trial, _ in self._launches}
+        running = {trial for (trial, _), runner in self._launches.items() if not runner.parked}
         self._suspects = running if self._suspects is None else self._suspects & running
         for number in list(self._runners):
             self._forget(number).lost(reason)

@@ -13,7 +13,7 @@ from asynctune.errors import FailedTrialError
 from asynctune.messages import Died, RunTrial, TrialLeft
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
-from asynctune.policies import CheckpointPolicy, FailurePolicy
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Parking
 from asynctune.records import PAUSE, Failure, FailureKind, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.records import (
     Choice as Pick,
@@ -79,6 +79,7 @@ class Promoter(Scheduler):
 
 
 ORACLES: Sequence[Callable[[], Oracle]] = (RandomSearch, GridSearch, lambda: GridSearch(points=3), Climber, Keeper)
+PARKINGS = [Parking(), Parking(max_trials=0), Parking(max_trials=1), Parking(max_memory="4 MiB"), Parking(max_trials=2)]
 SCHEDULERS: Sequence[Callable[[], Scheduler]] = (
     FIFO,
     Promoter,
@@ -115,6 +116,7 @@ class Story:
     max_trials: int
     failure: FailurePolicy
     checkpoints: CheckpointPolicy
+    parking: Parking
     saves: bool
     steps: int
     troubled: float
@@ -139,6 +141,7 @@ class Story:
             "max_trials": self.max_trials,
             "failure": self.failure,
             "checkpoints": self.checkpoints,
+            "parking": self.parking,
             "ask_takes": self.takes[0],
             "start_takes": self.takes[1],
             "leave_takes": self.takes[2],
@@ -174,7 +177,8 @@ class Story:
         ]
         returned = {self.objective.name: level} if order.trial % 2 else None
         ending = endings[trouble] if troubled else returned
-        return Behaviour(reports=reports, ending=ending, checkpoints=self.saves, lasts=0.25)
+        memory = self.rng("memory", order.trial).choice([0, 1, 3, 5]) * 2**20
+        return Behaviour(reports=reports, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory)
 
     def ask(self, hp: HyperParameters) -> float:
         """Ask for some parameters, those of one branch or of another, and return what level they lead to."""
@@ -218,6 +222,7 @@ def story(seed: int, **changes: Any) -> Story:
         max_trials=rng.randint(3, 10),
         failure=_policy(seed, rng.randint(0, 2), rng.choice([None, None, 2, 3])),
         checkpoints=CheckpointPolicy(keep=rng.choice([1, 2, None])),
+        parking=generator(seed, "parking").choice(PARKINGS),
         saves=rng.random() < 0.5,
         steps=rng.randint(1, 7),
         troubled=rng.choice([0.0, 0.2, 0.5]),

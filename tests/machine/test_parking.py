@@ -188,9 +188,18 @@ def test_while_it_is_parked_its_words_count_for_nothing() -> None:
     assert search.decision.void
     search.tell(Heard(at=0.0, message=ParametersDeclared(trial=0, launch=1, parameters={}, values={"x": 3})))
     assert search.decision.void
-    search.broke(0, Limit.TRIAL_TIME, 10.0)
-    assert search.decision.void
     assert search.view(0).state is State.PENDING
+
+
+def test_who_breaks_a_limit_while_it_is_parked_is_gone_and_has_not_failed() -> None:
+    search = driven(limits=Limits(memory=MiB))
+    park(search)
+    do = search.broke(0, Limit.MEMORY, 2 * MiB)
+    assert do[0] == StopLaunch(0, 1, "it held 2 MiB of memory: Limits(memory=1 MiB)", 5.0)
+    assert gone(search) == [(0, "it held 2 MiB of memory: Limits(memory=1 MiB)")]
+    search.died(0, signal=9)
+    search.grant()
+    assert search.happened() == (Started(trial=0, launch=2, attempt=1),)
 
 
 def test_what_fails_behind_it_is_an_attempt_like_any_other() -> None:

@@ -94,14 +94,17 @@ async def happened(tmp_path: Path, trainable: Any = train, **options: Any) -> li
     return events
 
 
-@pytest.mark.parametrize("isolation", ["trial", "worker"])
-async def test_each_step_is_done_once_and_by_one_process(tmp_path: Path, isolation: Literal["trial", "worker"]) -> None:
-    events = await happened(tmp_path, executor=at.LocalExecutor(2, isolation=isolation))
+@pytest.mark.parametrize(("workers", "isolation"), [(1, "trial"), (2, "trial"), (2, "worker")])
+async def test_each_step_is_done_once_and_by_one_process(
+    tmp_path: Path, workers: int, isolation: Literal["trial", "worker"]
+) -> None:
+    events = await happened(tmp_path, executor=at.LocalExecutor(workers, isolation=isolation))
     for trial in range(4):
         done, processes = steps(tmp_path / "search", trial)
         assert done == [1, 2, 3, 4]
         assert len(processes) == 1
-    assert [what.trial for what in events if isinstance(what, Started) and what.parked] == [3, 2, 1, 0]
+    order = [what.trial for what in events if isinstance(what, Started) and what.parked]
+    assert (order if workers == 1 else sorted(order, reverse=True)) == [3, 2, 1, 0]
     assert [what.parked for what in events if isinstance(what, Paused)] == [True] * 4
     assert not any(isinstance(what, ParkedGone) for what in events)
 
@@ -152,33 +155,48 @@ def first_is_parked(trial: at.Trial) -> None:
     for step in range(1, STEPS + 1):
         count(trial, step)
         if trial.id == 1 and step == 1 and not os.path.exists(trial.data["free"]):
-            with open(trial.data["fifo"]) as fifo:
-                fifo.read()
+            with open(trial.data["fifo"], "rb", buffering=0) as fifo:
+                fifo.read(1)
         trial.report(step=step, loss=trial.id + 1 / step)
 
 
+@define
+class Parked:
+    """A search whose first trial is parked: what happens next, the process that is parked, and what lets the other one go."""
+
+    search: at.Search
+    events: AsyncIterator[Event]
+    pid: int
+    fifo: int
+
+    def let_go(self) -> None:
+        os.write(self.fifo, b"!")
+
+
 @asynccontextmanager
-async def one_parked(tmp_path: Path, **options: Any) -> AsyncIterator[tuple[at.Search, AsyncIterator[Event], int]]:
-    """A search whose first trial is parked, what happens next, and the process that is parked."""
+async def one_parked(tmp_path: Path, **options: Any) -> AsyncIterator[Parked]:
     os.mkfifo(tmp_path / "fifo")
-    data = {"fifo": str(tmp_path / "fifo"), "free": str(tmp_path / "free")}
+    fifo = os.open(tmp_path / "fifo", os.O_RDWR)  # so that nobody waits for the other end
     executor: Executor = at.LocalExecutor(1)
-    async with search(tmp_path, first_is_parked, **{"executor": executor, "max_trials": 2, "data": data, **options}) as running:
-        events = running.events()
-        async for event in events:
-            if any(isinstance(what, Paused) and what.parked for what in event.happened):
-                break
-        _, (pid,) = steps(tmp_path / "search", 0)
-        yield running, events, pid
+    given = {"executor": executor, "max_trials": 2, "data": data(tmp_path), **options}
+    try:
+        async with asyncio.timeout(60), search(tmp_path, first_is_parked, **given) as running:
+            events = running.events()
+            async for event in events:
+                if any(isinstance(what, Paused) and what.parked for what in event.happened):
+                    break
+            _, (pid,) = steps(tmp_path / "search", 0)
+            yield Parked(running, events, pid, fifo)
+    finally:
+        os.close(fifo)
+
+
+def data(tmp_path: Path) -> dict[str, str]:
+    return {"fifo": str(tmp_path / "fifo"), "free": str(tmp_path / "free")}
 
 
 def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
-
-
-async def let_go(tmp_path: Path) -> None:
-    (tmp_path / "free").touch()
-    await asyncio.to_thread((tmp_path / "fifo").write_text, "go")
 
 
 @pytest.mark.parametrize("isolation", ["trial", "worker"])
@@ -188,15 +206,15 @@ async def test_a_parked_process_that_is_killed_costs_its_steps_and_nothing_else(
 ) -> None:
     before = snapshot()
     executor = at.LocalExecutor(1, isolation=isolation)
-    async with asyncio.timeout(60), one_parked(tmp_path, executor=executor) as (running, events, pid):
-        os.kill(pid, signal.SIGKILL)
-        async for event in events:
+    async with one_parked(tmp_path, executor=executor) as parked:
+        os.kill(parked.pid, signal.SIGKILL)
+        async for event in parked.events:
             lost = [what for what in event.happened if isinstance(what, ParkedGone)]
             if lost:
                 break
         assert lost == [ParkedGone(trial=0, launch=1, reason="its process was killed by signal 9 (SIGKILL)")]
-        await let_go(tmp_path)
-        result = await running.result()
+        parked.let_go()
+        result = await parked.search.result()
     trial = result.trials[0]
     assert (trial.state, trial.attempt, trial.launches, trial.failure) == (at.State.COMPLETED, 1, 2, None)
     assert steps(tmp_path / "search", 0)[0] == [1, 2, 1, 2, 3, 4]
@@ -206,13 +224,13 @@ async def test_a_parked_process_that_is_killed_costs_its_steps_and_nothing_else(
 
 async def test_cancelled_while_one_is_parked_nothing_is_left_and_it_can_be_resumed(tmp_path: Path) -> None:
     before = snapshot()
-    async with asyncio.timeout(60), one_parked(tmp_path) as (_, _, pid):
-        pass
+    async with one_parked(tmp_path) as parked:
+        assert is_there(parked.pid)
     nothing_left(before)
-    assert not is_there(pid)
+    assert not is_there(parked.pid)
     (tmp_path / "free").touch()
-    data = {"fifo": str(tmp_path / "fifo"), "free": str(tmp_path / "free")}
-    async with search(tmp_path, first_is_parked, executor=at.LocalExecutor(1), max_trials=2, data=data) as running:
+    options: dict[str, Any] = {"executor": at.LocalExecutor(1), "max_trials": 2, "data": data(tmp_path)}
+    async with search(tmp_path, first_is_parked, **options) as running:
         result = await running.result()
     assert [(trial.state, trial.attempt) for trial in result.trials.values()] == [(at.State.COMPLETED, 1)] * 2
     assert steps(tmp_path / "search", 0)[0] == [1, 2, 1, 2, 3, 4]
@@ -222,16 +240,17 @@ async def test_cancelled_while_one_is_parked_nothing_is_left_and_it_can_be_resum
 @pytest.mark.parametrize("how", ["stop", "stop_trial", "pause"])
 async def test_the_user_stops_it_the_search_or_only_new_starts(tmp_path: Path, how: str) -> None:
     before = snapshot()
-    async with asyncio.timeout(60), one_parked(tmp_path) as (running, _, pid):
+    async with one_parked(tmp_path) as parked:
+        running = parked.search
         if how == "stop":
             await running.stop()
         elif how == "stop_trial":
             await running.stop_trial(0)
-            await let_go(tmp_path)
+            parked.let_go()
         else:
             await running.pause()
-            await let_go(tmp_path)
-            assert is_there(pid)
+            parked.let_go()
+            assert is_there(parked.pid)
             await running.resume()
         result = await running.result()
     state = {"stop": at.State.PENDING, "stop_trial": at.State.COMPLETED, "pause": at.State.COMPLETED}[how]
