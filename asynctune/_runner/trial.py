@@ -205,6 +205,8 @@ class Trial(TrialFace):
     def report(self, metrics: Mapping[str, float] | None = None, /, *, step: int | None = None, **named: float) -> None:
         """Report metrics at a step and wait for the answer: returns to go on, leaves your function when the trial is to stop.
 
+        A trial that its scheduler sets aside may wait here for long, and hold what it holds; see `Parking`.
+
         Args:
             metrics: name to number (Python, NumPy, or a tensor without dimensions).
             step: above the last one; the last + 1, if None.

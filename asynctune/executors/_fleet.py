@@ -265,8 +265,8 @@ class Fleet:
         del self._launches[ending.trial, ending.launch]
         if not isinstance(ending, Lost):
             self._suspects = None
-        if runner.idle and len(self._runners) - self._parked() > self._most:
-            runner.retire()  # it was made while others were parked
+        if runner.idle and self._has_parked and sum(each.serves for each, _ in self._runners.values()) > self._most:
+            runner.retire()  # there are more than were ever needed at a time: some were made while others were parked
         elif runner.idle:
             self._idle.append(runner)
         self._keeper.over(ending)

@@ -134,6 +134,11 @@ class Runner:
         """Whether it can be given a trial."""
         return self.order is None and not self._doomed
 
+    @property
+    def serves(self) -> bool:
+        """Whether it runs a trial that is not parked, or can be given one."""
+        return not (self._doomed or self.parked)
+
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
         self.order, self._last, self._halted, self._end_at = order, None, False, math.inf

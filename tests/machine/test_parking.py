@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
+from asynctune._engine.record import Record
 from asynctune._machine.instructions import AnswerReport, EndSearch, GoOn, ParkLaunch, StartLaunch, StopLaunch
 from asynctune._machine.stimuli import (
     Closed,
@@ -26,8 +27,10 @@ from asynctune.policies import FailurePolicy, Limit, Limits, Parking, Resources
 from asynctune.records import PAUSE, CheckpointKey, Choice, Report, State, Suggestion, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.space import Int
+from asynctune.testing import HistoryError, check_history
 from asynctune.views import SearchView
 from tests.machine.driven import Driven, answer, failure
+from tests.machine.test_history import changed, in_settings, number_of, put_in
 
 MiB = 2**20
 WHY = "paused by the scheduler"
@@ -419,6 +422,49 @@ def test_a_search_that_the_user_pauses_keeps_its_parked_and_starts_none() -> Non
     assert search.machine.slots.requested == 0
     search.tell(ResumeAsked(at=0.0))
     assert search.grant() == [GoOn(0, 1), AnswerReport(answer(0, 1, 2))]
+
+
+# ----------------------------------------------------------------------------------------------------------- its history
+
+
+def history() -> list[Record]:
+    """A trial that is parked twice, and the second time dies."""
+    search = driven()
+    park(search)
+    search.grant()
+    park(search, step=4)
+    search.died(0, signal=9)
+    search.grant()
+    search.returned(0, loss=1.0)
+    return search.records
+
+
+GONE = ParkedGone(trial=0, launch=1, reason="gone")
+BROKEN: dict[str, Callable[[list[Record]], list[Record]]] = {
+    "it goes on, and was not parked": lambda r: changed(r, Paused, parked=False),
+    "it goes on from another step": lambda r: changed(r, Started, nth=1, step=1),
+    "it goes on from a checkpoint": lambda r: changed(r, Started, nth=1, restore=CheckpointKey(0, 2, 1)),
+    "it goes on as another launch": lambda r: changed(r, Started, nth=1, launch=2),
+    "nobody can be parked": lambda r: in_settings(r, parks=False),
+    "nobody may be parked": lambda r: in_settings(r, parking=Parking(max_trials=0)),
+    "it holds a GPU": lambda r: in_settings(r, resources=Resources(gpu=1)),
+    "it goes on, and is gone": lambda r: put_in(r, number_of(r, Paused), GONE),
+    "it is gone, and was not parked": lambda r: put_in(r, number_of(r, Started), GONE),
+    "it is gone twice": lambda r: put_in(r, number_of(r, ParkedGone), GONE),
+    "another launch is gone": lambda r: changed(r, ParkedGone, launch=2),
+}
+
+
+def test_a_history_with_parked_trials_is_taken_wherever_it_is_cut_off() -> None:
+    for length in range(len(history()) + 1):
+        check_history(history()[:length])
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_history_in_which_nobody_can_have_been_parked_so_is_named(how: str) -> None:
+    with pytest.raises(HistoryError) as caught:
+        check_history(BROKEN[how](history()))
+    assert caught.value.rule == "parking", str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------------------ the policy
