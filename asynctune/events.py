@@ -12,7 +12,8 @@ from typing import Any, Literal, Self, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.failure import Failure
+from asynctune.records import SELDOM, CheckpointKey, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union, plain, typed
 

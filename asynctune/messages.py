@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from asynctune.failure import Failure
 from asynctune.policies import Limit, Resources
-from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.records import SELDOM, CheckpointKey, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.wire import closed_union

@@ -18,12 +18,13 @@ from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
+from asynctune.failure import FailureKind
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import FailureKind, Observation, Values
+from asynctune.records import Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space

@@ -24,7 +24,8 @@ from asynctune.events import (
     SpaceGrew,
     TrialAdded,
 )
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, TrialId, TrialView
+from asynctune.failure import Failure
+from asynctune.records import CheckpointKey, LaunchNumber, TrialId, TrialView
 
 __all__ = ["FailedLaunch", "Retold", "retold"]
 

@@ -13,6 +13,7 @@ from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
 from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
@@ -27,7 +28,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
+from asynctune.records import CheckpointKey, LaunchNumber, State, Values
 from asynctune.space import Parameter, Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]

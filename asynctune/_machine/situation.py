@@ -25,8 +25,9 @@ from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
 from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Ending
-from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId, Verdict, log_name
+from asynctune.records import Pause, State, Stop, TrialId, Verdict, log_name
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper

@@ -10,21 +10,10 @@ from attrs import Factory, define, field, frozen
 
 from asynctune._machine import law
 from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
+from asynctune.failure import Failure
 from asynctune.frozen import FrozenDict
 from asynctune.objective import Goal
-from asynctune.records import (
-    CheckpointKey,
-    Failure,
-    LaunchNumber,
-    Metrics,
-    Report,
-    Reports,
-    State,
-    TrialId,
-    TrialView,
-    Value,
-    Values,
-)
+from asynctune.records import CheckpointKey, LaunchNumber, Metrics, Report, Reports, State, TrialId, TrialView, Value, Values
 from asynctune.space import Space
 
 __all__ = ["STEPS", "Launch", "Standing", "Trial"]

@@ -26,6 +26,7 @@ from asynctune._machine.stimuli import (
     Ticked,
 )
 from asynctune.events import Happening
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Breach,
@@ -43,7 +44,7 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind, Observation, Suggestion, TrialView, Value, Values
+from asynctune.records import CheckpointKey, Observation, Suggestion, TrialView, Value, Values
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int, Parameter
 from asynctune.stoppers import Stopper

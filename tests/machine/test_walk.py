@@ -50,6 +50,7 @@ from asynctune._machine.stimuli import (
     Ticked,
     WorkersSet,
 )
+from asynctune.failure import FailureKind
 from asynctune.messages import (
     Breach,
     Died,
@@ -69,7 +70,6 @@ from asynctune.records import (
     PAUSE,
     CheckpointKey,
     Choice,
-    FailureKind,
     Report,
     State,
     Stop,
