@@ -53,7 +53,7 @@ class RunTrial:
         fill: what to do about the others.
         seed: of this attempt.
         resources: what it may occupy.
-        restore: the checkpoint to go on from, if there is one: its own, or else its parent's.
+        restore: the checkpoint to go on from, if there is one: its own, that of a trial as which it goes on, or its parent's.
         step: the step of that checkpoint, or 0. The first report is a later one.
         parent: the trial that it descends from, if it does.
         budget: the step at which it is over, if somebody set one.

@@ -27,6 +27,7 @@ __all__ = [
     "LaunchNumber",
     "Metrics",
     "Observation",
+    "Origin",
     "Pause",
     "Reallocate",
     "Report",
@@ -224,14 +225,15 @@ class Stop:
 
 @frozen
 class Exploit:
-    """Go on from the checkpoint of another trial, with values explored around its values."""
+    """Go on from the newest checkpoint of another trial, the source, with the values that `Scheduler.explore` gives. As long as
+    the source has no checkpoint, it is CONTINUE."""
 
     source: TrialId
 
 
 @frozen
 class Reallocate:
-    """Go on with other resources."""
+    """Go on with other resources, in a new launch, from the trial's newest checkpoint."""
 
     resources: Resources
 
@@ -251,6 +253,23 @@ Verdicts: TypeAlias = Verdict | Mapping[TrialId, Verdict] | None
 # ------------------------------------------------------------------------------------------------------------- trial
 
 
+@frozen
+class Origin:
+    """Where a trial that has exploited another one goes on from, and with what.
+
+    Args:
+        source: the other trial.
+        checkpoint: its newest one, then.
+        values: those that were explored, by flat name.
+        launch: the trial's own launch that began with this.
+    """
+
+    source: TrialId
+    checkpoint: CheckpointKey
+    values: Values
+    launch: LaunchNumber
+
+
 @frozen(kw_only=True, weakref_slot=False)
 class TrialView:
     """A trial as it stood at one moment: what plugins, events and results are shown.
@@ -263,8 +282,9 @@ class TrialView:
             come to one number.
         scores: a number for each objective, where there are several; empty before the end, or when one is missing.
         violates: the metrics that did not keep to their constraints. Such a trial is never the best.
-        step: the highest step that was reported and judged.
-        reports: the surviving lineage, in step order.
+        step: the highest step that was reported and judged; of a trial that has exploited another one, since that one's step.
+        reports: those that it stands on, in step order. What it reported beyond the step from which it went on as another trial
+            counts no more.
         metrics: what the trainable returned, as metrics.
         attempt: 1 + the failures that were the trial's own.
         launches: how many processes have been handed this trial.
@@ -275,6 +295,9 @@ class TrialView:
         created, started, ended: search time, in seconds.
         parent: the trial whose newest checkpoint it starts from, if its oracle named one.
         budget: the step at which it is over, if its oracle set one.
+        lineage: for each time that it went on as another trial, whose, and with which values; the latest is the last.
+        resources: what it occupies: its own, once the scheduler has said `Reallocate`; else None, and it is what the search
+            was given.
     """
 
     id: TrialId
@@ -297,6 +320,8 @@ class TrialView:
     ended: float | None = None
     parent: TrialId | None = field(default=None, metadata=SELDOM)
     budget: int | None = field(default=None, metadata=SELDOM)
+    lineage: tuple[Origin, ...] = field(default=(), metadata=SELDOM)
+    resources: Resources | None = field(default=None, metadata=SELDOM)
 
 
 @frozen

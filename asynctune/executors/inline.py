@@ -194,7 +194,7 @@ class InlineExecutor(Executor):
         ConfigurationError: for what is no positive integer.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(exploits=True, reallocates=True)
 
     def __init__(self, max_workers: int = 100) -> None:
         self.pool = Pool(max_workers, argument="InlineExecutor(max_workers=...)")
