@@ -12,7 +12,9 @@ from typing import Any, Literal, Self, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.failure import Failure
+from asynctune.policies import Resources
+from asynctune.records import SELDOM, CheckpointKey, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union, plain, typed
 
@@ -20,6 +22,8 @@ __all__ = [
     "AttemptFailed",
     "CheckpointGone",
     "Event",
+    "ExploitSkipped",
+    "Exploited",
     "Finished",
     "GaveUp",
     "Happening",
@@ -27,6 +31,7 @@ __all__ = [
     "ParametersUsed",
     "ParkedGone",
     "Paused",
+    "Reallocated",
     "Reported",
     "SearchEnded",
     "SearchOpened",
@@ -42,7 +47,8 @@ __all__ = [
 
 @frozen(kw_only=True)
 class Started:
-    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint or its parent's, or 0.
+    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint, that of a trial which it has
+    exploited, or its parent's; or 0.
 
     Args:
         parked: it is no new launch: it was parked, and goes on behind the last step that it reported, which is `step`.
@@ -184,6 +190,33 @@ class ParametersUsed:
 
 
 @frozen(kw_only=True)
+class Exploited:
+    """The trial is to go on as another one, when it is started next: from `checkpoint`, which the trial `source` left, and with
+    these values. The checkpoint is kept as long as the trial may need it."""
+
+    trial: TrialId
+    source: TrialId
+    checkpoint: CheckpointKey
+    values: Values
+
+
+@frozen(kw_only=True)
+class ExploitSkipped:
+    """The scheduler wanted the trial to go on as the trial `source`, which had no checkpoint yet: it goes on as it was."""
+
+    trial: TrialId
+    source: TrialId
+
+
+@frozen(kw_only=True)
+class Reallocated:
+    """The trial has other resources, when it is started next."""
+
+    trial: TrialId
+    resources: Resources
+
+
+@frozen(kw_only=True)
 class CheckpointGone:
     """When the search was opened again, a checkpoint that the trial could have gone on from was not there. It counts no more:
     the trial goes on from the newest that is there, or begins anew."""
@@ -225,7 +258,17 @@ class SearchEnded:
 
 
 Happening: TypeAlias = (
-    LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | ParkedGone | SearchOpened | SearchEnded
+    LawEvent
+    | TrialAdded
+    | SpaceGrew
+    | ParametersUsed
+    | Exploited
+    | ExploitSkipped
+    | Reallocated
+    | CheckpointGone
+    | ParkedGone
+    | SearchOpened
+    | SearchEnded
 )
 closed_union(Happening)
 

@@ -31,26 +31,26 @@ class Launches:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._held: list[SlotId] = []
+        self._held: dict[int, list[SlotId]] = {}  # by their width
         self._launches: dict[tuple[TrialId, LaunchNumber], Launch] = {}
 
     def __repr__(self) -> str:
-        return f"<Launches {len(self._launches)}, and {len(self._held)} free slots>"
+        return f"<Launches {len(self._launches)}, and {sum(map(len, self._held.values()))} free slots>"
 
     def __iter__(self) -> Iterator[tuple[TrialId, LaunchNumber]]:
         return iter(list(self._launches))
 
-    def granted(self, slot: SlotId) -> None:
-        """A slot is ours."""
-        self._held.append(slot)
+    def granted(self, slot: SlotId, width: int) -> None:
+        """A slot of this width is ours."""
+        self._held.setdefault(width, []).append(slot)
 
-    def give_back(self) -> None:
-        """Release one that nothing runs on."""
-        self._pool.release(self._held.pop())
+    def give_back(self, width: int) -> None:
+        """Release one of this width that nothing runs on."""
+        self._pool.release(self._held[width].pop())
 
-    def begin(self, trial: TrialId, launch: LaunchNumber) -> None:
-        """A launch takes one of the slots that are held."""
-        self._launches[trial, launch] = Launch(self._held.pop())
+    def begin(self, trial: TrialId, launch: LaunchNumber, width: int) -> None:
+        """A launch takes one of the slots that are held, of this width."""
+        self._launches[trial, launch] = Launch(self._held[width].pop())
 
     def park(self, trial: TrialId, launch: LaunchNumber) -> bool:
         """A launch waits, and its slot is released; whether it has not ended meanwhile."""
@@ -61,9 +61,10 @@ class Launches:
         self._release(slot)
         return True
 
-    def go_on(self, trial: TrialId, launch: LaunchNumber) -> None:
-        """A launch that was parked takes one of the slots that are held. If it has ended meanwhile, that is released."""
-        slot, parked = self._held.pop(), self._launches.get((trial, launch))
+    def go_on(self, trial: TrialId, launch: LaunchNumber, width: int) -> None:
+        """A launch that was parked takes one of the slots that are held, of this width. If it has ended meanwhile, that is
+        released."""
+        slot, parked = self._held[width].pop(), self._launches.get((trial, launch))
         if parked is None:
             self._pool.release(slot)
         else:
@@ -91,7 +92,8 @@ class Launches:
 
     def release_all(self) -> None:
         """Give back every slot; once nothing runs on them any more."""
-        for slot in [*self._held, *(launch.slot for launch in self._launches.values())]:
+        held = [slot for slots in self._held.values() for slot in slots]
+        for slot in [*held, *(launch.slot for launch in self._launches.values())]:
             self._release(slot)
         self._held.clear()
         self._launches.clear()

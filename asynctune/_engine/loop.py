@@ -105,11 +105,11 @@ class OracleCoroutine:
         self.error: BaseException | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
             **dict.fromkeys((Ask, TellAdded, TellEnd, TellObserved, TellReport), self._post),
-            RequestSlots: lambda i: self._pool.request(self, i.count),
-            ReleaseSlot: lambda _: self._launches.give_back(),
+            RequestSlots: lambda i: self._pool.request(self, i.count, width=i.width),
+            ReleaseSlot: lambda i: self._launches.give_back(i.width),
             StartLaunch: self._start,
             ParkLaunch: self._park,
-            GoOn: lambda i: self._launches.go_on(i.trial, i.launch),
+            GoOn: lambda i: self._launches.go_on(i.trial, i.launch, i.width),
             AnswerReport: lambda i: self.attachment.send(i.answer),
             StopLaunch: self._stop,
             WakeAt: self._wake_at,
@@ -163,13 +163,13 @@ class OracleCoroutine:
         """No launch can be started any more."""
         self.hear(ExecutorFailed(at=self._clock.now(), message=str(error)))
 
-    def granted(self, slot: SlotId) -> None:
+    def granted(self, slot: SlotId, width: int) -> None:
         """The pool granted a slot."""
         if self._is_over:
             self._pool.release(slot)
             return
-        self._launches.granted(slot)
-        self.hear(SlotGranted(at=self._clock.now()))
+        self._launches.granted(slot, width)
+        self.hear(SlotGranted(at=self._clock.now(), width=width))
 
     def answered(self, answers: Sequence[Answered]) -> None:
         """The oracle answered."""
@@ -361,7 +361,7 @@ class OracleCoroutine:
 
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
-        self._launches.begin(order.trial, order.launch)
+        self._launches.begin(order.trial, order.launch, instruction.width)
         reach(Point.STARTING)
         self.attachment.start(order)
 

@@ -17,9 +17,9 @@ def can_park(settings: Settings, trial: Trial) -> bool:
     """Whether a trial that waits for an answer may be left waiting. One that has saved this very step loses nothing but the
     time that it takes to make a process, and one with a GPU would keep that from the others."""
     launch = trial.launch
-    if launch is None or launch.halted is not None or not settings.parks or settings.resources.gpu:
+    if launch is None or launch.halted is not None or not settings.parks:
         return False
-    return _steps_lost(trial) > 0
+    return not (trial.resources or settings.resources).gpu and _steps_lost(trial) > 0
 
 
 def who_leaves(parking: Parking, parked: Collection[Trial]) -> tuple[Trial, str] | None:

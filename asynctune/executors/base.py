@@ -35,6 +35,7 @@ class Capabilities:
         limits: the names of those of `Limits` that it keeps, from outside the trial and whatever the search does meanwhile.
         exploits: a trial can go on from the checkpoint of another one.
         parks: a trial can wait inside `report()` while its slot is somebody else's, and go on when it is answered again.
+        reallocates: a trial can have other resources than the rest, on a slot as wide as several.
         gpus: how many GPUs there are to give.
         logs: what a trial prints is kept, where `asynctune.records.log_name` says.
         asks: it runs nothing: launches are handed to whoever asks for one. So there is no trainable, and nothing is proposed
@@ -44,6 +45,7 @@ class Capabilities:
     limits: frozenset[str] = frozenset()
     exploits: bool = False
     parks: bool = False
+    reallocates: bool = False
     gpus: int = 0
     logs: bool = False
     asks: bool = False

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from asynctune.testing.history import check_history
     from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
     from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
+    from asynctune.testing.reading import HistoryError, HistoryRule
     from asynctune.testing.rehearsal import OracleRehearsal
-    from asynctune.testing.replaying import HistoryError, HistoryRule
     from asynctune.testing.runners import Behaviour
     from asynctune.testing.scheduler_rehearsal import SchedulerRehearsal
     from asynctune.testing.simulation import SimulatedSearch
@@ -32,8 +32,8 @@ else:
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
             "Faults": "faults",
-            "HistoryError": "replaying",
-            "HistoryRule": "replaying",
+            "HistoryError": "reading",
+            "HistoryRule": "reading",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",

@@ -39,10 +39,11 @@ from asynctune._machine.stimuli import (
     Suggested,
     WorkersSet,
 )
+from asynctune.failure import FailureKind
 from asynctune.messages import FillRule, TrialRaised
 from asynctune.objective import Constraint, Objectives
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, Suggestion, TrialView
+from asynctune.records import CheckpointKey, Observation, Report, State, Suggestion, TrialView
 from asynctune.schedulers import ASHA, FIFO
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal
 from asynctune.stoppers import TimeBudget

@@ -17,9 +17,10 @@ from asynctune._engine.retelling import retold
 from asynctune._machine.consult import PluginAnswer
 from asynctune._machine.stimuli import Stimulus
 from asynctune.events import Happening
+from asynctune.failure import FailureKind
 from asynctune.messages import Ending
 from asynctune.policies import Limit
-from asynctune.records import FailureKind, State, SuggestionStatus, Verdict
+from asynctune.records import State, SuggestionStatus, Verdict
 from asynctune.space import Domain
 from tests.journal.golden import GOLDEN, LIVED, TRIALS, kinds, lived, read_as, views
 

@@ -10,11 +10,12 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from asynctune.errors import FailedTrialError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Died, RunTrial, TrialLeft
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Parking
-from asynctune.records import PAUSE, Failure, FailureKind, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.records import PAUSE, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.records import (
     Choice as Pick,
 )

@@ -53,6 +53,7 @@ from asynctune._machine.stimuli import (
     Weighed,
     WorkersSet,
 )
+from asynctune.failure import FailureKind
 from asynctune.messages import (
     Breach,
     Died,
@@ -73,7 +74,6 @@ from asynctune.records import (
     PAUSE,
     CheckpointKey,
     Choice,
-    FailureKind,
     Report,
     State,
     Stop,
