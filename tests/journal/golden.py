@@ -53,6 +53,7 @@ from tests.journal.written import write
 from tests.machine.driven import Driven
 from tests.machine.driven import failure as failed
 from tests.machine.test_faulted import endured
+from tests.machine.test_parking import history as parked
 
 __all__ = ["GOLDEN", "LIVED", "SEEDS", "kinds", "lived", "read_as", "views"]
 
@@ -281,7 +282,13 @@ def main(into: Path) -> None:
     """Write the golden journals of this version."""
     version = into / str(SCHEMA_VERSION)
     stories = {f"seed-{seed}": endured(seed).records for seed in SEEDS}
-    for name, records in {**stories, "commanded": commanded(), "broken": broken(), "begun": begun()}.items():
+    for name, records in {
+        **stories,
+        "commanded": commanded(),
+        "broken": broken(),
+        "begun": begun(),
+        "parked": parked(),
+    }.items():
         write(version / name, [_portable(record) for record in records])
     with tempfile.TemporaryDirectory() as directory:
         storage = Path(directory) / LIVED

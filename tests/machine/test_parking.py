@@ -431,6 +431,7 @@ def history() -> list[Record]:
     """A trial that is parked twice, and the second time dies."""
     search = driven()
     park(search)
+    weigh(search, 0, MiB)
     search.grant()
     park(search, step=4)
     search.died(0, signal=9)

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,10 @@ async def test_parked_in_report(local: LocalExecutor, attach: Attach) -> None:
         assert isinstance(await other, TrialLeft)
 
 
+def weighed(search: Search, count: int) -> bool:
+    return len(search.weights) == count
+
+
 async def test_who_is_parked_is_weighed_with_all_that_it_has_started(local: LocalExecutor, attach: Attach) -> None:
     def train(trial: Any) -> None:
         held = bytearray(2**20 * trial.values["own"])
@@ -226,7 +231,7 @@ async def test_who_is_parked_is_weighed_with_all_that_it_has_started(local: Loca
             over = search.start(trial, {"own": own, "helper": helper})
             await search.report_of(trial)
             search.attachment.park(trial, 1)
-            await until(lambda trial=trial: len(search.weights) == trial + 1)
+            await until(partial(weighed, search, trial + 1))
             search.attachment.halt(trial, 1, reason="enough", grace=0.1)
             await over
         search.attachment.park(2, 1)  # it is over, and nothing happens
