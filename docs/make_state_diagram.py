@@ -39,8 +39,8 @@ TAIL = """\
   process that cannot be started fails a trial that is RUNNING.
 - **Reported**: metrics at a step.
 - **Paused**: set aside by the scheduler or by you, or lost through nobody's fault (the search was closed or killed). It costs
-  no attempt; the trial waits, and goes on from its newest checkpoint. If it is [parked](executors.md#parked-trials), its process
-  waits too, and the same launch goes on.
+  no attempt; the trial waits, and goes on from its newest checkpoint. If it is [parked](executors.md#parked-trials), its
+  process waits too, and the same launch goes on.
 - **Finished**: the trainable returned.
 - **Stopped**: ended early, for a reason that is kept: by the scheduler, by a budget, by you; the trial keeps the score it
   had. Or by the trial itself, whose values cannot be tried; then it has none.
