@@ -74,4 +74,5 @@ def _reallocate(search: Situation, trial: Trial, resources: Resources) -> None:
     _set_aside(search, trial, f"goes on with {resources.told}")
     trial.reallocate(resources)
     search.happened.append(Reallocated(trial=trial.id, resources=resources))
+    search.waiting.reconsider(trial.id)
     search.waiting.promote(trial.id)

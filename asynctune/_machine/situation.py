@@ -230,7 +230,7 @@ class Situation:
             case Exploit(source=source) if source not in self.book.trials:
                 return f"and there is no trial {source}"
             case Reallocate(resources=resources):
-                unit, most = self.settings.resources, self.slots.size
+                unit, most = self.settings.resources, self.slots.largest
                 if (width := slots_for(resources, unit)) is None:
                     return f"and each slot was given {unit}, without any GPU"
                 if width > most:

@@ -109,6 +109,12 @@ class Waiting:
         """It is its turn, once there is a slot as wide."""
         self._claims[trial] = width
 
+    def reconsider(self, trial: TrialId) -> None:
+        """If it waits for a slot of its width, that is another one now: it is owed a slot, and how wide is found out then."""
+        if trial in self._claims:
+            del self._claims[trial]
+            self._interrupted[trial] = None
+
     def claimed(self, width: int) -> TrialId | None:
         """Take the first that needs a slot as wide as this."""
         for trial, wanted in self._claims.items():

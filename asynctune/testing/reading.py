@@ -193,16 +193,12 @@ class Reader:
                     self._wrong("parents", f"trial {number} descends from trial {happening.parent}, which has not ended")
                 budget = math.inf if happening.budget is None else happening.budget
                 self._trials[number] = _Trial(parent=happening.parent, budget=budget)
-            case CheckpointGone(trial=number):
-                self._lose(self._known(number), happening)
+            case CheckpointGone() | ParkedGone():
+                self._lose(self._known(happening.trial), happening)
             case Exploited() | ExploitSkipped():
                 self._exploit(self._known(happening.trial), happening)
             case Reallocated(trial=number, resources=resources):
                 self._known(number).resources = resources
-            case ParkedGone(trial=number, launch=launch):
-                if self._known(number).launches != launch or number not in self._parked:
-                    self._wrong("parking", f"launch {launch} of trial {number} is parked no more, and it was not")
-                self._parked.remove(number)
             case ParametersUsed() | SpaceGrew():
                 self._known(happening.trial)
             case _:
@@ -300,7 +296,12 @@ class Reader:
             return trial.saved or {key for key in [trial.became] if key is not None}
         return set() if trial.parent is None else self._trials[trial.parent].saved
 
-    def _lose(self, trial: _Trial, event: CheckpointGone) -> None:
+    def _lose(self, trial: _Trial, event: CheckpointGone | ParkedGone) -> None:
+        if isinstance(event, ParkedGone):
+            if trial.launches != event.launch or event.trial not in self._parked:
+                self._wrong("parking", f"launch {event.launch} of trial {event.trial} is parked no more, and it was not")
+            self._parked.remove(event.trial)
+            return
         key = event.checkpoint
         if key not in {*trial.saved, trial.becomes, trial.became}:
             self._wrong("checkpoints", f"{key} is gone, which trial {event.trial} never reported")
