@@ -14,8 +14,8 @@ from attrs import frozen
 
 from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
-from asynctune.errors import CapabilityError, ConfigurationError
-from asynctune.executors._acceptable import check_trainable
+from asynctune.errors import ConfigurationError
+from asynctune.executors._acceptable import check_asked, check_trainable, no_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.failure import FailureKind
@@ -95,7 +95,7 @@ class Request:
         """
         if trainable is not None:  # whether there must be one is the executor's to say
             if not callable(trainable) and not isinstance(trainable, str):
-                raise _no_trainable(trainable)
+                raise no_trainable(trainable)
             check_trainable(trainable)
         declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
         request = cls(
@@ -132,28 +132,7 @@ class Request:
             CapabilityError: it cannot; says what, and what could.
             ConfigurationError: there is no trainable for it to run, or one that it cannot run.
         """
-        can, name = executor.capabilities, type(executor).__name__
-        if self.trainable is None and not can.asks:
-            raise _no_trainable(None)
-        if self.trainable is not None and can.asks:
-            told = f"{name} runs nothing, and takes no trainable: leave it out, and try what `await search.ask()` hands you"
-            raise ConfigurationError(f"{told}; or have it run by LocalExecutor")
-        for limit in self.limits.asked:
-            if limit not in can.limits:
-                message = f"Limits({limit}=...) needs an executor that watches over trials from outside, and {name} does not"
-                raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
-        if self.scheduler.exploits and not can.exploits:
-            message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
-            raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
-        if self.scheduler.reallocates and not can.reallocates:
-            message = f"{type(self.scheduler).__name__} gives trials other resources, which {name} cannot do"
-            raise CapabilityError(f'{message}: use LocalExecutor(isolation="trial"), or another scheduler')
-        if self.resources.gpu > can.gpus:
-            raise CapabilityError(f"Resources(gpu={self.resources.gpu:g}): {name} has {can.gpus} GPUs to give")
-        if self.resources.gpu and self.resources.gpu * executor.pool.size > can.gpus:
-            most = int(can.gpus / self.resources.gpu)
-            message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
-            raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
+        check_asked(executor, self.trainable, self.limits, self.resources, self.scheduler)
 
     def observed(self) -> tuple[Observation, ...]:
         """What earlier searches have found. May read a journal.
@@ -206,10 +185,6 @@ class Request:
             new_entries=self.new_entries,
             **self.space.terms,
         )
-
-
-def _no_trainable(given: Any) -> ConfigurationError:
-    return ConfigurationError(f'the trainable is a function of one argument, or "package.module:name", not {given!r}')
 
 
 _POLICIES: Mapping[str, type] = {
