@@ -10,9 +10,15 @@ from asynctune.events import Exploited, ParkedGone, Paused, Reallocated, Started
 from asynctune.policies import Resources
 from asynctune.records import PAUSE, CheckpointKey, Exploit, Reallocate
 from tests.machine.driven import Driven, answer
-from tests.machine.test_exploit import SOURCE, copies, two
+from tests.machine.test_exploit import SOURCE, Copies, two
 
 TWICE = Resources(cpu=2)
+
+
+class Shifts(Copies):
+    """May answer with other resources, too."""
+
+    reallocates = True
 
 
 def kinds(driven: Driven) -> list[type[Any]]:
@@ -41,7 +47,10 @@ def test_one_that_is_parked_is_told_to_stop_and_goes_on_as_the_other() -> None:
 
 
 def test_one_that_is_parked_and_gets_other_resources_is_told_to_stop() -> None:
-    driven = two({(0, 1): PAUSE, (1, 5): {0: Reallocate(TWICE)}}, parks=True)
+    driven = Driven(lambda: Shifts({(0, 1): PAUSE, (1, 5): {0: Reallocate(TWICE)}}), slots=2, max_trials=2, parks=True)
+    driven.open()
+    for x in (10, 20):
+        driven.start(x=x)
     driven.report(0, 1, loss=9.0)
     driven.report(1, 5, loss=0.1)
     assert ParkedGone(trial=0, launch=1, reason=f"goes on with {TWICE.told}") in driven.happened()
@@ -50,7 +59,7 @@ def test_one_that_is_parked_and_gets_other_resources_is_told_to_stop() -> None:
 
 def wide() -> Driven:
     """A trial that has two slots' width, and is parked at step 3."""
-    driven = Driven(copies({(0, 1): Reallocate(TWICE), (0, 3): PAUSE}), slots=2, max_trials=1, parks=True)
+    driven = Driven(lambda: Shifts({(0, 1): Reallocate(TWICE), (0, 3): PAUSE}), slots=2, max_trials=1, parks=True)
     driven.open()
     driven.start(x=1)
     driven.report(0, 1, loss=1.0, checkpoint=True)
