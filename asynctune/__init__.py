@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     )
     from asynctune.events import Event
     from asynctune.executors import Executor, External, InlineExecutor, Launch, LocalExecutor
+    from asynctune.failure import Failure
     from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
-    from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+    from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
     from asynctune.records import (
         CONTINUE,
         PAUSE,
         STOP,
         CheckpointKey,
         Exploit,
-        Failure,
         Pause,
         Reallocate,
         Report,
@@ -96,6 +96,7 @@ __all__ = [
     "Objectives",
     "Observer",
     "Oracle",
+    "Parking",
     "Pause",
     "Reallocate",
     "Report",
@@ -134,9 +135,10 @@ _ROOMS: Final = {
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space", "When"),
     "asynctune.objective": ("Constraint", "Objective", "Objectives"),
-    "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
+    "asynctune.failure": ("Failure",),
+    "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Parking", "Resources"),
     "asynctune.records": (
-        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),
+        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit"),
         *("Pause", "Reallocate", "Report", "State", "Stop", "Suggestion", "TrialView"),
     ),
     "asynctune.observers.base": ("Observer",),

@@ -1,4 +1,5 @@
-"""What a search is told about its trials: what each occupies and may take, what follows a failure, which checkpoints are kept.
+"""What a search is told about its trials: what each occupies and may take, what follows a failure, which checkpoints are kept,
+and how many paused trials may keep their processes.
 
 Frozen, recorded when a search is opened, and refused by name where a value cannot be.
 """
@@ -17,7 +18,7 @@ from asynctune.errors import ConfigurationError, FailedTrialError, FatalError
 from asynctune.frozen import FrozenDict
 from asynctune.validators import LARGEST_INTEGER, as_bytes, number, one_of, size
 
-__all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Resources", "Rule", "type_name"]
+__all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Parking", "Resources", "Rule", "type_name"]
 
 Rule: TypeAlias = Literal["retry", "fail", "end"]
 """What a failure can lead to: another attempt, while there are any left; the end of the trial; the end of the search."""
@@ -34,6 +35,12 @@ class Resources:
 
     cpu: float = field(default=1, validator=number(0, above=True, most=10_000))
     gpu: float = field(default=0, validator=number(0, finite=True))
+
+    @property
+    def told(self) -> str:
+        """What it comes to, in words."""
+        gpus = f" and {self.gpu:g} GPU{'' if self.gpu == 1 else 's'}" if self.gpu else ""
+        return f"{self.cpu:g} core{'' if self.cpu == 1 else 's'}{gpus}"
 
 
 class Limit(Enum):
@@ -236,3 +243,26 @@ class CheckpointPolicy:
     """
 
     keep: int | None = field(default=1, validator=number(1, integer=True, optional=True, most=LARGEST_INTEGER))
+
+
+@frozen(kw_only=True)
+class Parking:
+    """How many paused trials may wait with their processes, for each search.
+
+    A trial that its scheduler pauses at a report, and that has no checkpoint of that step, waits inside `report()`: it is
+    parked. Its slot is somebody else's meanwhile; chosen again, it goes on where it stood. Past a bound, the one that loses
+    least is told to stop: the one with the fewest steps since its newest checkpoint, or its start, and of several the youngest.
+    When that is chosen, it runs again from there. A trial that holds a GPU is never parked.
+
+    Args:
+        max_trials: how many may be parked at a time; 0 for none, None for any number.
+        max_memory: what the processes of all parked trials may hold together, in bytes or as text ("4 GiB"), at least 1 MiB;
+            None for any amount. It is counted when a trial is parked, and as by `Limits(memory=...)`: what a trial shares with
+            others is not its own. One that holds more than that alone is not parked. Tasks of an `InlineExecutor` do not count.
+
+    Raises:
+        ConfigurationError: for a value that is out of range.
+    """
+
+    max_trials: int | None = field(default=64, validator=number(0, integer=True, optional=True, most=LARGEST_INTEGER))
+    max_memory: int | None = field(default=4 * 1024**3, converter=as_bytes, validator=size(1024**2))

@@ -14,16 +14,17 @@ from attrs import frozen
 
 from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
-from asynctune.errors import CapabilityError, ConfigurationError
-from asynctune.executors._acceptable import check_trainable
+from asynctune.errors import ConfigurationError
+from asynctune.executors._acceptable import check_asked, check_trainable, no_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
+from asynctune.failure import FailureKind
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import FailureKind, Observation, Values
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
+from asynctune.records import Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import FillRule, Space
@@ -51,6 +52,8 @@ class Request:
     failure: FailurePolicy
     limits: Limits
     checkpoints: CheckpointPolicy
+    parking: Parking
+    saves: bool
     resources: Resources
     data: Mapping[str, Any]
     storage: Path | None
@@ -92,7 +95,7 @@ class Request:
         """
         if trainable is not None:  # whether there must be one is the executor's to say
             if not callable(trainable) and not isinstance(trainable, str):
-                raise _no_trainable(trainable)
+                raise no_trainable(trainable)
             check_trainable(trainable)
         declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
         request = cls(
@@ -112,12 +115,14 @@ class Request:
             try_first=points(try_first, declared, most),
             new_entries=_new_entries(new_entries, declared),
             observers=_observers(observers, display),
+            saves=policies["checkpoints"] is not None,
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
         _check_oracle(request.oracle, request.space)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
+        _check_saves(request)
         return request
 
     def check_executor(self, executor: Executor) -> None:
@@ -127,25 +132,7 @@ class Request:
             CapabilityError: it cannot; says what, and what could.
             ConfigurationError: there is no trainable for it to run, or one that it cannot run.
         """
-        can, name = executor.capabilities, type(executor).__name__
-        if self.trainable is None and not can.asks:
-            raise _no_trainable(None)
-        if self.trainable is not None and can.asks:
-            told = f"{name} runs nothing, and takes no trainable: leave it out, and try what `await search.ask()` hands you"
-            raise ConfigurationError(f"{told}; or have it run by LocalExecutor")
-        for limit in self.limits.asked:
-            if limit not in can.limits:
-                message = f"Limits({limit}=...) needs an executor that watches over trials from outside, and {name} does not"
-                raise CapabilityError(f"{message}: use LocalExecutor, or leave the limit out")
-        if self.scheduler.exploits and not can.exploits:
-            message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
-            raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
-        if self.resources.gpu > can.gpus:
-            raise CapabilityError(f"Resources(gpu={self.resources.gpu:g}): {name} has {can.gpus} GPUs to give")
-        if self.resources.gpu and self.resources.gpu * executor.pool.size > can.gpus:
-            most = int(can.gpus / self.resources.gpu)
-            message = f"{executor.pool.size} trials of {self.resources.gpu:g} GPUs each are more than the {can.gpus} there are"
-            raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
+        check_asked(executor, self.trainable, self.limits, self.resources, self.scheduler)
 
     def observed(self) -> tuple[Observation, ...]:
         """What earlier searches have found. May read a journal.
@@ -185,6 +172,7 @@ class Request:
             failure=self.failure,
             limits=self.limits,
             checkpoints=self.checkpoints,
+            parking=self.parking,
             resources=self.resources,
             slots=executor.pool.size,
             ahead=0 if executor.capabilities.asks else self.oracle.ahead,
@@ -194,19 +182,17 @@ class Request:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             logs=executor.capabilities.logs,
+            parks=executor.capabilities.parks,
             new_entries=self.new_entries,
             **self.space.terms,
         )
-
-
-def _no_trainable(given: Any) -> ConfigurationError:
-    return ConfigurationError(f'the trainable is a function of one argument, or "package.module:name", not {given!r}')
 
 
 _POLICIES: Mapping[str, type] = {
     "failure": FailurePolicy,
     "limits": Limits,
     "checkpoints": CheckpointPolicy,
+    "parking": Parking,
     "resources": Resources,
 }
 
@@ -386,6 +372,14 @@ def _check_objectives(request: Request) -> None:
             message = f"{type(plugin).__name__} {what} by one number, and {request.objective} are several"
             hint = "write Objectives([...], combine='sum'), or take one that says several = True in its class"
             raise ConfigurationError(f"{message}: {hint}")
+
+
+def _check_saves(request: Request) -> None:
+    """Nobody can see, before it runs, whether a function saves checkpoints; but whoever has it do so can say it."""
+    if request.scheduler.exploits and not request.saves:
+        message = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
+        hint = "have the trainable save some (`with trial.checkpoint() as directory: ...`), and say so"
+        raise ConfigurationError(f"{message}: {hint} with checkpoints=CheckpointPolicy(...)")
 
 
 def _check_failure(request: Request) -> None:

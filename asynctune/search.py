@@ -25,7 +25,7 @@ from asynctune.life import Life
 from asynctune.objective import Goal
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
 from asynctune.records import TrialId, TrialView
 from asynctune.request import Request
 from asynctune.results import Result
@@ -46,6 +46,7 @@ class SearchOptions(TypedDict, total=False):
     failure: FailurePolicy | None
     limits: Limits | None
     checkpoints: CheckpointPolicy | None
+    parking: Parking | None
     resources: Resources | None
     executor: Executor | None
     data: Mapping[str, Any] | None
@@ -90,7 +91,7 @@ class Search:
         scheduler: judges; `FIFO()` by default.
         stop: a stopper, a function of (trial, report), or a list of them.
         max_trials: how many trials may be proposed, over all the times the search is opened; None for no limit.
-        failure, limits, checkpoints, resources: policies; see each.
+        failure, limits, checkpoints, parking, resources: policies; see each.
         executor: where trials run; `LocalExecutor()` by default. One that you entered is shared and outlives the search.
         data: named objects, loaded once and mapped into every trial as `trial.data["name"]`.
         storage: a directory to be durable and resumable in ("~" is your home); None keeps the search in memory.
@@ -130,6 +131,7 @@ class Search:
         failure: FailurePolicy | None = None,
         limits: Limits | None = None,
         checkpoints: CheckpointPolicy | None = None,
+        parking: Parking | None = None,
         resources: Resources | None = None,
         executor: Executor | None = None,
         data: Mapping[str, Any] | None = None,
@@ -143,7 +145,13 @@ class Search:
         observers: Sequence[Observer] = (),
         display: bool | None = False,
     ) -> None:
-        policies = {"failure": failure, "limits": limits, "checkpoints": checkpoints, "resources": resources}
+        policies = {
+            "failure": failure,
+            "limits": limits,
+            "checkpoints": checkpoints,
+            "parking": parking,
+            "resources": resources,
+        }
         self._request = Request.checked(
             trainable,
             space,

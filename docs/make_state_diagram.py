@@ -39,7 +39,9 @@ TAIL = """\
   process that cannot be started fails a trial that is RUNNING.
 - **Reported**: metrics at a step.
 - **Paused**: set aside by the scheduler or by you, or lost through nobody's fault (the search was closed or killed). It costs
-  no attempt; the trial waits, and goes on from its newest checkpoint.
+  no attempt; the trial waits, and goes on from its newest checkpoint. If it is [parked](executors.md#parked-trials), its
+  process waits too, and the same launch goes on. Or it goes on from another trial's checkpoint, with other values, where the
+  scheduler has said `Exploit`; or with other resources, where it has said `Reallocate`. Both are Paused, then Started.
 - **Finished**: the trainable returned.
 - **Stopped**: ended early, for a reason that is kept: by the scheduler, by a budget, by you; the trial keeps the score it
   had. Or by the trial itself, whose values cannot be tried; then it has none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asynctune._engine.loop import OracleCoroutine
 from asynctune.errors import ExecutorError
-from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared
+from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared, Weight
 
 __all__ = ["Ear"]
 
@@ -25,6 +25,11 @@ class Ear:
         """A launch has broken a limit."""
         if self.coroutine is not None:
             self.coroutine.broke(breach)
+
+    def weighed(self, weight: Weight) -> None:
+        """A launch that is parked holds so much."""
+        if self.coroutine is not None:
+            self.coroutine.weighed(weight)
 
     def ended(self, ending: Ending) -> None:
         """A launch is over."""

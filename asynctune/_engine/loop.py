@@ -19,6 +19,7 @@ from asynctune._engine.caller import Answered, OracleCall
 from asynctune._engine.clock import SearchClock
 from asynctune._engine.decider import Committed, Decider, Outcome
 from asynctune._engine.futures import failed, settled
+from asynctune._engine.launches import Launches
 from asynctune._engine.patience import MOMENT, PLUGIN_DEADLINE
 from asynctune._engine.points import Point, reach
 from asynctune._engine.pool import Pool, SlotId
@@ -26,7 +27,9 @@ from asynctune._machine.instructions import (
     AnswerReport,
     Ask,
     EndSearch,
+    GoOn,
     Instruction,
+    ParkLaunch,
     ReleaseSlot,
     RequestSlots,
     StartLaunch,
@@ -49,10 +52,10 @@ from asynctune._machine.stimuli import (
     Stimulus,
     Suggested,
     Ticked,
+    Weighed,
 )
 from asynctune.errors import ConfigurationError, ExecutorError, PluginError
-from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared
-from asynctune.records import LaunchNumber, TrialId
+from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared, Weight
 
 __all__ = ["OracleCoroutine"]
 
@@ -62,16 +65,6 @@ _LATE = (
     "the event loop did not come round for %.1f s, and the search waited for it: something in it blocks, or the machine has no "
     "time for it. asyncio.run(..., debug=True) names what blocks; asyncio.to_thread() is the place for it"
 )
-
-
-class _Running:
-    """A launch that has not ended: its slot, and the runner's clock at its last report."""
-
-    __slots__ = ("clock", "slot")
-
-    def __init__(self, slot: SlotId) -> None:
-        self.slot = slot
-        self.clock = -math.inf
 
 
 class OracleCoroutine:
@@ -96,12 +89,11 @@ class OracleCoroutine:
         self._giving_up: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._commands: dict[int, asyncio.Future[None]] = {}
-        self._held: list[SlotId] = []
         # An oracle that does not learn need not be woken to be told what it will only need when it is asked again.
         self._learns_nothing = False
         self._calls: list[OracleCall] = []
         self._asking = False
-        self._running: dict[tuple[TrialId, LaunchNumber], _Running] = {}
+        self._launches = Launches(pool)
         #: How often an executor spoke of a launch that was over, or said something again.
         self.dropped = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -114,9 +106,11 @@ class OracleCoroutine:
         self.blamed: PluginError | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
             **dict.fromkeys((Ask, TellAdded, TellEnd, TellObserved, TellReport), self._post),
-            RequestSlots: lambda i: self._pool.request(self, i.count),
-            ReleaseSlot: lambda _: self._pool.release(self._held.pop()),
+            RequestSlots: lambda i: self._pool.request(self, i.count, width=i.width),
+            ReleaseSlot: lambda i: self._launches.give_back(i.width),
             StartLaunch: self._start,
+            ParkLaunch: self._park,
+            GoOn: lambda i: self._launches.go_on(i.trial, i.launch, i.width),
             AnswerReport: lambda i: self.attachment.send(i.answer),
             StopLaunch: self._stop,
             WakeAt: self._wake_at,
@@ -135,30 +129,28 @@ class OracleCoroutine:
         return self._clock.now()
 
     def heard(self, message: ParametersDeclared | MetricsReported) -> None:
-        """A runner spoke. A report is known by its clock: one that comes again, or late, is no other report."""
-        running = self._running.get((message.trial, message.launch))
-        if running is None:
+        """A runner spoke."""
+        if self._launches.is_news(message):
+            self.hear(Heard(at=self._clock.now(), message=message))
+        else:
             self._drop(message)
-            return
-        if isinstance(message, MetricsReported):
-            if message.clock <= running.clock:
-                self._drop(message)
-                return
-            running.clock = message.clock
-        self.hear(Heard(at=self._clock.now(), message=message))
 
     def broke(self, breach: Breach) -> None:
         """A launch has broken a limit."""
         self.hear(LimitBroken(at=self._clock.now(), breach=breach))
 
+    def weighed(self, weight: Weight) -> None:
+        """A launch that is parked holds so much."""
+        self.hear(Weighed(at=self._clock.now(), weight=weight))
+
     def ended(self, ending: Ending) -> None:
         """A launch is over. Its slot goes back first thing, so that the end and what starts on it are heard together."""
-        running = self._running.pop((ending.trial, ending.launch), None)
-        if running is None:
+        launch = self._launches.end(ending.trial, ending.launch)
+        if launch is None:
             self._drop(ending)
             return
         self._inbox.append(LaunchEnded(at=self._clock.now(), ending=ending))
-        self._pool.release(running.slot)
+        self._launches.let_go(launch)
         self._decide()
 
     def _drop(self, message: ParametersDeclared | MetricsReported | Ending) -> None:
@@ -172,13 +164,13 @@ class OracleCoroutine:
         """No launch can be started any more."""
         self.hear(ExecutorFailed(at=self._clock.now(), message=str(error)))
 
-    def granted(self, slot: SlotId) -> None:
+    def granted(self, slot: SlotId, width: int) -> None:
         """The pool granted a slot."""
         if self._is_over:
             self._pool.release(slot)
             return
-        self._held.append(slot)
-        self.hear(SlotGranted(at=self._clock.now()))
+        self._launches.granted(slot, width)
+        self.hear(SlotGranted(at=self._clock.now(), width=width))
 
     def answered(self, answers: Sequence[Answered]) -> None:
         """The oracle answered."""
@@ -217,7 +209,7 @@ class OracleCoroutine:
         if now:
             self._give_up()
         if now and self.attachment is not None:
-            for trial, launch in list(self._running):
+            for trial, launch in self._launches:
                 self.attachment.halt(trial, launch, reason=reason, grace=0.0)
 
     def _give_up(self) -> None:
@@ -339,10 +331,7 @@ class OracleCoroutine:
 
     def release_all(self) -> None:
         """Give back every slot; once nothing runs on them any more."""
-        for slot in [*self._held, *(running.slot for running in self._running.values())]:
-            self._pool.release(slot)
-        self._held.clear()
-        self._running.clear()
+        self._launches.release_all()
 
     # ---------------------------------------------------------------------------------------------------- the acting
 
@@ -374,9 +363,13 @@ class OracleCoroutine:
 
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
-        self._running[order.trial, order.launch] = _Running(self._held.pop())
+        self._launches.begin(order.trial, order.launch, instruction.width)
         reach(Point.STARTING)
         self.attachment.start(order)
+
+    def _park(self, instruction: ParkLaunch) -> None:
+        if self._launches.park(instruction.trial, instruction.launch):
+            self.attachment.park(instruction.trial, instruction.launch)
 
     def _stop(self, instruction: StopLaunch) -> None:
         grace = 0.0 if self._closing > 1 else instruction.grace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asynctune._machine.heeding import obey
 from asynctune._machine.instructions import Ask, TellAdded, TellObserved
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Opened, Suggested
@@ -13,7 +14,7 @@ from asynctune.seeds import fill_seed
 from asynctune.space import Fill, FillRule
 from asynctune.space.conditions import cases_of
 
-__all__ = ["ask", "begin", "can_ask", "check_given", "check_values", "enqueued", "suggested"]
+__all__ = ["ask", "begin", "check_given", "check_values", "enqueued", "suggested"]
 
 
 def suggested(search: Situation, stimulus: Suggested) -> None:
@@ -119,13 +120,7 @@ def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | Non
     queue(number)
     if ask is None:
         search.do.append(TellAdded(number, dict(said.values)))
-    search.obey(search.consult.added(search.book.view(trial)))
-
-
-def can_ask(search: Situation) -> bool:
-    most = search.settings.max_trials
-    started = len(search.book.trials) + len(search.asks.in_flight)
-    return not (search.asks.idle or search.asks.exhausted) and (most is None or started < most)
+    obey(search, search.consult.added(search.book.view(trial)))
 
 
 def ask(search: Situation) -> None:
@@ -142,8 +137,8 @@ def ask(search: Situation) -> None:
         wanted = slots.held + min(ahead, slots.size - 1 if search.settings.learns else 4 * slots.size)
     if search.declined == "WAIT":
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
-        wanted = 0 if search.book.live or search.waiting.delayed else search.waiting.fresh_count + 1
-    while stock < wanted and can_ask(search):
+        wanted = 0 if search.book.moving or search.waiting.delayed else search.waiting.fresh_count + 1
+    while stock < wanted and search.can_ask:
         stock += 1
         number, trial = search.asks.ask()
         search.do.append(Ask(number, trial, search.space))

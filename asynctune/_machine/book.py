@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 
 from asynctune._machine.trial import Trial
-from asynctune.events import LawEvent
+from asynctune.events import LawEvent, Paused, Started
 from asynctune.objective import Goal
 from asynctune.records import State, TrialId, TrialView
-from asynctune.views import SearchView
 
 __all__ = ["Book"]
 
@@ -32,11 +31,13 @@ class _Views(Mapping[TrialId, TrialView]):
 
 
 class Book:
-    """The trials. `live` are those with a launch that has not ended; `declared` are the names of the declared parameters."""
+    """The trials. `live` are those with a launch that has not ended, and `parked` those of them whose launch waits without a
+    slot; `declared` are the names of the declared parameters."""
 
     def __init__(self) -> None:
         self.trials: dict[TrialId, Trial] = {}
         self.live: dict[TrialId, Trial] = {}
+        self.parked: dict[TrialId, Trial] = {}
         self.declared: frozenset[str] = frozenset()
         self.counts: dict[State, int] = dict.fromkeys(State, 0)
         self.best: Trial | None = None
@@ -54,8 +55,11 @@ class Book:
             return
         self.counts[before] -= 1
         self.counts[trial.state] += 1
-        if trial.state is State.RUNNING:
+        if isinstance(event, Started):
             self.live[trial.id] = trial
+            self.parked.pop(trial.id, None)
+        elif isinstance(event, Paused) and event.parked:
+            self.parked[trial.id] = trial
         if trial.state.ended:
             trial.close(self.declared)
         if trial.state is State.COMPLETED and not trial.violates and trial.score is not None and math.isfinite(trial.score):
@@ -66,16 +70,25 @@ class Book:
 
     def ended(self, trial: Trial) -> None:
         """The trial's launch is over."""
+        self.unpark(trial)
         trial.launch = None
         del self.live[trial.id]
+
+    def unpark(self, trial: Trial) -> None:
+        """The trial's launch is not one that could go on, if it was."""
+        if self.parked.pop(trial.id, None) is not None and trial.launch is not None:
+            trial.launch.parked = False
+
+    @property
+    def moving(self) -> bool:
+        """Whether any launch runs, or is on its way out."""
+        return len(self.live) > len(self.parked)
 
     def view(self, trial: Trial) -> TrialView:
         """The trial as it stands."""
         return trial.view(self.declared)
 
-    def search_view(self, at: float, objective: Goal) -> SearchView:
-        """The search as it stands."""
-        best = self.best.view(self.declared) if self.best is not None else None
-        return SearchView(
-            at=at, objective=objective, trials=_Views(self.trials, self.declared), counts=dict(self.counts), best=best
-        )
+    @property
+    def views(self) -> Mapping[TrialId, TrialView]:
+        """The trials as they stand, each looked at when it is asked for."""
+        return _Views(self.trials, self.declared)

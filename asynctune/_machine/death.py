@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from asynctune.messages import Died, Ending, TrialRaised
-from asynctune.records import Failure, FailureKind
+from asynctune.failure import Failure, FailureKind
+from asynctune.messages import Died, Ending, Lost, TrialRaised, TrialReturned
 
-__all__ = ["death", "told", "with_end"]
+__all__ = ["death", "gone", "told", "with_end"]
 
 # Those that people meet. The numbers are Linux's, wherever the journal is read.
 _SIGNALS = {
@@ -47,6 +47,20 @@ def death(ending: Died) -> Failure:
 def told(failure: Failure) -> str:
     """What happened, as it is said of "it", the trial."""
     return f"it raised {failure.message}" if failure.kind is FailureKind.RAISED else failure.message
+
+
+def gone(ending: Ending | None) -> str:
+    """What became of a launch that was parked, and has ended by itself."""
+    match ending:
+        case Died():
+            return death(ending).message
+        case Lost():
+            return ending.reason
+        case TrialRaised():
+            return told(ending.failure)
+        case TrialReturned():
+            return "it returned, and had been told to wait"
+    return "it left, and had been told to wait"
 
 
 def with_end(failure: Failure, ending: Ending | None) -> Failure:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from asynctune._machine import retry
 from asynctune._machine.death import death, told, with_end
-from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
+from asynctune._machine.heeding import obey
+from asynctune._machine.instructions import AnswerReport, TellReport
 from asynctune._machine.situation import Situation
-from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
+from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked, Weighed
 from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
@@ -27,10 +29,10 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
+from asynctune.records import CheckpointKey, LaunchNumber, State, Values
 from asynctune.space import Parameter, Space
 
-__all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
+__all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked", "weighed"]
 
 _MiB = 2**20
 # Who was ended for taking too long or too much, and has given its result all the same, is as good as any other.
@@ -112,7 +114,7 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             judged=judged,
         ),
     )
-    search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
+    search.discard(trial.prune(search.settings.checkpoints.keep))
     search.objective_seen = search.objective_seen or objective.seen_in(message.metrics)
     if not search.objective_seen:
         _objective_missing(search, trial, message.metrics)
@@ -140,7 +142,7 @@ def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
     if reason is not None:
         search.stop(trial, reason)
     elif judged:
-        search.obey(search.consult.reported(view, report))
+        obey(search, search.consult.reported(view, report))
 
 
 def _spend(search: Situation, trial: Trial, budget: int) -> None:
@@ -151,11 +153,11 @@ def _spend(search: Situation, trial: Trial, budget: int) -> None:
 
 
 def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> None:
-    """Answer a report, when all that follows from it is decided: to go on, if the launch was not told to stop."""
+    """Answer a report, when all that follows from it is decided: to go on, if the launch is neither to stop nor parked."""
     launch = search.book.trials[message.trial].launch
     if isinstance(message, ParametersDeclared) or launch is None:
         return
-    what = What.GO if launch.halted is None else What.STOP
+    what = What.PARK if launch.parked else What.GO if launch.halted is None else What.STOP
     said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
     search.do.append(AnswerReport(said))
 
@@ -175,7 +177,7 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     launch = trial.launch
     assert launch is not None
     if trial.state is not State.RUNNING:
-        search.lose(trial, "")
+        search.lose(trial, "", ending)
         return
     is_forgiven = launch.failure is None or launch.failure.kind in _FORGIVEN
     if isinstance(ending, TrialReturned) and is_forgiven:
@@ -239,7 +241,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             ),
         )
         search.book.ended(trial)
-        search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
+        search.discard(trial.prune(search.settings.checkpoints.keep))
 
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
@@ -268,7 +270,7 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
     # Removed, so that a launch that takes over from a lost one does not find what a failed attempt has left.
     left = list(trial.checkpoints) if restart else []
     search.happen(trial, AttemptFailed(trial=trial.id, launch=launch, failure=failure, due=due, restart=restart))
-    search.do += map(DeleteCheckpoint, left)
+    search.discard(left)
     search.waiting.retrying(trial.id, due)
 
 
@@ -283,9 +285,17 @@ def ticked(search: Situation, _: Ticked) -> None:
     search.woken = math.inf  # what was waited for is asked whenever something has happened
 
 
+def weighed(search: Situation, stimulus: Weighed) -> None:
+    """A launch that is parked was weighed."""
+    launch = search.book.trials[stimulus.weight.trial].launch
+    assert launch is not None
+    launch.memory = stimulus.weight.memory
+    search.make_room()
+
+
 def limit_broken(search: Situation, stimulus: LimitBroken) -> None:
-    failure = _broken(search.settings.limits, stimulus.breach)
-    search.halt(search.book.trials[stimulus.breach.trial], failure.message, failure)
+    failure, trial = _broken(search.settings.limits, stimulus.breach), search.book.trials[stimulus.breach.trial]
+    search.halt(trial, failure.message, failure if trial.state is State.RUNNING else None)  # who is parked fails in nothing
 
 
 def _broken(limits: Limits, breach: Breach) -> Failure:

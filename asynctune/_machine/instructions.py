@@ -17,7 +17,9 @@ __all__ = [
     "Ask",
     "DeleteCheckpoint",
     "EndSearch",
+    "GoOn",
     "Instruction",
+    "ParkLaunch",
     "ReleaseSlot",
     "RequestSlots",
     "StartLaunch",
@@ -71,21 +73,42 @@ class TellEnd:
 
 @frozen
 class RequestSlots:
-    """Ask the pool for `count` more slots."""
+    """Ask the pool for `count` more slots, each as wide as `width` of its own."""
 
     count: int
+    width: int = 1
 
 
 @frozen
 class ReleaseSlot:
-    """Give back one granted slot that nothing was started on."""
+    """Give back one granted slot of this width that nothing was started on."""
+
+    width: int = 1
 
 
 @frozen
 class StartLaunch:
-    """Start a launch on a granted slot."""
+    """Start a launch on a granted slot of this width."""
 
     order: RunTrial
+    width: int = 1
+
+
+@frozen
+class ParkLaunch:
+    """A launch waits inside `report()`: its slot is free, and what it holds is to be said."""
+
+    trial: TrialId
+    launch: LaunchNumber
+
+
+@frozen
+class GoOn:
+    """A launch that was parked goes on, on a granted slot of this width; it is answered by `AnswerReport`."""
+
+    trial: TrialId
+    launch: LaunchNumber
+    width: int = 1
 
 
 @frozen
@@ -153,6 +176,8 @@ Instruction: TypeAlias = (
     | RequestSlots
     | ReleaseSlot
     | StartLaunch
+    | ParkLaunch
+    | GoOn
     | AnswerReport
     | StopLaunch
     | WakeAt

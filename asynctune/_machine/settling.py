@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 
 from asynctune._machine import asking
-from asynctune._machine.instructions import EndSearch, StartLaunch, WakeAt
+from asynctune._machine.heeding import heed
+from asynctune._machine.instructions import AnswerReport, EndSearch, GoOn, ReleaseSlot, StartLaunch, WakeAt
 from asynctune._machine.situation import Situation
-from asynctune._machine.trial import Trial
+from asynctune._machine.slots import slots_for
+from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
-from asynctune.messages import Fill, FillRule, RunTrial
+from asynctune.messages import Answer, Fill, FillRule, RunTrial, What
 from asynctune.records import CheckpointKey, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
-__all__ = ["settle"]
+__all__ = ["settle", "widely"]
 
 
 def settle(search: Situation) -> None:
     """What follows for the search."""
     search.waiting.come_due(search.at)
     if search.ending is None or search.draining:
-        reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
+        reason = search.consult.stop_search(search.look)
         if reason is not None:
             search.end_early(reason, stop=True)
+            heed(search)
     if search.ending is None:
         _fill_slots(search)
         _end_if_done(search)
@@ -37,6 +40,8 @@ def settle(search: Situation) -> None:
     asking.ask(search)
     keep = 0 if search.user_paused else len(search.asks.in_flight)
     search.do.extend(search.slots.balance(keep=keep, wanted=_wanted(search)))
+    if not search.user_paused:
+        search.do.extend(search.slots.widen(search.waiting.claims.values()))
     _wake(search)
 
 
@@ -45,8 +50,12 @@ def _fill_slots(search: Situation) -> None:
         choice = _next(search)
         if choice is None:
             return
+        trial = search.book.trials[choice]
+        if (width := _width(search, trial)) > 1:
+            search.waiting.claim(choice, width)  # this slot is for others
+            continue
         search.slots.used()
-        _start(search, search.book.trials[choice])
+        start(search, trial)
 
 
 def _next(search: Situation) -> TrialId | None:
@@ -55,11 +64,11 @@ def _next(search: Situation) -> TrialId | None:
         return owed
     if not search.consult.chooses:
         return search.waiting.oldest()
-    return _chosen(search) if search.waiting.ready_count or asking.can_ask(search) else None
+    return _chosen(search) if search.waiting.ready_count or search.can_ask else None
 
 
 def _chosen(search: Situation) -> TrialId | None:
-    choice = search.consult.choose(search.book.search_view(search.at, search.settings.objective))
+    choice = search.consult.choose(search.look())
     if choice == "NEW":
         new = search.waiting.new()
         search.declined = "NEW" if new is None else None
@@ -77,9 +86,30 @@ def _chosen(search: Situation) -> TrialId | None:
     return None
 
 
-def _start(search: Situation, trial: Trial) -> None:
+def _width(search: Situation, trial: Trial) -> int:
+    """How many slots the trial takes. That may be more than there are, where the search was opened again with fewer; the pool
+    then grants it all that there are, when nothing else runs on them."""
+    if trial.resources is None:
+        return 1
+    return slots_for(trial.resources, search.settings.resources) or 1
+
+
+def widely(search: Situation, width: int) -> None:
+    """A slot as wide as several was granted: it is for the first trial that has waited for such a one."""
+    trial = None if search.user_paused or search.ending is not None else search.waiting.claimed(width)
+    if trial is None:
+        search.do.append(ReleaseSlot(width))
+    else:
+        start(search, search.book.trials[trial], width)
+
+
+def start(search: Situation, trial: Trial, width: int = 1) -> None:
+    """Start a launch of the trial, on a slot that was granted."""
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
+    if trial.launch is not None:
+        _go_on(search, trial, trial.launch, width)
+        return
     restore = _goes_on_from(search, trial)
     rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
     number, step = trial.launches + 1, restore.step if restore is not None else 0
@@ -94,22 +124,34 @@ def _start(search: Situation, trial: Trial) -> None:
                 space=search.space.parameters,
                 fill=Fill(rule, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
-                resources=search.settings.resources,
+                resources=trial.resources or search.settings.resources,
                 restore=restore,
                 step=step,
                 parent=trial.parent,
                 budget=trial.budget,
-            )
+            ),
+            width,
         )
     )
 
 
+def _go_on(search: Situation, trial: Trial, launch: Launch, width: int) -> None:
+    """Its launch, which is parked, goes on."""
+    number, step = launch.number, launch.step
+    search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, parked=True))
+    search.do.append(GoOn(trial.id, number, width))
+    if search.reporting != trial.id:  # else it is still to be answered
+        search.do.append(AnswerReport(Answer(trial=trial.id, launch=number, step=step, what=What.GO)))
+
+
 def _goes_on_from(search: Situation, trial: Trial) -> CheckpointKey | None:
-    """Its own newest checkpoint; as long as it has none, its parent's. That is never deleted: a trial keeps at least its newest
-    one, and a parent has ended."""
-    if trial.checkpoint is not None or trial.parent is None:
-        return trial.checkpoint
-    return search.book.trials[trial.parent].checkpoint
+    """That of the trial which it is to go on as; its own newest one; as long as it has none, that of the trial as which it has
+    gone on, or its parent's. None of them is deleted meanwhile: those of trials that are exploited are pinned, and a parent has
+    ended, and keeps its newest one."""
+    if trial.exploit is not None:
+        return trial.exploit.checkpoint
+    own = trial.checkpoint or trial.origin
+    return own if own is not None or trial.parent is None else search.book.trials[trial.parent].checkpoint
 
 
 def _wanted(search: Situation) -> float:
@@ -121,20 +163,21 @@ def _wanted(search: Situation) -> float:
     # Where only a new trial is wanted, those that were set aside are no work.
     waiting = search.waiting.owed_count + search.waiting.fresh_count if search.declined == "NEW" else search.waiting.ready_count
     ready = waiting + len(search.asks.in_flight)
-    if not asking.can_ask(search):
+    if not search.can_ask:
         return ready
     most = search.settings.max_trials
     return math.inf if most is None else ready + most - len(search.book.trials) - len(search.asks.in_flight)
 
 
 def _end_if_done(search: Situation) -> None:
-    if search.book.live or search.waiting.delayed or search.asks.in_flight or asking.can_ask(search):
+    if search.book.moving or search.waiting.delayed or search.waiting.claims or search.asks.in_flight or search.can_ask:
         return
     if search.waiting.ready_count and (search.user_paused or search.declined is None):
         return
     for trial in search.waiting.everyone():
         search.stop(search.book.trials[trial], "not promoted")
-    if asking.can_ask(search):
+    heed(search)
+    if search.can_ask:
         return  # the oracle was idle, and has heard of new ends
     if search.asks.idle:
         text = f"{search.oracle_name} is idle though nothing runs: it must propose something, or say that it is exhausted"

@@ -7,7 +7,8 @@ the search in `settling`. All three work on this.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from attrs import evolve
@@ -15,20 +16,24 @@ from attrs import evolve
 from asynctune._machine.asks import Asks
 from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
-from asynctune._machine.death import with_end
-from asynctune._machine.instructions import Instruction, StopLaunch, TellEnd
+from asynctune._machine.death import gone, with_end
+from asynctune._machine.instructions import Instruction, ParkLaunch, StopLaunch, TellEnd
+from asynctune._machine.parking import can_park, who_leaves
+from asynctune._machine.pins import Pins
 from asynctune._machine.retry import FailureRun
-from asynctune._machine.slots import Slots
+from asynctune._machine.slots import Slots, slots_for
 from asynctune._machine.stimuli import Settings
 from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
-from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
+from asynctune.events import CheckpointGone, Happening, LawEvent, ParkedGone, Paused, SearchEnded, Started, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Ending
-from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId, Verdict, log_name
+from asynctune.records import CheckpointKey, Exploit, Reallocate, State, TrialId, Verdict, log_name
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
+from asynctune.views import SearchView
 
 __all__ = ["Situation"]
 
@@ -46,7 +51,9 @@ class Situation:
         objective_seen: some report or result carried the objective.
         ending: why the search is ending, once it is; `over`: it has ended.
         draining: it is ending, and what runs was not told to stop.
+        reporting: the trial whose report is being handled; it waits for the answer.
         woken: the search time for which a tick was ordered.
+        unheeded: what the scheduler has answered and was not obeyed yet.
         happened, do: what followed from the stimulus that is being handled.
     """
 
@@ -58,6 +65,7 @@ class Situation:
         self.asks = Asks()
         self.slots = Slots()
         self.waiting = Waiting()
+        self.pins = Pins()
         self.failures = FailureRun()
         #: What was declared, and what is known by now.
         self.declared = self.space = Space()
@@ -71,9 +79,11 @@ class Situation:
         self.ending: SearchEnded | None = None
         self.draining = False
         self.over = False
+        self.reporting: TrialId | None = None
         self.woken = math.inf
         self.happened: list[Happening] = []
         self.do: list[Instruction] = []
+        self.unheeded: deque[tuple[TrialId, Verdict]] = deque()
 
     @property
     def oracle_name(self) -> str:
@@ -83,8 +93,11 @@ class Situation:
     def happen(self, trial: Trial, event: LawEvent) -> None:
         """Let an event happen to a trial, and tell those who must know."""
         ran = trial.state is State.RUNNING
+        left = trial.checkpoints if trial.exploit is not None and isinstance(event, Started) else []
         self.book.apply(trial, event, self.at, self.settings.objective)
         self.happened.append(event)
+        self.pin(trial)
+        self.discard(left)
         if not trial.state.ended:
             return
         self.waiting.drop(trial.id)
@@ -94,10 +107,31 @@ class Situation:
             # One that could not be tried, or was ended while it waited, says nothing of whether the trainable works.
             if ran and not (isinstance(event, Stopped) and event.infeasible):
                 self.failures.succeeded()
-            self.consult.completed(view)
+            verdicts = self.consult.completed(view)
         else:
-            self.consult.gave_up(view)
+            verdicts = self.consult.gave_up(view)
+        self.take(verdicts)
         self.do.append(TellEnd(view))
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the oracle may have another trial."""
+        most = self.settings.max_trials
+        started = len(self.book.trials) + len(self.asks.in_flight)
+        return not (self.asks.idle or self.asks.exhausted) and (most is None or started < most)
+
+    def look(self) -> SearchView:
+        """The search as plugins see it."""
+        book, counts = self.book, self.book.counts
+        return SearchView(
+            at=self.at,
+            objective=self.settings.objective,
+            trials=book.views,
+            counts=dict(counts),
+            best=None if book.best is None else book.view(book.best),
+            running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.under_way_count,
+            growing=bool(self.waiting.fresh_count or self.asks.in_flight) or self.can_ask,
+        )
 
     def stop(self, trial: Trial, reason: str) -> None:
         standing = trial.standing(self.settings.objective)
@@ -110,6 +144,9 @@ class Situation:
         """Tell the trial's launch to stop, if it has one that was not told before."""
         if trial.launch is None or trial.launch.halted is not None:
             return
+        if trial.launch.parked:
+            self._unpark(trial, reason)
+            self.waiting.drop(trial.id)  # until its process is gone
         trial.launch.halted, trial.launch.failure = reason, failure
         self.do.append(StopLaunch(trial.id, trial.launch.number, reason, self.settings.limits.grace))
 
@@ -123,9 +160,42 @@ class Situation:
             self.happen(trial, Paused(trial=trial.id, by="loss", reason=reason, launch=launch.number, failure=failure))
             self.waiting.interrupted(trial.id)
             return
+        if launch.parked:
+            self._unpark(trial, reason or gone(ending))
         self.book.ended(trial)
-        if trial.state is State.PENDING:
+        if trial.state is State.PENDING and trial.id not in self.waiting:
+            (self.waiting.ready if trial.ready else self.waiting.paused)(trial.id)
+
+    def pause(self, trial: Trial, reason: str, *, may_park: bool = False) -> None:
+        """The scheduler sets a running trial aside. If it is in `report()` now, it may wait there."""
+        waits = may_park and self.ending is None and self.reporting == trial.id
+        parks = waits and can_park(self.settings, trial) and self._has_room(trial)
+        self.happen(trial, Paused(trial=trial.id, by="scheduler", reason=reason, parked=parks))
+        self.consult.paused(self.book.view(trial), "scheduler")
+        if parks and trial.launch is not None:
             self.waiting.paused(trial.id)
+            self.do.append(ParkLaunch(trial.id, trial.launch.number))
+        else:
+            self.halt(trial, reason)
+
+    def make_room(self) -> None:
+        """Have those leave who must, as too many are parked, or hold too much."""
+        while (leaving := who_leaves(self.settings.parking, self.book.parked.values())) is not None:
+            self.halt(*leaving)
+
+    def _has_room(self, newcomer: Trial) -> bool:
+        """Whether a trial can be parked, once those have left who lose less than it does."""
+        while (leaving := who_leaves(self.settings.parking, [*self.book.parked.values(), newcomer])) is not None:
+            if leaving[0] is newcomer:
+                return False
+            self.halt(*leaving)
+        return True
+
+    def _unpark(self, trial: Trial, reason: str) -> None:
+        assert trial.launch is not None
+        self.book.unpark(trial)
+        if trial.state is State.PENDING:
+            self.happened.append(ParkedGone(trial=trial.id, launch=trial.launch.number, reason=reason))
 
     def with_log(self, trial: Trial, failure: Failure) -> Failure:
         """`failure` of the trial's launch, with where its log is and how that ends; but what its executor has said of it goes
@@ -138,24 +208,52 @@ class Situation:
             failure = evolve(failure, tail=self.consult.log_end(trial.id, trial.launch.number))
         return failure
 
-    def obey(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+    def take(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+        """Take in what the scheduler has answered, to be obeyed when its turn comes.
+
+        Raises:
+            PluginError: a verdict that cannot be, as things stood when it was given.
+        """
         for key, verdict in verdicts.items():
-            trial = self.book.trials.get(key)
-            if trial is None or trial.state.ended:
-                who = self.consult.scheduler_name
-                raise PluginError(f"{who} answered {verdict} for trial {key}, which has ended or never was")
-            match verdict:
-                case Stop(reason=reason):
-                    self.stop(trial, reason)
-                case Pause() if trial.state is State.RUNNING:
-                    self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
-                    self.consult.paused(self.book.view(trial), "scheduler")
-                    self.halt(trial, "paused by the scheduler")
-                case Pause():
-                    pass  # it waits already
-                case _:
-                    who = self.consult.scheduler_name
-                    raise PluginError(f"{who} answered {verdict} for trial {key}, which this version cannot do")
+            if (why := self._objection(key, verdict)) is not None:
+                raise PluginError(f"{self.consult.scheduler_name} answered {verdict} for trial {key}, {why}")
+        self.unheeded.extend(verdicts.items())
+
+    def _objection(self, key: TrialId, verdict: Verdict) -> str | None:
+        """Why this verdict on this trial cannot be."""
+        trial = self.book.trials.get(key)
+        if trial is None or trial.state.ended:
+            return "which has ended or never was"
+        match verdict:
+            case Exploit(source=source) if source == key:
+                return "which is the same one"
+            case Exploit(source=source) if source not in self.book.trials:
+                return f"and there is no trial {source}"
+            case Reallocate(resources=resources):
+                unit, most = self.settings.resources, self.slots.largest
+                if (width := slots_for(resources, unit)) is None:
+                    return f"and each slot was given {unit}, without any GPU"
+                if width > most:
+                    return f"which needs {width} slots of {unit}, and there are {most}"
+        return None
+
+    def pin(self, trial: Trial) -> None:
+        """See to it that what the trial needs of others stays there, and nothing else does for it."""
+        self.do += self.pins.hold(trial.id, trial.needed)
+
+    def discard(self, checkpoints: Iterable[CheckpointKey]) -> None:
+        """These are needed no more by the trial whose they are: delete them, or when nobody else needs them."""
+        self.do += self.pins.discard(checkpoints)
+
+    def forget(self, checkpoint: CheckpointKey) -> None:
+        """This checkpoint is gone, and was not deleted by us."""
+        concerned = dict.fromkeys([checkpoint.trial, *self.pins.held.get(checkpoint, ())])
+        self.pins.gone(checkpoint)
+        for number in concerned:
+            trial = self.book.trials[number]
+            if trial.forget(checkpoint):
+                self.happened.append(CheckpointGone(trial=number, checkpoint=checkpoint))
+                self.pin(trial)
 
     def end_early(
         self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None
@@ -174,3 +272,5 @@ class Situation:
         """Nothing more is started. What runs goes on to its end, and the search is over when the last of it is."""
         if self.ending is None:
             self.ending, self.draining = SearchEnded(reason=reason, error=error), True
+        for trial in list(self.book.parked.values()):
+            self.halt(trial, reason)

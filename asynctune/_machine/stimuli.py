@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared
+from asynctune.messages import Breach, Ending, FillRule, MetricsReported, ParametersDeclared, Weight
 from asynctune.objective import Goal
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
 from asynctune.records import SELDOM, CheckpointKey, Observation, Suggestion, TrialId, Value, Values
 from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union
@@ -35,6 +35,7 @@ __all__ = [
     "StopTrialAsked",
     "Suggested",
     "Ticked",
+    "Weighed",
     "WorkersSet",
 ]
 
@@ -55,6 +56,7 @@ class Settings:
         derived: the values that are computed from the declared ones, by flat name, each with the name of its function.
         forbidden: the clauses of the space.
         feasible: the names of its predicates.
+        parks: whether launches can be parked, and `parking` how many.
     """
 
     objective: Goal
@@ -77,6 +79,8 @@ class Settings:
     derived: Mapping[str, str] = field(factory=dict, metadata=SELDOM)
     forbidden: tuple[Mapping[str, tuple[Value, ...]], ...] = field(default=(), metadata=SELDOM)
     feasible: tuple[str, ...] = field(default=(), metadata=SELDOM)
+    parks: bool = field(default=False, metadata=SELDOM)
+    parking: Parking = field(factory=Parking, metadata=SELDOM)
 
     @property
     def declared(self) -> frozenset[str]:
@@ -124,9 +128,10 @@ class OracleFailed:
 
 @frozen(kw_only=True)
 class SlotGranted:
-    """The pool granted a slot that was requested."""
+    """The pool granted a slot that was requested; of a `width` of several, if that was."""
 
     at: float
+    width: int = field(default=1, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -143,6 +148,14 @@ class LimitBroken:
 
     at: float
     breach: Breach
+
+
+@frozen(kw_only=True)
+class Weighed:
+    """A launch that was parked holds so much."""
+
+    at: float
+    weight: Weight
 
 
 @frozen(kw_only=True)
@@ -230,6 +243,7 @@ Stimulus: TypeAlias = (
     | SlotGranted
     | Heard
     | LimitBroken
+    | Weighed
     | LaunchEnded
     | ExecutorFailed
     | Ticked

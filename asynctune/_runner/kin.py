@@ -67,6 +67,10 @@ class Kin:
         """Whether there is a known child of this name that was not reaped."""
         return name in self._pids
 
+    def pid_of(self, name: int) -> int | None:
+        """The known child of this name that was not reaped, if there is one."""
+        return self._pids.get(name)
+
     def end(self, name: int) -> list[Member]:
         """Kill a known child with all that it has started; what that was."""
         pid = self._pids.get(name)

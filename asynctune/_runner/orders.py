@@ -35,6 +35,7 @@ __all__ = [
     "RootReady",
     "RunnerBroke",
     "RunnerEnded",
+    "RunnerWeighed",
     "SearchEnded",
     "Serving",
     "Signal",
@@ -42,6 +43,7 @@ __all__ = [
     "ToRoot",
     "ToSearch",
     "Unclean",
+    "Weigh",
     "Work",
 ]
 
@@ -211,6 +213,13 @@ class End:
 
 
 @frozen(kw_only=True)
+class Weigh:
+    """Say what a runner holds, with all that it has started. Answered by `RunnerWeighed`, if it was not reaped."""
+
+    runner: int
+
+
+@frozen(kw_only=True)
 class Serving:
     """The zygote takes orders.
 
@@ -285,6 +294,18 @@ class RunnerBroke:
 
 
 @frozen(kw_only=True)
+class RunnerWeighed:
+    """What a runner holds.
+
+    Args:
+        memory: in bytes; of all its processes, without what they have inherited.
+    """
+
+    runner: int
+    memory: int
+
+
+@frozen(kw_only=True)
 class ForkFailed:
     """There is no such runner: the system refused to start a process."""
 
@@ -308,8 +329,8 @@ class Ready:
 
 ToRoot: TypeAlias = Prepare | Attach | Detach | Dump
 FromRoot: TypeAlias = RootReady | SearchEnded
-ToSearch: TypeAlias = StartRunner | Signal | End
-FromSearch: TypeAlias = Serving | Unclean | Broken | RunnerBroke | RunnerEnded | ForkFailed
+ToSearch: TypeAlias = StartRunner | Signal | End | Weigh
+FromSearch: TypeAlias = Serving | Unclean | Broken | RunnerBroke | RunnerEnded | RunnerWeighed | ForkFailed
 Hello: TypeAlias = Ready | Broken
 
 for _union in (ToRoot, FromRoot, ToSearch, FromSearch, Hello):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from asynctune._runner.orders import End, Signal, StartRunner, ToSearch
+from asynctune._runner.orders import End, Signal, StartRunner, ToSearch, Weigh
 from asynctune.messages import Answer, Fill, FillRule, FromRunner, MetricsReported, RunTrial, ToRunner, TrialReturned, What
 from asynctune.policies import Resources
 from asynctune.records import CheckpointKey
@@ -87,7 +87,7 @@ def unpack(body: bytes) -> ToRunner:
     return message
 
 
-def unpack_order(body: bytes) -> StartRunner | Signal | End:
+def unpack_order(body: bytes) -> StartRunner | Signal | End | Weigh:
     """The same message as `decode(body, ToSearch)`."""
     raw = _unpacked(body)
     if raw["type"] == "StartRunner":

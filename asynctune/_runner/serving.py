@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asynctune._runner.families import Member
+from asynctune._runner.families import Member, descendants, memory_of
 from asynctune._runner.forking import register_hooks
 from asynctune._runner.kin import Kin
 from asynctune._runner.leavings import Leavings
@@ -23,7 +23,7 @@ from asynctune._runner.loading import Loaded
 from asynctune._runner.logs import cut_log
 from asynctune._runner.mailbox import Mailbox
 from asynctune._runner.memory import OutOfMemory
-from asynctune._runner.orders import End, ForkFailed, FromSearch, RunnerBroke, StartRunner
+from asynctune._runner.orders import End, ForkFailed, FromSearch, RunnerBroke, RunnerWeighed, Signal, StartRunner
 from asynctune._runner.parcel import Parcel
 from asynctune._runner.process import Runner
 from asynctune._runner.pulse import Pulse, pulse_descriptor
@@ -142,8 +142,10 @@ class Server:
                 self._start(order)
             elif isinstance(order, End):
                 self._watch.end(order)
-            else:
+            elif isinstance(order, Signal):
                 self._kin.kill(order.runner, order.signum)
+            else:
+                self._weigh(order.runner)
 
     def _start(self, order: StartRunner) -> None:
         channel = self._mailbox.take_descriptor()
@@ -234,8 +236,14 @@ class Server:
             self._reports = []
             self._leavings.reported()
 
-    def _say(self, broken: RunnerBroke) -> None:
-        self._mailbox.post(encode(broken, FromSearch))
+    def _weigh(self, runner: int) -> None:
+        pid = self._kin.pid_of(runner)
+        if pid is not None:
+            memory = memory_of([pid, *descendants([pid])], 0)
+            self._say(RunnerWeighed(runner=runner, memory=memory))
+
+    def _say(self, message: RunnerBroke | RunnerWeighed) -> None:
+        self._mailbox.post(encode(message, FromSearch))
 
     def _killed(self, runner: int, members: list[Member]) -> None:
         self._leavings.killed(runner, self._watch.launch_of(runner), members)

@@ -30,6 +30,7 @@ from asynctune._runner.orders import (
     Ready,
     RunnerBroke,
     RunnerEnded,
+    RunnerWeighed,
     SearchEnded,
     Serving,
     Unclean,
@@ -42,8 +43,9 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._start_up import StartUp
 from asynctune.executors.base import Attachment, Listener, Recipe
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
-from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import decode
 
 __all__ = ["Host", "LocalAttachment"]
@@ -131,6 +133,10 @@ class LocalAttachment(Attachment):
         """See `Attachment.answer`."""
         return self._fleet.answer(answer)
 
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        """See `Attachment.park`."""
+        self._fleet.park(trial, launch)
+
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """See `Attachment.halt`."""
         self._fleet.halt(trial, launch, reason=reason, grace=grace)
@@ -211,10 +217,8 @@ class LocalAttachment(Attachment):
             message: Any = decode(body, FromSearch)
             if isinstance(message, RunnerEnded):
                 self._runner_ended(message)
-            elif isinstance(message, RunnerBroke):
-                self._fleet.breached(message)
-            elif isinstance(message, ForkFailed):
-                self._fleet.fork_failed(message)
+            elif isinstance(message, RunnerBroke | RunnerWeighed | ForkFailed):
+                self._fleet.heard(message)
         except (WireError, KeyError) as error:
             self._distrust(error)
             return

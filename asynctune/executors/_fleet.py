@@ -18,16 +18,18 @@ from asynctune._runner.orders import (
     Ready,
     RunnerBroke,
     RunnerEnded,
+    RunnerWeighed,
     Signal,
     StartRunner,
     ToSearch,
+    Weigh,
 )
 from asynctune.errors import WireError
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
-from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner, What
+from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner, Weight
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import encode
 
@@ -76,6 +78,9 @@ class Fleet:
         #: Those that wait for a trial. One that is gone meanwhile is passed over.
         self._idle: list[Runner] = []
         self._next = 0
+        #: The most that ran at a time. More runners than that are needed only as long as some are parked.
+        self._most = 0
+        self._has_parked = False
         self._priced = False
         #: Those that ran each time when all runners were lost, since a launch ended otherwise.
         self._suspects: set[TrialId] | None = None
@@ -93,18 +98,23 @@ class Fleet:
             OSError, WireError: no runner can be started for it. Then it never was, and nothing is left of it.
         """
         runner = self._take_idle()
+        gpu = self._recipe.resources.gpu if plan.reuse else order.resources.gpu  # one that is reused has its own for ever
         if runner is None and plan.mode is not Mode.SPAWN:
             # It is forked with its order in hand: what the zygote has read, the fork need not read again.
-            runner, body = self._new(plan, order), None
+            runner, body = self._new(plan, order, gpu), None
         else:
             body = sendable(encode(order, ToRunner))
-            runner = runner or self._new(plan, None)
+            runner = runner or self._new(plan, None, gpu)
         self._launches[order.trial, order.launch] = runner
+        self._most = max(self._most, len(self._launches) - self._parked())
         runner.run(order, body)
 
     def probe(self, plan: Plan) -> None:
         """Start a runner that waits for its first trial. Raises what `launch` does."""
-        self._new(plan, None)
+        self._new(plan, None, self._recipe.resources.gpu)
+
+    def _parked(self) -> int:
+        return sum(runner.parked for runner in self._launches.values()) if self._has_parked else 0
 
     def _take_idle(self) -> Runner | None:
         while self._idle:
@@ -113,9 +123,9 @@ class Fleet:
                 return runner
         return None
 
-    def _new(self, plan: Plan, order: RunTrial | None) -> Runner:
+    def _new(self, plan: Plan, order: RunTrial | None, gpu: float) -> Runner:
         number, self._next = self._next, self._next + 1
-        gpus = self._gpus.take(self._recipe.resources.gpu)
+        gpus = self._gpus.take(gpu)
         try:
             body = sendable(encode(StartRunner(runner=number, gpus=self._gpus.shown(gpus), order=order), ToSearch))
             ours, theirs = socket.socketpair()
@@ -143,8 +153,15 @@ class Fleet:
         runner = self._launches.get((answer.trial, answer.launch))
         if runner is None:
             return False
-        runner.asks = answer.what is What.PARK  # before it is sent: the next report may be here before we are
+        runner.answered(answer)  # before it is sent: the next report may be here before we are
         return runner.post.send_at_once(encode(answer, ToRunner))
+
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        """A launch waits, and is to be weighed; nothing happens if it is over."""
+        runner = self._launches.get((trial, launch))
+        if runner is not None:
+            runner.parked, self._has_parked = runner.asks, True  # it may have been told to go on by now
+            self._keeper.order(encode(Weigh(runner=runner.number), ToSearch))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """End a launch; nothing happens if it is over."""
@@ -154,8 +171,16 @@ class Fleet:
 
     # ------------------------------------------------------------------------------------------- from zygote and runners
 
-    def breached(self, message: RunnerBroke) -> None:
-        """A runner has broken a limit. Raises KeyError if there is none of this number."""
+    def heard(self, message: RunnerBroke | RunnerWeighed | ForkFailed) -> None:
+        """This was said of a runner. Raises KeyError if there is none of this number."""
+        if isinstance(message, RunnerBroke):
+            self._breached(message)
+        elif isinstance(message, RunnerWeighed):
+            self._weighed(message)
+        else:  # it was never started
+            self._forget(message.runner).refused(message.reason)
+
+    def _breached(self, message: RunnerBroke) -> None:
         runner, _ = self._runners[message.runner]
         if runner.order is None and message.trial is None:
             name = message.limit.value
@@ -164,17 +189,18 @@ class Fleet:
         else:
             runner.broke(message)
 
+    def _weighed(self, message: RunnerWeighed) -> None:
+        order = self._runners[message.runner][0].order
+        if order is not None:
+            self._listener.weighed(Weight(trial=order.trial, launch=order.launch, memory=message.memory))
+
     def ended(self, message: RunnerEnded) -> None:
         """A runner was reaped. Raises KeyError if there is none of this number."""
         self._forget(message.runner).ended(message)
 
-    def fork_failed(self, message: ForkFailed) -> None:
-        """A runner was never started. Raises KeyError if there is none of this number."""
-        self._forget(message.runner).refused(message.reason)
-
     def lost(self, reason: str) -> None:
         """Every runner is gone, with the process that held them."""
-        running = {trial for trial, _ in self._launches}
+        running = {trial for (trial, _), runner in self._launches.items() if not runner.parked}
         self._suspects = running if self._suspects is None else self._suspects & running
         for number in list(self._runners):
             self._forget(number).lost(reason)
@@ -240,6 +266,8 @@ class Fleet:
         del self._launches[ending.trial, ending.launch]
         if not isinstance(ending, Lost):
             self._suspects = None
-        if runner.idle:
+        if runner.idle and self._has_parked and sum(each.serves for each, _ in self._runners.values()) > self._most:
+            runner.retire()  # there are more than were ever needed at a time: some were made while others were parked
+        elif runner.idle:
             self._idle.append(runner)
         self._keeper.over(ending)

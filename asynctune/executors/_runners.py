@@ -21,6 +21,7 @@ from attrs import evolve
 from asynctune._runner.orders import Broken, Hello, Ready, RunnerBroke, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Breach,
@@ -39,7 +40,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limits
-from asynctune.records import Failure, FailureKind, log_name
+from asynctune.records import log_name
 from asynctune.wire import decode, encode
 
 __all__ = ["Owner", "Runner"]
@@ -116,6 +117,8 @@ class Runner:
         self._halted = False
         #: Whether it has reported, and was not answered with more than "wait".
         self.asks = False
+        #: Whether it was told to wait longer than for an answer, and not to go on since.
+        self.parked = False
         #: Whether it has declared what it asked for, and has not reported since.
         self._declared = False
         self._ending = False
@@ -132,20 +135,36 @@ class Runner:
         """Whether it can be given a trial."""
         return self.order is None and not self._doomed
 
+    @property
+    def serves(self) -> bool:
+        """Whether it runs a trial that is not parked, or can be given one."""
+        return not (self._doomed or self.parked)
+
     def run(self, order: RunTrial, body: bytes | None) -> None:
         """Give it a trial; `body` is the order, encoded, unless it was forked with it."""
         self.order, self._last, self._halted, self._end_at = order, None, False, math.inf
-        self.asks = self._declared = False
+        self.asks = self.parked = self._declared = False
         if body is not None:
             self.post.send(body)
 
     def send(self, message: ToRunner) -> None:
         """Pass a message on."""
         if isinstance(message, Answer):
-            self.asks = message.what is What.PARK
+            self.answered(message)
         self.post.send(encode(message, ToRunner))
         if self.post.unsent > _MOST_UNREAD:
             self._break_off("its process does not read what it is sent")
+
+    def answered(self, answer: Answer) -> None:
+        """It is being answered, from whichever thread. Who is to go on may get "wait" a moment later, by another way: it has
+        stopped waiting by then, and passes that over."""
+        if answer.what is not What.PARK:
+            self.asks = self.parked = False
+
+    def retire(self) -> None:
+        """It is idle, and not needed: it leaves."""
+        self._doomed = True
+        self.post.close()
 
     def halt(self, reason: str, grace: float) -> None:
         """Have it stop: told now, and ended when `grace` seconds are over."""

@@ -18,7 +18,7 @@ from attrs import field, frozen
 from asynctune._engine.pool import Pool
 from asynctune._engine.record import Record
 from asynctune.errors import ExecutorError
-from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, Weight
 from asynctune.objective import Goal
 from asynctune.policies import Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
@@ -34,6 +34,8 @@ class Capabilities:
     Args:
         limits: the names of those of `Limits` that it keeps, from outside the trial and whatever the search does meanwhile.
         exploits: a trial can go on from the checkpoint of another one.
+        parks: a trial can wait inside `report()` while its slot is somebody else's, and go on when it is answered again.
+        reallocates: a trial can have other resources than the rest, on a slot as wide as several.
         gpus: how many GPUs there are to give.
         logs: what a trial prints is kept, where `asynctune.records.log_name` says.
         asks: it runs nothing: launches are handed to whoever asks for one. So there is no trainable, and nothing is proposed
@@ -42,6 +44,8 @@ class Capabilities:
 
     limits: frozenset[str] = frozenset()
     exploits: bool = False
+    parks: bool = False
+    reallocates: bool = False
     gpus: int = 0
     logs: bool = False
     asks: bool = False
@@ -83,6 +87,9 @@ class Listener(Protocol):
     def broke(self, breach: Breach) -> None:
         """A launch has broken a limit of the recipe, and is being ended for it. Said before its end is."""
 
+    def weighed(self, weight: Weight) -> None:
+        """A launch that was parked holds so much."""
+
     def ended(self, ending: Ending) -> None:
         """A launch is over: exactly once for every `start`. Its process can no longer run anything."""
 
@@ -111,6 +118,10 @@ class Attachment(ABC):
 
     def recorded(self, records: Sequence[Record]) -> None:
         """These were committed, and will be acted on when this returns. For executors that owe somebody an answer."""
+
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        """A launch was told to wait inside `report()`, and its slot is somebody else's. What it holds is to be said through
+        `Listener.weighed`, if it is anything. Another answer to the same report lets it go on."""
 
     @abstractmethod
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:

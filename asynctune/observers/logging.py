@@ -13,6 +13,7 @@ from asynctune.events import (
     Finished,
     GaveUp,
     Happening,
+    ParkedGone,
     Paused,
     Reported,
     SearchEnded,
@@ -55,13 +56,17 @@ class Logging(Observer):
                 log(logging.INFO, "search %s in %s", "opened" if times == 1 else "resumed", search.directory)
             case CheckpointGone(trial=trial, checkpoint=key):
                 log(logging.WARNING, "trial %s: its checkpoint of step %s (launch %s) is gone", trial, key.step, key.launch)
+            case Started(trial=trial, step=step, parked=True):
+                log(logging.DEBUG, "trial %s: goes on where it was parked, behind step %s", trial, step)
             case Started(trial=trial, launch=launch):
                 values = shown_values(search.trials[trial].values)
                 log(logging.DEBUG, "trial %s: launch %s started: %s", trial, launch, values)
             case Reported(trial=trial, step=step, metrics=metrics):
                 log(logging.DEBUG, "trial %s: step %s: %s", trial, step, shown_values(metrics))
-            case Paused(trial=trial, reason=reason):
-                log(logging.DEBUG, "trial %s: set aside: %s", trial, shown(reason, 200))
+            case Paused(trial=trial, reason=reason, parked=parked):
+                log(logging.DEBUG, "trial %s: %s: %s", trial, "parked" if parked else "set aside", shown(reason, 200))
+            case ParkedGone(trial=trial, reason=reason):
+                log(logging.DEBUG, "trial %s: is no longer parked: %s", trial, shown(reason, 200))
             case Finished(trial=trial):
                 values = shown_values(search.trials[trial].values)
                 log(logging.INFO, "trial %s: finished: %s: %s", trial, _scored(name, what), values)

@@ -122,7 +122,7 @@ class TensorBoard(Observer):
         match what:
             case SpaceGrew(parameters=parameters):
                 self._space.update(parameters)
-            case Started(trial=trial, launch=launch, step=step) if launch > 1:
+            case Started(trial=trial, launch=launch, step=step, parked=False) if launch > 1:
                 run = self._run(trial)
                 if run.begun:
                     run.new += self._records.launch(wall, step)

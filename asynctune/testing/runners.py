@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from asynctune._engine.pool import Pool
 from asynctune._runner.failures import failure_of
 from asynctune.errors import FailedTrialError, FatalError, SpaceError
 from asynctune.executors.base import Attachment, Listener
+from asynctune.failure import Failure
 from asynctune.messages import (
     Answer,
     Breach,
@@ -25,10 +27,11 @@ from asynctune.messages import (
     TrialLeft,
     TrialRaised,
     TrialReturned,
+    Weight,
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId
+from asynctune.records import CheckpointKey, LaunchNumber, Metrics, TrialId
 from asynctune.space import HyperParameters
 from asynctune.testing.faults import Fate, Faults
 from asynctune.testing.virtual import Line, VirtualLoop
@@ -51,12 +54,14 @@ class Behaviour:
         ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
+        memory: bytes that it holds when it is parked.
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
     ending: Metrics | Failure | Died | TrialLeft | None = None
     lasts: float = 0.0
     checkpoints: bool = False
+    memory: int = 0
 
 
 Script: TypeAlias = Callable[[RunTrial, HyperParameters], Behaviour]
@@ -74,6 +79,9 @@ class _Launch:
     answered: int = 0
     silent: bool = False
     over: bool = False
+    #: Since when it is parked, if it is; and when its time is up, or will be when it goes on.
+    parked: float | None = None
+    due: float = math.inf
 
     @property
     def key(self) -> _Key:
@@ -113,7 +121,8 @@ class SimulatedRunners(Attachment):
         """See `Attachment.start`. Also sees to it that there is a slot for every launch, and that none is started twice."""
         key = order.trial, order.launch
         self._largest = max(self._largest, self.pool.size)
-        assert len(self._live) < self._largest, f"{key} is started, and {len(self._live)} of {self._largest} slots are taken"
+        taken = sum(launch.parked is None for launch in self._live.values())
+        assert taken < self._largest, f"{key} is started, and {taken} of {self._largest} slots are taken"
         assert key not in self._started, f"{key} is started twice"
         assert order.restore is None or order.restore in self.stored, f"{order.restore} was deleted, and is needed"
         self._started.add(key)
@@ -128,6 +137,7 @@ class SimulatedRunners(Attachment):
             self._later(fate.after, lambda: self._strike(launch))
         self._later(self.start_takes, lambda: self._begin(launch))
         if self.limits.trial_time is not None:
+            launch.due = self.loop.time() + self.limits.trial_time
             self._later(self.limits.trial_time, lambda: self._time_is_up(launch))
 
     def send(self, message: ToRunner) -> None:
@@ -141,6 +151,15 @@ class SimulatedRunners(Attachment):
             return False
         self.loop.call_soon_threadsafe(self._pass_on, answer)
         return True
+
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        """See `Attachment.park`."""
+        parked = self._live.get((trial, launch))
+        if parked is None or parked.over or parked.answered == parked.step:  # it has ended, or was told to go on by now
+            return
+        parked.parked = self.loop.time()
+        weight = Weight(trial=trial, launch=launch, memory=parked.behaviour.memory)
+        self._arrive(parked, lambda: self.listener.weighed(weight))
 
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         """See `Attachment.halt`."""
@@ -198,9 +217,19 @@ class SimulatedRunners(Attachment):
 
     def _pass_on(self, answer: Answer) -> None:
         launch = self._live.get((answer.trial, answer.launch))
-        if launch is not None and answer.step == launch.step and answer.step > launch.answered:
+        if answer.what is What.PARK or launch is None:
+            return
+        if answer.step == launch.step and answer.step > launch.answered:
             launch.answered = answer.step  # an echo is answered too, and nobody waits for that
+            if launch.parked is not None:
+                self._unpark(launch, launch.parked)
             self._later(self._late("to", launch), lambda: self._hear(launch, answer))
+
+    def _unpark(self, launch: _Launch, since: float) -> None:
+        late = self.loop.time() - since
+        launch.parked, launch.due = None, launch.due + late
+        if launch.due - late <= self.loop.time():  # nobody looks at its time any more
+            self._later(launch.due - self.loop.time(), lambda: self._time_is_up(launch))
 
     def _hear(self, launch: _Launch, answer: Answer) -> None:
         if launch.silent:
@@ -226,7 +255,9 @@ class SimulatedRunners(Attachment):
 
     def _time_is_up(self, launch: _Launch) -> None:
         trial, number = launch.key
-        if not launch.over and self.limits.trial_time is not None:
+        if launch.parked is None and launch.due > self.loop.time():  # it was parked meanwhile
+            self._later(launch.due - self.loop.time(), lambda: self._time_is_up(launch))
+        elif launch.parked is None and not launch.over and self.limits.trial_time is not None:
             breach = Breach(trial=trial, launch=number, limit=Limit.TRIAL_TIME, amount=self.limits.trial_time)
             self._arrive(launch, lambda: self.listener.broke(breach))
             self.halt(trial, number, reason="", grace=self.limits.grace)

@@ -38,7 +38,7 @@ from asynctune.events import SearchEnded
 from asynctune.executors.base import Attachment
 from asynctune.objective import Goal, Objective, as_objective
 from asynctune.oracles.base import Oracle
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
 from asynctune.records import CheckpointKey, TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
@@ -103,6 +103,7 @@ class SimulatedSearch:
     failure: FailurePolicy = field(factory=FailurePolicy)
     limits: Limits = field(factory=Limits)
     checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
+    parking: Parking = field(factory=Parking)
     warm_start: Any = None
     try_first: Sequence[Mapping[str, Any]] = ()
     new_entries: Literal["tune", "default", "refuse"] = "tune"
@@ -130,6 +131,7 @@ class SimulatedSearch:
 
     def __attrs_post_init__(self) -> None:
         self.machine = (_Checked if self.check else Machine)(self.scheduler, self.stoppers)
+        self.machine.consult.space = Space.of(self.space)
         self._pool = Pool(self.workers)
 
     # -------------------------------------------------------------------------------------------------------- running
@@ -187,6 +189,8 @@ class SimulatedSearch:
             oracle=fingerprint(self.oracle),
             scheduler=fingerprint(self.scheduler),
             new_entries=self.new_entries,
+            parks=True,
+            parking=self.parking,
             **space.terms,
         )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from asynctune.errors import ConfigurationError, ExecutorError
 from asynctune.executors.base import Attachment, Executor, Listener, Recipe
-from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner
+from asynctune.messages import Answer, Breach, Ending, Lost, MetricsReported, ParametersDeclared, RunTrial, ToRunner, Weight
 from asynctune.records import LaunchNumber, TrialId
 
 __all__ = ["UnreliableExecutor"]
@@ -109,6 +109,9 @@ class _BadLine(Attachment):
     def answer(self, answer: Answer) -> bool:
         return self.attachment.answer(answer)
 
+    def park(self, trial: TrialId, launch: LaunchNumber) -> None:
+        self.attachment.park(trial, launch)
+
     def halt(self, trial: TrialId, launch: LaunchNumber, *, reason: str, grace: float) -> None:
         self.attachment.halt(trial, launch, reason=reason, grace=grace)
 
@@ -131,6 +134,10 @@ class _BadLine(Attachment):
     def broke(self, breach: Breach) -> None:
         if not self._closed:
             self._deliver((breach.trial, breach.launch), self._listener.broke, breach)
+
+    def weighed(self, weight: Weight) -> None:
+        if not self._closed:
+            self._deliver((weight.trial, weight.launch), self._listener.weighed, weight)
 
     def ended(self, ending: Ending) -> None:
         if self._closed:

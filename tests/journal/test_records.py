@@ -28,6 +28,7 @@ from asynctune._machine.stimuli import (
     StopTrialAsked,
     Suggested,
     Ticked,
+    Weighed,
     WorkersSet,
 )
 from asynctune.errors import WireError
@@ -39,6 +40,7 @@ from asynctune.events import (
     GaveUp,
     Happening,
     ParametersUsed,
+    ParkedGone,
     Paused,
     Reported,
     SearchEnded,
@@ -48,6 +50,7 @@ from asynctune.events import (
     Stopped,
     TrialAdded,
 )
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Breach,
     Died,
@@ -59,10 +62,11 @@ from asynctune.messages import (
     TrialLeft,
     TrialRaised,
     TrialReturned,
+    Weight,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Parking, Resources
+from asynctune.records import CheckpointKey, Exploit, Pause, Reallocate, Stop, Suggestion
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal, Parameter
 from tests.journal.written import records_of
 
@@ -125,6 +129,8 @@ SETTINGS = Settings(
     oracle='GridSearch({"points": 10})',
     scheduler="FIFO({})",
     logs=True,
+    parks=True,
+    parking=Parking(max_trials=None, max_memory="1 GiB"),
 )
 METRICS = {"loss": math.nan, "acc": math.inf, "low": -math.inf, "π": 5e-324, "whole": 3.0}
 WHO: dict[str, Any] = {"trial": 3, "launch": 2}
@@ -138,6 +144,7 @@ STIMULI: list[Stimulus] = [
     Heard(at=1.0, message=ParametersDeclared(**WHO, parameters=SPACE, values={"n": 3, "kind": 1.0})),
     Heard(at=1.0, message=MetricsReported(**WHO, step=10, metrics=METRICS, clock=12.5, checkpoint=KEY)),
     LimitBroken(at=1.5, breach=Breach(**WHO, limit=Limit.MEMORY, amount=5e9)),
+    Weighed(at=1.5, weight=Weight(**WHO, memory=5_000_000_000)),
     LaunchEnded(at=2.0, ending=TrialReturned(**WHO, metrics=METRICS, executions=(METRICS, {}), step=4, checkpoint=KEY)),
     LaunchEnded(at=2.0, ending=TrialRaised(**WHO, failure=FAILURE)),
     LaunchEnded(at=2.0, ending=TrialLeft(**WHO)),
@@ -157,7 +164,9 @@ STIMULI: list[Stimulus] = [
 HAPPENINGS: list[Happening] = [
     Started(trial=3, launch=2, attempt=1, step=10, restore=KEY),
     Reported(trial=3, launch=2, step=11, metrics=METRICS, checkpoint=KEY, judged=False),
+    Started(trial=3, launch=2, attempt=1, step=10, parked=True),
     Paused(trial=3, by="user", reason="r"),
+    Paused(trial=3, by="scheduler", reason="r", parked=True),
     Paused(trial=3, by="loss", reason="the zygote died", launch=2, failure=FAILURE),
     Finished(trial=3, launch=2, score=0.5, metrics=METRICS, executions=(METRICS,), checkpoint=KEY),
     Finished(trial=3, launch=2, score=None),
@@ -170,6 +179,7 @@ HAPPENINGS: list[Happening] = [
     SpaceGrew(trial=3, parameters=SPACE),
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
     CheckpointGone(trial=3, checkpoint=KEY),
+    ParkedGone(trial=3, launch=2, reason="r"),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),
     SearchEnded(reason="why", error="TooManyFailuresError", failures={"ValueError": 2, "timed out": 1}),

@@ -7,14 +7,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from asynctune.errors import FailedTrialError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Died, RunTrial, TrialLeft
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
-from asynctune.policies import CheckpointPolicy, FailurePolicy
-from asynctune.records import PAUSE, Failure, FailureKind, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Parking, Resources
+from asynctune.records import PAUSE, Exploit, Metrics, Reallocate, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.records import (
     Choice as Pick,
 )
@@ -25,7 +26,7 @@ from asynctune.stoppers import MaxSteps, Stopper
 from asynctune.testing import Behaviour, SimulatedSearch
 from asynctune.views import SearchView
 
-__all__ = ["Promoter", "Story", "outcome", "story"]
+__all__ = ["Copycat", "Promoter", "Story", "outcome", "story"]
 
 
 @define(eq=False, slots=False)
@@ -78,7 +79,32 @@ class Promoter(Scheduler):
         return min(paused, key=lambda trial: (self.objective.loss(trial.reports[-1].metrics["loss"]), trial.id)).id
 
 
+@define(eq=False, slots=False)
+class Copycat(Scheduler):
+    """A population in small: each second step, whoever is not the best goes on as the best that was seen. Every third trial
+    gets more cores at step 3, where there may be any."""
+
+    exploits = reallocates = True
+
+    cores: int = 1
+    seen: dict[TrialId, float] = field(factory=dict)
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        loss = self.objective.loss(report.metrics[self.objective.name])
+        self.seen[trial.id] = loss
+        best = min(self.seen, key=lambda number: (self.seen[number], number))
+        if report.step % 2 == 0 and best != trial.id and len(trial.lineage) < 3:
+            return Exploit(best)
+        if report.step == 3 and trial.id % 3 == 0 and trial.resources is None:
+            return Reallocate(Resources(cpu=self.cores))
+        return None
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        return {"n": 1 + seed % 3} if "n" in source.values else {}
+
+
 ORACLES: Sequence[Callable[[], Oracle]] = (RandomSearch, GridSearch, lambda: GridSearch(points=3), Climber, Keeper)
+PARKINGS = [Parking(), Parking(max_trials=0), Parking(max_trials=1), Parking(max_memory="4 MiB"), Parking(max_trials=2)]
 SCHEDULERS: Sequence[Callable[[], Scheduler]] = (
     FIFO,
     Promoter,
@@ -115,6 +141,7 @@ class Story:
     max_trials: int
     failure: FailurePolicy
     checkpoints: CheckpointPolicy
+    parking: Parking
     saves: bool
     steps: int
     troubled: float
@@ -139,6 +166,7 @@ class Story:
             "max_trials": self.max_trials,
             "failure": self.failure,
             "checkpoints": self.checkpoints,
+            "parking": self.parking,
             "ask_takes": self.takes[0],
             "start_takes": self.takes[1],
             "leave_takes": self.takes[2],
@@ -174,7 +202,8 @@ class Story:
         ]
         returned = {self.objective.name: level} if order.trial % 2 else None
         ending = endings[trouble] if troubled else returned
-        return Behaviour(reports=reports, ending=ending, checkpoints=self.saves, lasts=0.25)
+        memory = self.rng("memory", order.trial).choice([0, 1, 3, 5]) * 2**20
+        return Behaviour(reports=reports, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory)
 
     def ask(self, hp: HyperParameters) -> float:
         """Ask for some parameters, those of one branch or of another, and return what level they lead to."""
@@ -218,6 +247,7 @@ def story(seed: int, **changes: Any) -> Story:
         max_trials=rng.randint(3, 10),
         failure=_policy(seed, rng.randint(0, 2), rng.choice([None, None, 2, 3])),
         checkpoints=CheckpointPolicy(keep=rng.choice([1, 2, None])),
+        parking=generator(seed, "parking").choice(PARKINGS),
         saves=rng.random() < 0.5,
         steps=rng.randint(1, 7),
         troubled=rng.choice([0.0, 0.2, 0.5]),

@@ -19,7 +19,7 @@ from asynctune._engine.record import Record, pack, unpack
 from asynctune._machine.instructions import Ask
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Closed, Stimulus, Suggested
-from asynctune.events import AttemptFailed, Finished, Reported, Started, Stopped
+from asynctune.events import AttemptFailed, Finished, Paused, Reported, Started, Stopped
 from asynctune.messages import RunTrial
 from asynctune.oracles import RandomSearch
 from asynctune.policies import FailurePolicy
@@ -156,6 +156,8 @@ def test_all_kinds_of_things_happen() -> None:
             seen.update(type(happening).__name__ for happening in record.happened)
             seen.update(type(answer).__name__ for answer in record.answers)
             seen.update("restored" for event in record.happened if isinstance(event, Started) and event.restore is not None)
+            seen.update("goes on" for event in record.happened if isinstance(event, Started) and event.parked)
+            seen.update("parked" for event in record.happened if isinstance(event, Paused) and event.parked)
             seen.update("repeated" for event in record.happened if isinstance(event, Reported) and not event.judged)
             if isinstance(record.stimulus, Suggested):
                 seen[record.stimulus.suggestion.status.name] += 1
@@ -167,9 +169,9 @@ def test_all_kinds_of_things_happen() -> None:
     wanted = (
         "RandomSearch GridSearch Climber Keeper FIFO Promoter MedianStopping ASHA None TooManyFailuresError RUNNING EXHAUSTED "
         "IDLE Started Reported Finished Stopped Paused AttemptFailed GaveUp SpaceGrew ParametersUsed Judged Chosen EndTrial "
-        "restored repeated delayed restarted infeasible worst"
+        "restored repeated delayed restarted infeasible worst parked ParkedGone"
     )
-    assert {name: seen[name] for name in wanted.split() if seen[name] < 3} == {}
+    assert {name: seen[name] for name in [*wanted.split(), "goes on"] if seen[name] < 3} == {}
 
 
 @pytest.mark.fault(31)

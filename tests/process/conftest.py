@@ -26,6 +26,7 @@ from asynctune.messages import (
     ParametersDeclared,
     RunTrial,
     TrialReturned,
+    Weight,
     What,
 )
 from asynctune.objective import Objective
@@ -97,6 +98,7 @@ class Search:
         self.failures: list[ExecutorError] = []
         self.endings: list[Ending] = []
         self.breaches: list[Breach] = []
+        self.weights: list[Weight] = []
         self._answer = answer
         self._over: dict[tuple[int, int], asyncio.Future[Ending]] = {}
         self._reported: dict[int, asyncio.Future[MetricsReported]] = {}
@@ -117,6 +119,9 @@ class Search:
 
     def broke(self, breach: Breach) -> None:
         self.breaches.append(breach)
+
+    def weighed(self, weight: Weight) -> None:
+        self.weights.append(weight)
 
     def ended(self, ending: Ending) -> None:
         self.endings.append(ending)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ import pytest
 
 from asynctune._runner.weights import session_nice
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import FailureKind
 from asynctune.messages import Answer, Died, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, FailureKind
+from asynctune.records import CheckpointKey
 from asynctune.space.domains import Float
-from tests.process.conftest import Attach, Search
+from tests.process.conftest import Attach, Search, alive, until
 
 
 async def test_what_a_trial_knows(local: LocalExecutor, attach: Attach, tmp_path: Path) -> None:
@@ -200,6 +203,65 @@ async def test_parked_in_report(local: LocalExecutor, attach: Attach) -> None:
         assert not other.done()
         search.attachment.halt(1, 1, reason="enough", grace=5)
         assert isinstance(await other, TrialLeft)
+
+
+def weighed(search: Search, count: int) -> bool:
+    return len(search.weights) == count
+
+
+async def test_who_is_parked_is_weighed_with_all_that_it_has_started(local: LocalExecutor, attach: Attach) -> None:
+    def train(trial: Any) -> None:
+        held = bytearray(2**20 * trial.values["own"])
+        for start in range(0, len(held), 4096):
+            held[start] = 1
+        if trial.values["helper"]:
+            read, write = os.pipe()
+            if os.fork() == 0:
+                other = bytearray(2**20 * trial.values["helper"])
+                for start in range(0, len(other), 4096):
+                    other[start] = 1
+                os.write(write, b"!")
+                signal.pause()
+            os.read(read, 1)
+        trial.report(loss=float(len(held)))
+
+    search = Search(lambda report: What.PARK)
+    async with attach(local, train, search=search):
+        for trial, (own, helper) in enumerate([(0, 0), (30, 0), (0, 50)]):
+            over = search.start(trial, {"own": own, "helper": helper})
+            await search.report_of(trial)
+            search.attachment.park(trial, 1)
+            await until(partial(weighed, search, trial + 1))
+            search.attachment.halt(trial, 1, reason="enough", grace=0.1)
+            await over
+        search.attachment.park(2, 1)  # it is over, and nothing happens
+
+    small, large, family = [weight.memory / 2**20 for weight in search.weights]
+    assert [(weight.trial, weight.launch) for weight in search.weights] == [(0, 1), (1, 1), (2, 1)]
+    assert small < 25
+    assert 30 <= large < small + 40
+    assert 50 <= family < 2 * small + 60
+
+
+async def test_runners_that_were_needed_while_others_were_parked_leave(attach: Attach) -> None:
+    def train(trial: Any) -> float:
+        if trial.id == 0:
+            trial.report(loss=1.0)
+        return float(os.getpid())
+
+    search = Search(lambda report: What.PARK)
+    async with LocalExecutor(1, isolation="worker") as executor, attach(executor, train, search=search):
+        parked = search.start(0)
+        report = await search.report_of(0)
+        search.attachment.park(0, 1)
+        other = int((await search.metrics(1))["loss"])
+        search.attachment.send(Answer(trial=0, launch=1, step=report.step, what=What.GO))
+        ended = await parked
+        assert isinstance(ended, TrialReturned)
+        assert ended.metrics is not None
+        first = int(ended.metrics["loss"])
+        await until(lambda: not alive(first))
+        assert [int((await search.metrics(trial))["loss"]) for trial in (2, 3)] == [other] * 2
 
 
 async def test_should_stop_sees_a_halt(local: LocalExecutor, attach: Attach) -> None:

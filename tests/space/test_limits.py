@@ -103,7 +103,7 @@ def test_they_are_written_down_and_read() -> None:
 def request_with(limits: Limits) -> Request:
     # What `search()` hands on when it is given nothing else.
     nothing = dict.fromkeys(("oracle", "scheduler", "stop", "data", "storage", "seed", "warm_start"))
-    policies = {"failure": None, "limits": limits, "checkpoints": None, "resources": None}
+    policies = {"failure": None, "limits": limits, "checkpoints": None, "parking": None, "resources": None}
     plain: dict[str, Any] = {"objective": Objective("loss", "min"), "max_trials": 1, "resume": "auto", "overwrite": False}
     plain |= {"try_first": (), "new_entries": "tune"}
     return Request.checked(trainable, None, observers=(), display=False, policies=policies, **plain, **nothing)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import assert_type
 
 import asynctune as at
-from asynctune.records import FailureKind, Verdict
+from asynctune.failure import FailureKind
+from asynctune.records import Verdict
 
 
 def train(trial: at.Trial) -> Mapping[str, float]:
@@ -96,6 +97,7 @@ async def main() -> None:
         ),
         limits=at.Limits(trial_time=600, silence=60.5, memory="4 GiB", log=2**20, processes=8, grace=5),
         checkpoints=at.CheckpointPolicy(keep=3),
+        parking=at.Parking(max_trials=16, max_memory="4 GiB"),
         resources=at.Resources(cpu=1),
         executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
         data={"x": [1, 2, 3], "api_key": at.Secret("from your vault")},
