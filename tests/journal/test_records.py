@@ -175,7 +175,7 @@ HAPPENINGS: list[Happening] = [
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
     Exploited(trial=3, source=1, checkpoint=CheckpointKey(1, 2, 1), values={"n": 1, "kind": None}),
     ExploitSkipped(trial=3, source=1),
-    Reallocated(trial=3, resources=Resources(cpu=2.5, gpu=1)),
+    Reallocated(trial=3, resources=Resources(cpu=2.5, gpu=1.0)),
     CheckpointGone(trial=3, checkpoint=KEY),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),
