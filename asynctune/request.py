@@ -358,8 +358,8 @@ def _check_oracle(oracle: Oracle, space: Space) -> None:
 def _check_end(request: Request) -> None:
     """A search that cannot end by itself is a mistake more often than a wish."""
     finite = len(request.space) > 0 and request.space.is_finite and request.oracle.is_exhaustible
-    stops = any(isinstance(stopper, SearchStopper) for stopper in request.stoppers)
-    if request.max_trials is None and not finite and not stops and not request.oracle.exhaustive:
+    ends = finite or any(isinstance(stopper, SearchStopper) for stopper in request.stoppers) or request.oracle.exhaustive
+    if request.max_trials is None and not ends:
         message = f"{type(request.oracle).__name__} would go on for ever in this space"
         raise ConfigurationError(f"{message}: give max_trials=, or a stopper that ends the search, such as TimeBudget(3600)")
 
@@ -375,11 +375,9 @@ def _check_objectives(request: Request) -> None:
 
 
 def _check_saves(request: Request) -> None:
-    """Nobody can see, before it runs, whether a function saves checkpoints; but whoever has it do so can say it."""
-    if request.scheduler.exploits and not request.saves:
-        message = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
-        hint = "have the trainable save some (`with trial.checkpoint() as directory: ...`), and say so"
-        raise ConfigurationError(f"{message}: {hint} with checkpoints=CheckpointPolicy(...)")
+    if request.scheduler.exploits and not request.saves:  # before it runs, nobody can see whether a function saves
+        what = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
+        raise ConfigurationError(f"{what}: if the trainable saves some, say so with checkpoints=CheckpointPolicy(...)")
 
 
 def _check_failure(request: Request) -> None:

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from asynctune._engine.record import FIRST_CHAIN, Record, chain, event_of, pack, unpack
-from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Judged, LogEnd, PluginAnswer
+from asynctune._machine.consult import Chosen, EndTrial, EndWhole, Explored, Judged, LogEnd, PluginAnswer
 from asynctune._machine.stimuli import (
     Closed,
     Enqueued,
@@ -36,12 +36,15 @@ from asynctune.events import (
     AttemptFailed,
     CheckpointGone,
     Event,
+    Exploited,
+    ExploitSkipped,
     Finished,
     GaveUp,
     Happening,
     ParametersUsed,
     ParkedGone,
     Paused,
+    Reallocated,
     Reported,
     SearchEnded,
     SearchOpened,
@@ -178,6 +181,9 @@ HAPPENINGS: list[Happening] = [
     TrialAdded(trial=3, values={"n": 1}, ask=None),
     SpaceGrew(trial=3, parameters=SPACE),
     ParametersUsed(trial=3, values={"n": 1, "kind": None}),
+    Exploited(trial=3, source=1, checkpoint=CheckpointKey(1, 2, 1), values={"n": 1, "kind": None}),
+    ExploitSkipped(trial=3, source=1),
+    Reallocated(trial=3, resources=Resources(cpu=2.5, gpu=1.0)),
     CheckpointGone(trial=3, checkpoint=KEY),
     ParkedGone(trial=3, launch=2, reason="r"),
     SearchOpened(times=2),
@@ -188,6 +194,7 @@ ANSWERS: list[PluginAnswer] = [
     Judged("on_trial_result", 3, {3: Stop("r"), 4: Pause(), 5: Exploit(4), 6: Reallocate(Resources(cpu=2.0, gpu=0.0))}),
     Chosen(1, 3, new=False),
     Chosen(2, None, new=True),
+    Explored(3, {"n": 1, "kind": None}),
     EndTrial(3, "r"),
     EndWhole("r"),
     LogEnd(3, "epoch 1\nepoch 2"),
