@@ -141,13 +141,13 @@ class Consult:
         """The scheduler's verdicts on a report."""
         return self._verdicts("on_trial_result", trial, lambda: self._scheduler.on_trial_result(trial, report))
 
-    def completed(self, trial: TrialView) -> None:
-        """Tell the scheduler that a trial is COMPLETED."""
-        self._call(self._scheduler, "on_trial_complete", lambda: self._scheduler.on_trial_complete(trial))
+    def completed(self, trial: TrialView) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on other trials, now that this one is COMPLETED."""
+        return self._verdicts("on_trial_complete", trial, lambda: self._scheduler.on_trial_complete(trial))
 
-    def gave_up(self, trial: TrialView) -> None:
-        """Tell the scheduler that a trial is FAILED."""
-        self._call(self._scheduler, "on_trial_error", lambda: self._scheduler.on_trial_error(trial))
+    def gave_up(self, trial: TrialView) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on other trials, now that this one is FAILED."""
+        return self._verdicts("on_trial_error", trial, lambda: self._scheduler.on_trial_error(trial))
 
     def paused(self, trial: TrialView, by: str) -> None:
         """Tell the scheduler that a trial was set aside."""
