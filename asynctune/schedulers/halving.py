@@ -116,8 +116,7 @@ class Bracket:
     @property
     def best(self) -> TrialId | None:
         """The best that has come to the rung and waits for the others."""
-        waiting = [(loss, trial) for trial, (loss, _) in self._came.items() if math.isfinite(loss)]
-        return min(waiting)[1] if waiting else None
+        return min(((loss, trial) for trial, (loss, _) in self._came.items()), default=(0.0, None))[1]
 
     def join(self, trial: TrialId) -> None:
         """A new trial."""
@@ -146,7 +145,11 @@ class Bracket:
             if step < self.shape.steps[aim]:
                 return
         self._awaited -= 1
-        self._came[trial] = loss, step
+        if math.isfinite(loss):
+            self._came[trial] = loss, step
+        else:
+            del self._aims[trial]
+            self.dropped[trial] = Drop(self.shape.steps[aim], loss, 0, 0)  # whoever else comes
         self.settle()
 
     def leave(self, trial: TrialId) -> None:
@@ -173,10 +176,10 @@ class Bracket:
     def _decide(self) -> None:
         ranked = sorted((loss, trial) for trial, (loss, _) in self._came.items())
         most = max(1, self._joined // self.factor ** (self.rung + 1))
-        kept = [(loss, trial) for loss, trial in ranked[:most] if math.isfinite(loss)]
+        kept = ranked[:most]
         mark = kept[-1] if len(kept) == most else (math.inf, -1)
         self._marks.append((mark, len(kept), len(ranked)))
-        for loss, trial in ranked[len(kept) :]:
+        for loss, trial in ranked[most:]:
             self._drop(trial, self.rung, loss)
         came, self._came = self._came, {}
         self.rung += 1
