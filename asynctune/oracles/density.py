@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import Random
 from statistics import NormalDist, pstdev
@@ -45,8 +46,8 @@ class _Axis:
 @define(eq=False)
 class Density:
     """A product kernel around each of some points: normal along the scale of a number or an ordered choice, with the bandwidth
-    of the normal reference rule (Scott, 1992); Aitchison and Aitken's (1976) for other choices. A point that has no value for a
-    parameter, under its conditions, says nothing of it.
+    of the normal reference rule (Scott, 1992); Aitchison and Aitken's (1976) for other choices, with a bandwidth by the same
+    rule. A point that has no value for a parameter, under its conditions, says nothing of it.
 
     Args:
         space: not to change.
@@ -104,10 +105,11 @@ class Density:
 
     def _measured(self, name: str, domain: Domain) -> _Axis:
         places = [domain.to_unit(each[name]) if name in each and domain.contains(each[name]) else None for each in self.points]
-        categories = _categories(domain)
+        known, categories = [place for place in places if place is not None], _categories(domain)
         if categories:
-            return _Axis(places, min(self._rate, 1 - 1 / categories), categories)
-        known = [place for place in places if place is not None]
+            # Of two categories that are numbered 0 and 1, this is the standard deviation.
+            spread = math.sqrt((1 - sum((count / len(known)) ** 2 for count in Counter(known).values())) / 2) if known else 0.0
+            return _Axis(places, min(max(_SCOTT * spread * self._rate, self.least), 1 - 1 / categories), categories)
         spread = pstdev(known) if known else 0.0
         finest = 0.5 / domain.size if domain.size else 0.0
         return _Axis(places, max(_SCOTT * spread * self._rate, self.least, finest), 0)

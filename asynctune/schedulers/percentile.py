@@ -68,6 +68,7 @@ class Percentile(Scheduler):
         loss, step = loss_of(self.objective, report), report.step
         if loss is None:
             return None
+        self._stopped.discard(trial.id)  # it was held back, see `Patience`
         self._curves.setdefault(trial.id, {})[step] = loss
         best = self._best[trial.id] = min(loss, self._best.get(trial.id, math.inf))
         if not self._turns.comes(trial.id, step) or not self._ended or self._ended < self.startup_trials:
@@ -88,7 +89,8 @@ class Percentile(Scheduler):
         curve = self._forget(trial.id)
         if trial.id in self._stopped:
             self._stopped.discard(trial.id)
-            return None
+            if trial.stop_reason is not None:
+                return None
         self._ended += 1
         for step, loss in curve.items():
             self._column(step).add(loss)
