@@ -27,15 +27,15 @@ _TINY: Final = 1e-32  # below which a density is none
 class BOHB(Oracle):
     """The model of BOHB, Falkner et al., "BOHB: Robust and Efficient Hyperparameter Optimization at Scale" (ICML 2018).
 
-    Trials are compared at rungs, the steps max_steps, max_steps / factor, max_steps / factor², … down to `grace` (rounded down): a
-    trial counts at each with its first report there or beyond. The model is of the highest rung that `min_points` + 2 trials have
-    come to: one density of the best `top_share` of them, another of the rest. A proposal is drawn from the first, with kernels
-    `bandwidth_factor` times as wide; of `candidates` such draws it is the one where the first density is highest against the
-    second (as in TPE, but with kernels over all parameters at once). One in three is drawn at random all the same, and so is
-    each as long as no rung has trials enough.
+    Trials are compared at rungs, the steps max_steps, max_steps / factor, max_steps / factor², … down to `grace` (rounded
+    down): a trial counts at each with its first report there or beyond. The model is of the highest rung that `min_points` + 2
+    trials have come to: one density of the best `top_share` of them, another of the rest. A proposal is drawn from the first,
+    with kernels `bandwidth_factor` times as wide; of `candidates` such draws it is the one where the first density is highest
+    against the second (as in TPE, but with kernels over all parameters at once). One in three is drawn at random all the same,
+    and so is each as long as no rung has trials enough.
 
-    It goes with any scheduler that lets trials come to rungs: `asynctune.schedulers.BOHB` is the one of the paper, and ASHA and none
-    do as well. A trial that has reported nothing counts at `max_steps` with its score. Metrics that are not finite are the
+    It goes with any scheduler that lets trials come to rungs: `asynctune.schedulers.BOHB` is the one of the paper, and ASHA and
+    none do as well. A trial that has reported nothing counts at `max_steps` with its score. Metrics that are not finite are the
     worst of their rung; trials that fail before they report are ignored. Scores of an earlier search (`warm_start=`) count at
     `max_steps`. The model is made of the newest 300 trials of the rung.
 

@@ -127,4 +127,3 @@ def _truncated(luck: float, centre: float, width: float) -> float:
     low, high = normal.cdf(0.0), normal.cdf(1.0)
     share = min(max(low + luck * (high - low), 1e-12), 1 - 1e-12)
     return min(max(normal.inv_cdf(share), 0.0), 1.0)
-

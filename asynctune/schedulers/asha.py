@@ -22,22 +22,21 @@ __all__ = ["ASHA"]
 
 @define(kw_only=True, eq=False, slots=False)
 class ASHA(Scheduler):
-    """Asynchronous successive halving of Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020). Nobody
-    waits for a rung to be full.
+    """Asynchronous successive halving of Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020).
+    Nobody waits for a rung to be full.
 
-    The rungs are the steps grace, grace·factor, grace·factor², … below `max_steps`. A trial comes to a rung with its first report
-    there, and once: a report that crosses several rungs is recorded at the highest of them alone, and the trial never at a
-    lower one afterwards.
+    The rungs are the steps grace, grace·factor, grace·factor², … below `max_steps`. A trial comes to a rung with its first
+    report there, and once: a report that crosses several rungs is recorded at the highest of them alone, and the trial never at
+    a lower one afterwards.
 
-    - `form="stopping"`, which Ray Tune made known, judges a trial at once: it is stopped if it is strictly worse than the cutoff
-      that the best 1/factor of those recorded before it at the rung stay within (linear interpolation). So the first to arrive
-      goes on, and equals go on. No trial is ever set aside.
-    - `form="promotion"` is the paper's algorithm 2: at each rung a trial is set aside. A free slot goes to the best trial of the
-      highest rung that is among the best 1/factor (rounded down) of all that ever came there; if there is none, to a new trial.
-      A trial that would get its own slot back goes on at once. When no new trial can come and nothing runs, the best of each
-      rung from which nobody went on does, from the top down, so that some trial is trained to the end; the rest are stopped,
-      "not promoted". Trials are parked meanwhile, or go on from their checkpoints. The first trials of a small search are
-      judged better than by the stopping form, and those of a large one more cheaply.
+    - `form="stopping"`, which Ray Tune made known, judges a trial at once: it is stopped if it is strictly worse than the
+      cutoff that the best 1/factor of those recorded before it at the rung stay within (linear interpolation). So the first to
+      arrive goes on, and equals go on. No trial is ever set aside.
+    - `form="promotion"` is the paper's algorithm 2: at each rung a trial is set aside. A free slot goes to the best trial of
+      the highest rung that is among the best 1/factor (rounded down) of all that ever came there; if there is none, to a new
+      trial. A trial that would get its own slot back goes on at once. When no new trial can come and nothing runs, the best of
+      each rung from which nobody went on does, from the top down, so that some trial is trained to the end; the rest are
+      stopped, "not promoted". Trials are parked meanwhile, or go on from their checkpoints.
 
     With `brackets` above 1, bracket s begins at rung grace·factor^s, and has rungs of its own: some trials are safe for longer,
     against curves that cross. Each trial is put into a bracket by a hash of its id. The shares of the brackets are those of
@@ -58,8 +57,8 @@ class ASHA(Scheduler):
         stop_last: False leaves trials alone once they are past the last rung, which can then be `max_steps` itself.
 
     Raises:
-        ConfigurationError: if `max_steps` is below `grace`, `factor` below 2, if there are more brackets than rungs, or anything
-            is of the wrong type.
+        ConfigurationError: if `max_steps` is below `grace`, `factor` below 2, if there are more brackets than rungs, or
+            anything is of the wrong type.
     """
 
     max_steps: int = field(validator=number(1, integer=True))
@@ -90,7 +89,9 @@ class ASHA(Scheduler):
         self.rungs = tuple(rungs)
         if self.brackets > max(1, len(rungs)):
             there = f"there are only {counted(len(rungs), 'rung')} below max_steps={self.max_steps}"
-            raise ConfigurationError(f"ASHA(brackets={self.brackets}): each begins a rung later than the one before, and {there}")
+            raise ConfigurationError(
+                f"ASHA(brackets={self.brackets}): each begins a rung later than the one before, and {there}"
+            )
         self._cutoffs = tuple(tuple(Cutoff(self.factor) for _ in rungs) for _ in range(self.brackets))
         self._rankings = tuple(tuple(Ranking(self.factor) for _ in rungs) for _ in range(self.brackets))
         self._ends = self._shares()

@@ -38,8 +38,8 @@ class Shape:
 
 
 def shapes(max_steps: int, grace: int, factor: int) -> tuple[Shape, ...]:
-    """The brackets of Hyperband, the one with the most trials first: bracket s has ceil((S + 1) / (s + 1) · factor^s) of them, and
-    begins at step max_steps / factor^s, where S is the highest number for which that is at least `grace`. Both are rounded
+    """The brackets of Hyperband, the one with the most trials first: bracket s has ceil((S + 1) / (s + 1) · factor^s) of them,
+    and begins at step max_steps / factor^s, where S is the highest number for which that is at least `grace`. Both are rounded
     down at later rungs. In whole numbers: logarithms of floats miss powers."""
     most = 0
     while max_steps // factor ** (most + 1) >= grace:

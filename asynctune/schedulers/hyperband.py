@@ -21,25 +21,25 @@ __all__ = ["HyperBand"]
 
 @define(kw_only=True, eq=False, slots=False)
 class HyperBand(Scheduler):
-    """Hyperband of Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (JMLR 18, 2018), which is
-    synchronous: the trials of a bracket wait for each other at each rung, and the best 1/factor of them go on.
+    """Hyperband of Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization" (JMLR 18, 2018), which
+    is synchronous: the trials of a bracket wait for each other at each rung, and the best 1/factor of them go on.
 
     New trials fill a bracket; when it is full they fill the next. The first gives up most of its trials soonest; the last
     trains a few to the end; then the first comes again, for as long as there are trials. Meanwhile free slots go to those who
     go on, in the order in which that was decided, and then to new trials. A trial that is set aside is parked, or goes on from
     its checkpoint; without either, it begins anew and is not judged again until it is where it was.
 
-    With S = floor(log_factor(max_steps / grace)), bracket s = S, S-1, …, 0 has n = ceil((S + 1) / (s + 1) · factor^s) trials, its rungs
-    are max_steps / factor^s, …, max_steps / factor, and n / factor, n / factor², … of its trials go on (all rounded down). For
-    max_steps=81: 81 trials from step 1 on, 34 from 3, 15 from 9, 8 from 27, and 5 to step 81. Every bracket has the same rungs,
-    but for those before its first.
+    With S = floor(log_factor(max_steps / grace)), bracket s = S, S-1, …, 0 has n = ceil((S + 1) / (s + 1) · factor^s) trials,
+    its rungs are max_steps / factor^s, …, max_steps / factor, and n / factor, n / factor², … of its trials go on (all rounded
+    down). For max_steps=81: 81 trials from step 1 on, 34 from 3, 15 from 9, 8 from 27, and 5 to step 81. Every bracket has the
+    same rungs, but for those before its first.
 
     - A trial that skips rungs counts at each of them with its first report there or beyond.
     - A trial that fails, or ends by itself, takes nobody's place: of the others, as many go on as would have.
     - A metric that is not finite never passes a rung, even where nobody else is left.
     - When no new trial can come and nothing else runs, a bracket that is not full is halved by the number of trials that it
-      has. So a search of any `max_trials` trains some trial to the end. A trial that the user holds is not waited for then; when
-      it comes, it is measured by the last who went on.
+      has. So a search of any `max_trials` trains some trial to the end. A trial that the user holds is not waited for then;
+      when it comes, it is measured by the last who went on.
 
     A report costs O(log n) for n trials of a bracket, counting what it costs to sort them.
 
@@ -165,7 +165,9 @@ class HyperBand(Scheduler):
         """The brackets in their order, how many trials, and how many steps."""
         trials, steps = sum(shape.sizes[0] for shape in self.shapes), sum(shape.cost for shape in self.shapes)
         brackets = counted(len(self.shapes), "bracket")
-        total = f"{type(self).__name__}: {brackets}, {counted(trials, 'trial')}, {counted(steps, 'step')} in all; then over again"
+        total = (
+            f"{type(self).__name__}: {brackets}, {counted(trials, 'trial')}, {counted(steps, 'step')} in all; then over again"
+        )
         last = len(self.shapes) - 1
         return "\n".join([total, *(f"  bracket {last - place}: {shape}" for place, shape in enumerate(self.shapes))])
 

@@ -11,8 +11,8 @@ __all__ = ["Turns"]
 
 @define
 class Turns:
-    """The steps grace, grace + interval, grace + 2·interval, …: at each, a trial's turn comes once; where it skips the step, with
-    its first report behind it."""
+    """The steps grace, grace + interval, grace + 2·interval, …: at each, a trial's turn comes once; where it skips the step,
+    with its first report behind it."""
 
     grace: int
     interval: int

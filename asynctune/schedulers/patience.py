@@ -19,7 +19,7 @@ from asynctune.validators import number
 __all__ = ["Patience"]
 
 
-def _inside(instance: object, attribute: Attribute[Any], value: Any) -> None:
+def _inside(_: object, __: Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, Scheduler):
         raise ConfigurationError(f"Patience(inside=...) takes a scheduler or None, not {value!r}")
     if value is not None and (value.chooses or value.exploits):
@@ -59,8 +59,8 @@ class Patience(Scheduler):
 
     Args:
         patience: how many reports may be no better, at least 0; Keras's word.
-        min_delta: by more than how much they must be worse; at least 0, which is the default. So a trial that stays exactly where
-            it was has not stalled.
+        min_delta: by more than how much they must be worse; at least 0, which is the default. So a trial that stays exactly
+            where it was has not stalled.
         inside: a scheduler that only stops trials (one that sets trials aside counts on it that its verdicts are obeyed); by
             default none.
 

@@ -77,7 +77,9 @@ class Percentile(Scheduler):
         if math.isfinite(best):
             if others is None or len(others) < self.min_samples or others.value is None or best <= others.value:
                 return None
-            compared = f"{shown(self.objective, others.value)}, the best {self.percentile:g} % of {counted(len(others), 'trial')}"
+            compared = (
+                f"{shown(self.objective, others.value)}, the best {self.percentile:g} % of {counted(len(others), 'trial')}"
+            )
             said = f"its best by step {step}, {shown(self.objective, best)}, is worse than {compared}"
         else:
             said = f"nothing finite by step {step}"
@@ -117,8 +119,9 @@ class Percentile(Scheduler):
     def plan(self) -> str:
         """What it will do."""
         often = "each report" if self.interval == 1 else f"one report in {self.interval} steps"
+        ended = f"{counted(self.startup_trials, 'trial')} ended"
         return (
-            f"percentile: from step {self.grace} on, at {often}, once {counted(self.startup_trials, 'trial')} ended, a trial is "
+            f"percentile: from step {self.grace} on, at {often}, once {ended}, a trial is "
             f"stopped when its best is worse than the best {self.percentile:g} % of those that ended had at the same step"
         )
 

@@ -19,8 +19,8 @@ __all__ = ["Threshold"]
 
 @define(kw_only=True, eq=False, slots=False)
 class Threshold(Scheduler):
-    """The rule of Optuna's `ThresholdPruner`: a trial is stopped when the objective is below `lower` or above `upper`, whichever
-    way is better; and when it is not finite. It knows nothing of other trials.
+    """The rule of Optuna's `ThresholdPruner`: a trial is stopped when the objective is below `lower` or above `upper`,
+    whichever way is better; and when it is not finite. It knows nothing of other trials.
 
     Args:
         lower, upper: the objective's value; None, the default, for no such bound. At least one is given.

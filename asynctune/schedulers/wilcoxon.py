@@ -27,9 +27,9 @@ class Wilcoxon(Scheduler):
 
     At each report the trial is compared with the best trial that has come to its end, on the folds that both have: it is
     stopped if the signed-rank test of Wilcoxon, "Individual Comparisons by Ranking Methods" (Biometrics Bulletin 1, 1945) gives
-    that it is worse with a p-value below `p_threshold` (one-sided; zeros are split between both sides). For safety a trial whose
-    mean is so far at least as good as the best trial's is never stopped, except for a metric that is not finite: with that,
-    the trial's mean will not be either. Stopped trials are nobody's measure.
+    that it is worse with a p-value below `p_threshold` (one-sided; zeros are split between both sides). For safety a trial
+    whose mean is so far at least as good as the best trial's is never stopped, except for a metric that is not finite: with
+    that, the trial's mean will not be either. Stopped trials are nobody's measure.
 
     A report costs as much as SciPy's test of so many folds. Needs SciPy, `pip install "asynctune[wilcoxon]"`, which is imported
     at the first comparison.

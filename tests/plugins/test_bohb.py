@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
+from asynctune import schedulers
 from asynctune.errors import ConfigurationError
 from asynctune.messages import RunTrial
 from asynctune.objective import Objective
 from asynctune.oracles import BOHB
 from asynctune.oracles.density import Density
 from asynctune.records import State, TrialId
-from asynctune.schedulers import BOHB as Scheduler
-from asynctune.schedulers import HyperBand
 from asynctune.space import Boolean, Choice, Float, HyperParameters, Int, Space, When
 from asynctune.testing import Behaviour, OracleRehearsal, SimulatedSearch
 
@@ -51,7 +50,7 @@ def feed(rehearsal: OracleRehearsal, count: int, steps: int, loss: Any) -> list[
 )
 def test_rungs(settings: dict[str, Any], rungs: tuple[int, ...]) -> None:
     assert BOHB(**settings).rungs == rungs
-    assert HyperBand(**settings).shapes[0].steps == rungs
+    assert schedulers.HyperBand(**settings).shapes[0].steps == rungs
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def test_categories_share_what_is_theirs() -> None:
 def test_what_is_drawn_is_of_the_space() -> None:
     space = Space.of({"kind": Choice(["a", "b"]), "n": When("kind", "a", Int(1, 5)), "m": When("kind", "b", Float(0, 1))})
     density = Density(space, [{"kind": "a", "n": 3}, {"kind": "b", "m": 0.25}], 0.001)
-    rng = Random(0)  # noqa: S311
+    rng = Random(0)
     for _ in range(200):
         values = density.draw(rng, 3.0)
         assert space.validate(values) == values
@@ -171,7 +170,7 @@ def test_with_its_scheduler_it_finds_what_random_search_does_not() -> None:
         reports = [(1.0, {"loss": final + 1 / step}) for step in range(order.step + 1, 10)]
         return Behaviour(reports=reports, checkpoints=True)
 
-    scheduler = Scheduler(max_steps=9)
+    scheduler = schedulers.BOHB(max_steps=9)
     search = SimulatedSearch(
         script=script,
         oracle=scheduler.oracle(),

@@ -136,13 +136,22 @@ def test_what_makes_no_rule_is_refused(make: Callable[[], Scheduler], said: str)
 @pytest.mark.parametrize(
     ("scheduler", "said"),
     [
-        (Percentile(), "from step 1 on, at each report, once 5 trials ended, a trial is stopped when its best is worse than the"),
+        (
+            Percentile(),
+            "from step 1 on, at each report, once 5 trials ended, a trial is stopped when its best is worse than the",
+        ),
         (Percentile(interval=3), "at one report in 3 steps"),
-        (Threshold(lower=0, upper=9.5), "from step 1 on a trial is stopped whose objective is below 0, above 9.5, or not finite"),
+        (
+            Threshold(lower=0, upper=9.5),
+            "from step 1 on a trial is stopped whose objective is below 0, above 9.5, or not finite",
+        ),
         (Threshold(lower=0, interval=2), "at one report in 2 steps,"),
         (Patience(patience=0), "when the best of its last 1 report is worse than its best before"),
         (Patience(patience=2, min_delta=0.1), "the best of its last 3 reports is worse than its best before, by more than 0.1"),
-        (Patience(patience=2, inside=ASHA(max_steps=9)), "only when the best of its last 3 reports is worse than its best before"),
+        (
+            Patience(patience=2, inside=ASHA(max_steps=9)),
+            "only when the best of its last 3 reports is worse than its best before",
+        ),
         (Patience(patience=2, inside=ASHA(max_steps=9)), "\nASHA (stopping form): rungs 1, 3;"),
         (Wilcoxon(), "from 2 folds on, a trial is stopped that is worse than the best one (by the signed-rank test, p < 0.1)"),
     ],
