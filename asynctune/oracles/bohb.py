@@ -101,10 +101,11 @@ class BOHB(Oracle):
     def populate_space(self, trial_id: TrialId, space: Space) -> Suggestion:
         """The most promising of some draws from around the best; or anything."""
         if space and unit(self.seed, "bohb", trial_id) >= self.random_fraction:
-            values = self._promising(trial_id, space)
-            if values is not None:
-                return Suggestion.run(values)
+            promising = self._promising(trial_id, space)
+            if promising is not None:
+                return Suggestion.run(promising)
         luck = fill_seed(self.seed, trial_id)
+        values: Values = {}
         for again in range(_DRAWS):
             values = space.sample(derive(luck, again) if again else luck)
             if self.known.is_new(values):
