@@ -79,7 +79,7 @@ def endure(name: str, seed: int) -> None:
     """The search of this seed: killed a few times on its way, and in the end let run."""
     told, luck = told_of(name, seed), random.Random(f"way {name} {seed}")
     faults = faults_of(seed) if luck.random() < 0.7 else Faults(seed=seed)
-    common = {"limits": LIMITS, "faults": faults, "commands": commands_of(luck)}
+    common: dict[str, Any] = {"limits": LIMITS, "faults": faults, "commands": commands_of(luck)}
     search = told.search(**common)
     for _ in range(luck.choice([0, 1, 3])):
         search.run(until=len(search.records) + luck.randint(1, 60))
@@ -170,7 +170,8 @@ def _rungs(scheduler: Scheduler) -> Callable[[TrialView], Sequence[int]]:
     if isinstance(scheduler, ASHA):
         return lambda view: (*scheduler.rungs[scheduler.bracket(view.id) :], scheduler.max_steps)
     assert isinstance(scheduler, HyperBand)
-    ends, sizes = [], [shape.sizes[0] for shape in scheduler.shapes]
+    ends: list[int] = []
+    sizes = [shape.sizes[0] for shape in scheduler.shapes]
     while sum(ends) < 40:
         ends.append(sizes[len(ends) % len(sizes)])
 
