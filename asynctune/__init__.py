@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from asynctune.events import Event
     from asynctune.executors import Executor, External, InlineExecutor, Launch, LocalExecutor
+    from asynctune.failure import Failure
     from asynctune.objective import Constraint, Objective, Objectives
     from asynctune.observers.base import Observer
     from asynctune.oracles.base import Oracle
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
         STOP,
         CheckpointKey,
         Exploit,
-        Failure,
         Pause,
         Reallocate,
         Report,
@@ -134,9 +134,10 @@ _ROOMS: Final = {
     "asynctune.events": ("Event",),
     "asynctune.space": ("Boolean", "Choice", "Fixed", "Float", "HyperParameters", "Int", "Normal", "Space", "When"),
     "asynctune.objective": ("Constraint", "Objective", "Objectives"),
+    "asynctune.failure": ("Failure",),
     "asynctune.policies": ("CheckpointPolicy", "FailurePolicy", "Limits", "Resources"),
     "asynctune.records": (
-        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit", "Failure"),
+        *("CONTINUE", "PAUSE", "STOP", "CheckpointKey", "Exploit"),
         *("Pause", "Reallocate", "Report", "State", "Stop", "Suggestion", "TrialView"),
     ),
     "asynctune.observers.base": ("Observer",),

@@ -12,7 +12,9 @@ from typing import Any, Literal, Self, TypeAlias
 
 from attrs import field, frozen
 
-from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.failure import Failure
+from asynctune.policies import Resources
+from asynctune.records import SELDOM, CheckpointKey, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.wire import closed_union, plain, typed
 
@@ -20,12 +22,15 @@ __all__ = [
     "AttemptFailed",
     "CheckpointGone",
     "Event",
+    "ExploitSkipped",
+    "Exploited",
     "Finished",
     "GaveUp",
     "Happening",
     "LawEvent",
     "ParametersUsed",
     "Paused",
+    "Reallocated",
     "Reported",
     "SearchEnded",
     "SearchOpened",
@@ -41,7 +46,8 @@ __all__ = [
 
 @frozen(kw_only=True)
 class Started:
-    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint or its parent's, or 0."""
+    """A launch began. `step` is where it goes on from: the step of `restore`, its own checkpoint, that of a trial which it has
+    exploited, or its parent's; or 0."""
 
     trial: TrialId
     launch: LaunchNumber
@@ -176,6 +182,33 @@ class ParametersUsed:
 
 
 @frozen(kw_only=True)
+class Exploited:
+    """The trial is to go on as another one, when it is started next: from `checkpoint`, which the trial `source` left, and with
+    these values. The checkpoint is kept as long as the trial may need it."""
+
+    trial: TrialId
+    source: TrialId
+    checkpoint: CheckpointKey
+    values: Values
+
+
+@frozen(kw_only=True)
+class ExploitSkipped:
+    """The scheduler wanted the trial to go on as the trial `source`, which had no checkpoint yet: it goes on as it was."""
+
+    trial: TrialId
+    source: TrialId
+
+
+@frozen(kw_only=True)
+class Reallocated:
+    """The trial has other resources, when it is started next."""
+
+    trial: TrialId
+    resources: Resources
+
+
+@frozen(kw_only=True)
 class CheckpointGone:
     """When the search was opened again, a checkpoint that the trial could have gone on from was not there. It counts no more:
     the trial goes on from the newest that is there, or begins anew."""
@@ -206,7 +239,18 @@ class SearchEnded:
     failures: Mapping[str, int] = field(factory=dict)
 
 
-Happening: TypeAlias = LawEvent | TrialAdded | SpaceGrew | ParametersUsed | CheckpointGone | SearchOpened | SearchEnded
+Happening: TypeAlias = (
+    LawEvent
+    | TrialAdded
+    | SpaceGrew
+    | ParametersUsed
+    | Exploited
+    | ExploitSkipped
+    | Reallocated
+    | CheckpointGone
+    | SearchOpened
+    | SearchEnded
+)
 closed_union(Happening)
 
 

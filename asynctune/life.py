@@ -274,7 +274,7 @@ class Life:
             remove_search(request.storage)
         journal: Journal = self._memory if request.storage is None else DiskJournal(request.storage, self._check_found)
         try:
-            machine = fresh(request.scheduler, request.stoppers, self.directory)
+            machine = fresh(request.scheduler, request.stoppers, self.directory, request.space)
             decider.takes(machine)
             # A cursor that nobody has closed would hold the files, for as long as the error is known that has left it open.
             with closing(_while_wanted(journal.records(), decider)) as records:

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from attrs import field, frozen
 
+from asynctune.failure import Failure
 from asynctune.policies import Limit, Resources
-from asynctune.records import SELDOM, CheckpointKey, Failure, LaunchNumber, Metrics, TrialId, Values
+from asynctune.records import SELDOM, CheckpointKey, LaunchNumber, Metrics, TrialId, Values
 from asynctune.space.conditions import Parameter
 from asynctune.space.encoding import Fill, FillRule
 from asynctune.wire import closed_union
@@ -52,7 +53,7 @@ class RunTrial:
         fill: what to do about the others.
         seed: of this attempt.
         resources: what it may occupy.
-        restore: the checkpoint to go on from, if there is one: its own, or else its parent's.
+        restore: the checkpoint to go on from, if there is one: its own, that of a trial as which it goes on, or its parent's.
         step: the step of that checkpoint, or 0. The first report is a later one.
         parent: the trial that it descends from, if it does.
         budget: the step at which it is over, if somebody set one.

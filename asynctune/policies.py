@@ -35,6 +35,12 @@ class Resources:
     cpu: float = field(default=1, validator=number(0, above=True, most=10_000))
     gpu: float = field(default=0, validator=number(0, finite=True))
 
+    @property
+    def told(self) -> str:
+        """What it comes to, in words."""
+        gpus = f" and {self.gpu:g} GPU{'' if self.gpu == 1 else 's'}" if self.gpu else ""
+        return f"{self.cpu:g} core{'' if self.cpu == 1 else 's'}{gpus}"
+
 
 class Limit(Enum):
     """What a trial can break, by its name in `Limits`."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, overload
 
 from attrs import field, frozen
 
+from asynctune.failure import Failure
 from asynctune.policies import Resources
 
 __all__ = [
@@ -23,11 +24,10 @@ __all__ = [
     "Choice",
     "Continue",
     "Exploit",
-    "Failure",
-    "FailureKind",
     "LaunchNumber",
     "Metrics",
     "Observation",
+    "Origin",
     "Pause",
     "Reallocate",
     "Report",
@@ -146,81 +146,6 @@ def log_name(trial: TrialId, launch: LaunchNumber) -> str:
     return f"logs/{trial}-{launch}.log"
 
 
-class FailureKind(Enum):
-    """How an attempt failed.
-
-    RAISED, INVALID_RESULT, EXITED, KILLED (by a signal), OUT_OF_MEMORY (the kernel killed it, and says that memory had run out,
-    or it held more than its limit; a `MemoryError` is RAISED), TIMED_OUT, SILENT (it did not report in time), or REFUSED (no
-    process could be started for it, or what it asked for or did cannot be).
-
-    LOST is for readers: a launch that was lost through nobody's fault is no failure, costs no attempt, and is no part of any
-    count; but whoever looks at a trial is told of it by this name.
-    """
-
-    RAISED = "raised"
-    INVALID_RESULT = "invalid result"
-    EXITED = "exited"
-    KILLED = "killed by a signal"
-    OUT_OF_MEMORY = "out of memory"
-    TIMED_OUT = "timed out"
-    SILENT = "silent"
-    REFUSED = "refused"
-    LOST = "lost"
-
-
-@frozen(kw_only=True)
-class Failure:
-    """Why an attempt failed. As text (`str(failure)`) it is its kind and its message. In its texts, `***` stands for what a
-    `Secret` holds, and for what was given to a key such as `password`.
-
-    Args:
-        kind: how it failed.
-        message: one line that says what happened.
-        error_type: the qualified name of the exception, if it raised one.
-        bases: the qualified names of the bases of its class, nearest first; at most 20.
-        traceback: the exception's traceback as text.
-        exit_code: of the process, if it exited by itself.
-        signal: the number of the signal that ended the process.
-        log: where the trial's output is, relative to the search's directory; None if its executor keeps none. A launch that was
-            never started has written nothing there.
-        tail: the last lines of that log when the launch ended, out of its last 2,000 bytes: of what the trial wrote to stdout
-            and to stderr, which share the file.
-        retry: False when a retry was ruled out by the trial itself (`FailedTrialError`).
-        fatal: True when the trial asked for the end of the search (`FatalError`).
-    """
-
-    kind: FailureKind
-    message: str
-    error_type: str | None = None
-    bases: tuple[str, ...] = ()
-    traceback: str | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    log: str | None = None
-    tail: str = ""
-    retry: bool = True
-    fatal: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.kind.value}: {self.message}"
-
-    def details(self, directory: str | None = None) -> str:
-        """What its message leaves out, as lines of text: the traceback, how its process ended, its log, and the log's tail.
-
-        Args:
-            directory: the search's, to say where the log is.
-        """
-        parts = [self.traceback.rstrip()] if self.traceback else []
-        if self.signal is not None:
-            parts.append(f"signal: {self.signal}")
-        elif self.exit_code is not None:
-            parts.append(f"exit code: {self.exit_code}")
-        if self.log is not None:
-            parts.append(f"log: {self.log} in the search's directory" if directory is None else f"log: {directory}/{self.log}")
-        parts += [f"  | {line}" for line in self.tail.splitlines()]
-        return "\n".join(parts)
-
-
 # ------------------------------------------------------------------------------------------------ proposals, verdicts
 
 
@@ -300,14 +225,15 @@ class Stop:
 
 @frozen
 class Exploit:
-    """Go on from the checkpoint of another trial, with values explored around its values."""
+    """Go on from the newest checkpoint of another trial, the source, with the values that `Scheduler.explore` gives. As long as
+    the source has no checkpoint, it is CONTINUE."""
 
     source: TrialId
 
 
 @frozen
 class Reallocate:
-    """Go on with other resources."""
+    """Go on with other resources, in a new launch, from the trial's newest checkpoint."""
 
     resources: Resources
 
@@ -327,6 +253,23 @@ Verdicts: TypeAlias = Verdict | Mapping[TrialId, Verdict] | None
 # ------------------------------------------------------------------------------------------------------------- trial
 
 
+@frozen
+class Origin:
+    """Where a trial that has exploited another one goes on from, and with what.
+
+    Args:
+        source: the other trial.
+        checkpoint: its newest one, then.
+        values: those that were explored, by flat name.
+        launch: the trial's own launch that began with this.
+    """
+
+    source: TrialId
+    checkpoint: CheckpointKey
+    values: Values
+    launch: LaunchNumber
+
+
 @frozen(kw_only=True, weakref_slot=False)
 class TrialView:
     """A trial as it stood at one moment: what plugins, events and results are shown.
@@ -339,8 +282,9 @@ class TrialView:
             come to one number.
         scores: a number for each objective, where there are several; empty before the end, or when one is missing.
         violates: the metrics that did not keep to their constraints. Such a trial is never the best.
-        step: the highest step that was reported and judged.
-        reports: the surviving lineage, in step order.
+        step: the highest step that was reported and judged; of a trial that has exploited another one, since that one's step.
+        reports: those that it stands on, in step order. What it reported beyond the step from which it went on as another trial
+            counts no more.
         metrics: what the trainable returned, as metrics.
         attempt: 1 + the failures that were the trial's own.
         launches: how many processes have been handed this trial.
@@ -351,6 +295,9 @@ class TrialView:
         created, started, ended: search time, in seconds.
         parent: the trial whose newest checkpoint it starts from, if its oracle named one.
         budget: the step at which it is over, if its oracle set one.
+        lineage: for each time that it went on as another trial, whose, and with which values; the latest is the last.
+        resources: what it occupies: its own, once the scheduler has said `Reallocate`; else None, and it is what the search
+            was given.
     """
 
     id: TrialId
@@ -373,6 +320,8 @@ class TrialView:
     ended: float | None = None
     parent: TrialId | None = field(default=None, metadata=SELDOM)
     budget: int | None = field(default=None, metadata=SELDOM)
+    lineage: tuple[Origin, ...] = field(default=(), metadata=SELDOM)
+    resources: Resources | None = field(default=None, metadata=SELDOM)
 
 
 @frozen

@@ -18,12 +18,13 @@ from asynctune.errors import CapabilityError, ConfigurationError
 from asynctune.executors._acceptable import check_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
+from asynctune.failure import FailureKind
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import FailureKind, Observation, Values
+from asynctune.records import Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import Space
@@ -51,6 +52,7 @@ class Request:
     failure: FailurePolicy
     limits: Limits
     checkpoints: CheckpointPolicy
+    saves: bool
     resources: Resources
     data: Mapping[str, Any]
     storage: Path | None
@@ -112,12 +114,14 @@ class Request:
             try_first=points(try_first, declared, most),
             new_entries=_new_entries(new_entries, declared),
             observers=_observers(observers, display),
+            saves=policies["checkpoints"] is not None,
             **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
         )
         _check_oracle(request.oracle, request.space)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
+        _check_saves(request)
         return request
 
     def check_executor(self, executor: Executor) -> None:
@@ -140,6 +144,9 @@ class Request:
         if self.scheduler.exploits and not can.exploits:
             message = f"{type(self.scheduler).__name__} goes on from other trials' checkpoints, which {name} cannot do"
             raise CapabilityError(f"{message}: use a scheduler that only stops trials (ASHA, MedianStopping)")
+        if self.scheduler.reallocates and not can.reallocates:
+            message = f"{type(self.scheduler).__name__} gives trials other resources, which {name} cannot do"
+            raise CapabilityError(f'{message}: use LocalExecutor(isolation="trial"), or another scheduler')
         if self.resources.gpu > can.gpus:
             raise CapabilityError(f"Resources(gpu={self.resources.gpu:g}): {name} has {can.gpus} GPUs to give")
         if self.resources.gpu and self.resources.gpu * executor.pool.size > can.gpus:
@@ -374,6 +381,14 @@ def _check_objectives(request: Request) -> None:
             message = f"{type(plugin).__name__} {what} by one number, and {request.objective} are several"
             hint = "write Objectives([...], combine='sum'), or take one that says several = True in its class"
             raise ConfigurationError(f"{message}: {hint}")
+
+
+def _check_saves(request: Request) -> None:
+    """Nobody can see, before it runs, whether a function saves checkpoints; but whoever has it do so can say it."""
+    if request.scheduler.exploits and not request.saves:
+        message = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
+        hint = "have the trainable save some (`with trial.checkpoint() as directory: ...`), and say so"
+        raise ConfigurationError(f"{message}: {hint} with checkpoints=CheckpointPolicy(...)")
 
 
 def _check_failure(request: Request) -> None:

@@ -120,7 +120,8 @@ class Result:
 
         Its keys are id, state, score, step, attempt, launches, stop_reason, failure_kind, failure (the message), and
         `values/<name>` for each of its values. Trials that have a parent, or a budget, also have `parent` and `budget`,
-        those that broke constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
+        those that went on as another trial its number as `source` (the last one; `trial.lineage` has all), those that broke
+        constraints `violates`, and with several objectives all have `scores/<name>` for each of them.
         """
         names = [each.name for each in self.objective.each]
         return [as_row(trial, names) for trial in self.trials.values()]

@@ -23,7 +23,7 @@ class SearchView:
         counts: how many trials are in each state.
         best: the COMPLETED trial with the best finite score, if there is one.
         running: how many trials proceed without being chosen: those that are RUNNING, those whose next attempt is due or not
-            due yet (RETRYING), and those whose launch was lost, which are owed a slot.
+            due yet (RETRYING), those whose launch was lost, which are owed a slot, and those that wait for a wider one.
         growing: whether there may be another trial though none that is there proceeds: one that has never run waits, the oracle
             was asked, or it can be asked. False when it is exhausted, when there are `max_trials`, and as long as it is idle
             until it hears of an end.

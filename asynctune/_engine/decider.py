@@ -23,6 +23,7 @@ from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
 from asynctune.checkpoints import CheckpointStore
 from asynctune.errors import JournalCorruptError, JournalError, StorageError
+from asynctune.events import ExploitSkipped, Happening
 from asynctune.messages import Answer
 from asynctune.records import CheckpointKey, Observation, TrialId, TrialView
 
@@ -84,6 +85,7 @@ class Decider:
     def __init__(self, opening: Callable[[Decider], Opened], threads: Threads = SYSTEM) -> None:
         self._opening = opening
         self._seq = 0
+        self._warned = set[TrialId]()
         self.machine: Machine | None = None
         #: Passes the answer to a report on from here, if it can; the loop need not be woken for it first.
         self.answer: Callable[[Answer], bool] | None = None
@@ -192,11 +194,21 @@ class Decider:
             seq = self._seq + len(records) + 1
             records.append(Record(seq=seq, stimulus=stimulus, happened=decision.happened, answers=decision.answers))
             touched.update((event.trial, None) for event in decision.happened if hasattr(event, "trial"))
+            self._warn(decision.happened)
         trials = [machine.book.view(machine.book.trials[trial]) for trial in touched]
         if records:
             self._commit(journal, records, trials)
             reach(Point.COMMITTED)
         return Committed(records, self._without_answers(instructions), trials, refused, self.now())
+
+    def _warn(self, happened: Sequence[Happening]) -> None:
+        """Say, once for each trial, that it could not go on as another one."""
+        for event in happened:
+            if isinstance(event, ExploitSkipped) and event.trial not in self._warned:
+                self._warned.add(event.trial)
+                _logger.warning(
+                    "trial %d was to go on as trial %d, which has saved no checkpoint yet", event.trial, event.source
+                )
 
     def _without_answers(self, instructions: list[Instruction]) -> list[Instruction]:
         """Give the answers among these, and return the rest. What takes too long is left to the loop, which waits to hear."""

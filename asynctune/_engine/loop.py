@@ -96,7 +96,7 @@ class OracleCoroutine:
         self._giving_up: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._commands: dict[int, asyncio.Future[None]] = {}
-        self._held: list[SlotId] = []
+        self._held: dict[int, list[SlotId]] = {}  # by their width
         # An oracle that does not learn need not be woken to be told what it will only need when it is asked again.
         self._learns_nothing = False
         self._calls: list[OracleCall] = []
@@ -113,8 +113,8 @@ class OracleCoroutine:
         self.error: BaseException | None = None
         self._act_on: dict[type[Any], Callable[[Any], None]] = {
             **dict.fromkeys((Ask, TellAdded, TellEnd, TellObserved, TellReport), self._post),
-            RequestSlots: lambda i: self._pool.request(self, i.count),
-            ReleaseSlot: lambda _: self._pool.release(self._held.pop()),
+            RequestSlots: lambda i: self._pool.request(self, i.count, width=i.width),
+            ReleaseSlot: lambda i: self._pool.release(self._held[i.width].pop()),
             StartLaunch: self._start,
             AnswerReport: lambda i: self.attachment.send(i.answer),
             StopLaunch: self._stop,
@@ -171,13 +171,13 @@ class OracleCoroutine:
         """No launch can be started any more."""
         self.hear(ExecutorFailed(at=self._clock.now(), message=str(error)))
 
-    def granted(self, slot: SlotId) -> None:
+    def granted(self, slot: SlotId, width: int) -> None:
         """The pool granted a slot."""
         if self._is_over:
             self._pool.release(slot)
             return
-        self._held.append(slot)
-        self.hear(SlotGranted(at=self._clock.now()))
+        self._held.setdefault(width, []).append(slot)
+        self.hear(SlotGranted(at=self._clock.now(), width=width))
 
     def answered(self, answers: Sequence[Answered]) -> None:
         """The oracle answered."""
@@ -337,7 +337,8 @@ class OracleCoroutine:
 
     def release_all(self) -> None:
         """Give back every slot; once nothing runs on them any more."""
-        for slot in [*self._held, *(running.slot for running in self._running.values())]:
+        held = [slot for slots in self._held.values() for slot in slots]
+        for slot in [*held, *(running.slot for running in self._running.values())]:
             self._pool.release(slot)
         self._held.clear()
         self._running.clear()
@@ -372,7 +373,7 @@ class OracleCoroutine:
 
     def _start(self, instruction: StartLaunch) -> None:
         order = instruction.order
-        self._running[order.trial, order.launch] = _Running(self._held.pop())
+        self._running[order.trial, order.launch] = _Running(self._held[instruction.width].pop())
         reach(Point.STARTING)
         self.attachment.start(order)
 

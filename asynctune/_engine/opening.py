@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 
 from asynctune._engine.caller import Answered, History, OracleCall
 from asynctune._engine.record import Record, pack
+from asynctune._engine.retelling import to_go_on_from
 from asynctune._engine.tail import end_of_log
 from asynctune._machine.instructions import Instruction
 from asynctune._machine.machine import Decision, Machine
@@ -45,9 +46,11 @@ class Folded:
     answers: dict[int, Answered] = field(factory=dict)
 
 
-def fresh(scheduler: Scheduler, stoppers: Sequence[Stopper], directory: Path) -> Machine:
-    """A machine that knows nothing yet, of the search in `directory`, whose logs it can have read."""
+def fresh(scheduler: Scheduler, stoppers: Sequence[Stopper], directory: Path, space: Space) -> Machine:
+    """A machine that knows nothing yet, of the search in `directory`, whose logs it can have read, and of its declared space,
+    whose functions it can have called."""
     machine = Machine(scheduler, stoppers)
+    machine.consult.space = space
     machine.consult.log = partial(end_of_log, directory)
     return machine
 
@@ -96,20 +99,20 @@ def _follows(decision: Decision, record: Record) -> bool:
 
 
 def referenced(machine: Machine) -> set[CheckpointKey]:
-    """The checkpoints that the journal knows of; any other is left over from a launch that was cut short."""
-    return {key for trial in machine.book.trials.values() for key in trial.checkpoints}
+    """The checkpoints that the journal knows of, and those that are held for trials which go on from them; any other is left
+    over from a launch that was cut short."""
+    return {key for trial in machine.book.trials.values() for key in trial.checkpoints} | machine.pins.held.keys()
 
 
 def missing(machine: Machine, store: CheckpointStore) -> tuple[CheckpointKey, ...]:
-    """The recorded checkpoints that unfinished trials could go on from, their own and their parents', and that are not in the
-    store: somebody removed them, or a repair has gone back to before they were deleted. Each trial that has to go on from less
-    is warned of."""
+    """The recorded checkpoints that unfinished trials could go on from, theirs or those of other trials, and that are not in
+    the store: somebody removed them, or a repair has gone back to before they were deleted. Each trial that has to go on from
+    less is warned of."""
     found: dict[CheckpointKey, None] = {}
     for trial in machine.book.trials.values():
         if trial.state.ended:
             continue
-        inherited = [] if trial.parent is None else machine.book.trials[trial.parent].checkpoints
-        recorded = [*inherited, *trial.checkpoints]  # it goes on from the last of them that is there
+        recorded = to_go_on_from(trial, machine.book.trials)
         gone = [key for key in recorded if not store.exists(key)]
         if gone and gone[-1] == recorded[-1]:
             there = [key for key in recorded if key not in gone]

@@ -4,6 +4,7 @@ disagree."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -13,20 +14,27 @@ from asynctune._machine.trial import Trial
 from asynctune.events import (
     AttemptFailed,
     CheckpointGone,
+    Exploited,
+    ExploitSkipped,
     Finished,
     GaveUp,
     Happening,
+    LawEvent,
     ParametersUsed,
     Paused,
+    Reallocated,
     Reported,
     SearchEnded,
     SearchOpened,
     SpaceGrew,
     TrialAdded,
 )
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, TrialId, TrialView
+from asynctune.failure import Failure
+from asynctune.records import CheckpointKey, LaunchNumber, TrialId, TrialView
 
-__all__ = ["FailedLaunch", "Retold", "retold"]
+__all__ = ["FailedLaunch", "Retold", "retold", "to_go_on_from"]
+
+_OfTrial: TypeAlias = LawEvent | ParametersUsed | CheckpointGone | Exploited | ExploitSkipped | Reallocated
 
 
 @frozen
@@ -82,27 +90,43 @@ def retold(records: Iterable[Record]) -> Retold:
                     ended = happening
                 case TrialAdded(trial=number, values=values):
                     trials[number] = Trial(number, values, at, happening.parent, happening.budget)
-                case ParametersUsed(trial=number, values=values):
-                    trials[number].use(values)
-                case CheckpointGone(trial=number, checkpoint=key):
-                    trials[number].forget(key)
                 case SpaceGrew():
                     pass
                 case _:
                     trial = trials[happening.trial]
                     if (failure := _failure(happening)) is not None:
                         failed.setdefault(trial.id, []).append(FailedLaunch(at, trial.attempt, trial.launches, failure))
-                    trial.apply(happening, at)
+                    _befall(trial, happening, at)
                     if settings is not None and isinstance(happening, Reported | Finished):
                         trial.prune(settings.checkpoints.keep)
     declared = settings.declared if settings is not None else frozenset()
-    checkpoints = {each.id: keys for each in trials.values() if not each.state.ended and (keys := _to_go_on_from(each, trials))}
+    checkpoints = {each.id: keys for each in trials.values() if not each.state.ended and (keys := to_go_on_from(each, trials))}
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
 
 
-def _to_go_on_from(trial: Trial, trials: Mapping[TrialId, Trial]) -> Sequence[CheckpointKey]:
+def _befall(trial: Trial, happening: _OfTrial, at: float) -> None:
+    match happening:
+        case ParametersUsed(values=values):
+            trial.use(values)
+        case CheckpointGone(checkpoint=key):
+            trial.forget(key)
+        case Exploited():
+            trial.will_exploit(happening)
+        case Reallocated(resources=resources):
+            trial.reallocate(resources)
+        case ExploitSkipped():
+            pass
+        case _:
+            trial.apply(happening, at)
+
+
+def to_go_on_from(trial: Trial, trials: Mapping[TrialId, Trial]) -> Sequence[CheckpointKey]:
+    """The recorded checkpoints that an unfinished trial could go on from, its own or those of other trials. It goes on from the
+    last of them that is there."""
     inherited = [] if trial.parent is None else trials[trial.parent].checkpoints
-    return [*inherited, *trial.checkpoints]
+    became = [] if trial.origin is None else [trial.origin]
+    becomes = [] if trial.exploit is None else [trial.exploit.checkpoint]
+    return [*inherited, *became, *trial.checkpoints, *becomes]
 
 
 def _failure(event: Happening) -> Failure | None:

@@ -16,7 +16,8 @@ from attrs import define, field
 
 from asynctune._engine.record import Record
 from asynctune.events import AttemptFailed, GaveUp, Paused, Reported
-from asynctune.records import Failure, TrialView, Value
+from asynctune.failure import Failure
+from asynctune.records import TrialView, Value
 
 __all__ = ["SCHEMA", "Tallies", "Tally", "clear", "tallies", "write_happened", "write_trials"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asynctune._machine.heeding import obey
 from asynctune._machine.instructions import Ask, TellAdded, TellObserved
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Enqueued, Opened, Suggested
@@ -119,7 +120,7 @@ def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | Non
     queue(number)
     if ask is None:
         search.do.append(TellAdded(number, dict(said.values)))
-    search.obey(search.consult.added(search.book.view(trial)))
+    obey(search, search.consult.added(search.book.view(trial)))
 
 
 def ask(search: Situation) -> None:

@@ -13,18 +13,34 @@ from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from asynctune.errors import PluginError, WireError
+from asynctune._machine.exploring import explored
+from asynctune.errors import PluginError, SpaceError, WireError
 from asynctune.objective import Goal
-from asynctune.records import Choice, Continue, LaunchNumber, Report, TrialId, TrialView, Verdict, Verdicts
+from asynctune.records import (
+    Choice,
+    Continue,
+    Exploit,
+    LaunchNumber,
+    Reallocate,
+    Report,
+    TrialId,
+    TrialView,
+    Values,
+    Verdict,
+    Verdicts,
+)
 from asynctune.schedulers.base import Scheduler
 from asynctune.secret import redacted
+from asynctune.seeds import derive
+from asynctune.space import Space
 from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
 from asynctune.wire import closed_union, decode, encode
 
-__all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "LogEnd", "PluginAnswer"]
+__all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Explored", "Judged", "LogEnd", "PluginAnswer"]
 
 T = TypeVar("T")
+_TRIES = 20  # more, for values that the rules of the space allow
 
 
 @frozen
@@ -68,7 +84,15 @@ class LogEnd:
     tail: str
 
 
-PluginAnswer: TypeAlias = Judged | Chosen | EndTrial | EndWhole | LogEnd
+@frozen
+class Explored:
+    """The scheduler's values for a trial that is to go on as another one: completed, and of the space's types."""
+
+    trial: TrialId
+    values: Values
+
+
+PluginAnswer: TypeAlias = Judged | Chosen | Explored | EndTrial | EndWhole | LogEnd
 closed_union(PluginAnswer)
 
 
@@ -90,7 +114,8 @@ class Consult:
     `stopwatch` (it tells seconds, and nothing here depends on them) finds in `took` how long they all took since `begin`, and
     in `slowest` the one that took the longest, and how long. `answers` is what was answered since `begin`; with `recorded`
     answers given to it, those are returned instead, and every difference is kept in `divergences`. Whoever sets `log` has it
-    read the end of a launch's log, if there are logs.
+    read the end of a launch's log, if there are logs. Whoever sets `space` has the rules of the declared one kept, and its
+    values computed, when values are explored.
     """
 
     def __init__(self, scheduler: Scheduler, stoppers: Sequence[Stopper]) -> None:
@@ -101,6 +126,7 @@ class Consult:
         self.asking: tuple[str, float] | None = None
         self.stopwatch: Callable[[], float] = float
         self.log: Callable[[TrialId, LaunchNumber], str] = _no_log
+        self.space = Space()
         self.took = 0.0
         self.slowest: tuple[float, str] = (0.0, "")
         self.answers: list[PluginAnswer] = []
@@ -174,6 +200,30 @@ class Consult:
             return answer.trial
         return "NEW" if answer.new else "WAIT"
 
+    def explore(self, trial: TrialView, source: TrialView, seed: int, space: Space) -> Values:
+        """The values with which a trial goes on as another one. When it is told again the scheduler is not asked: `explore` is
+        a function that keeps nothing, and may be dear."""
+        if self._recorded is not None:
+            before = [a for a in self.answers if isinstance(a, Explored) and a.trial == trial.id]
+            found = [a for a in self._recorded if isinstance(a, Explored) and a.trial == trial.id][len(before)]
+        else:
+            found = Explored(trial.id, self._explored(trial, source, seed, space))
+        self.answers.append(found)
+        return found.values
+
+    def _explored(self, trial: TrialView, source: TrialView, seed: int, space: Space) -> Values:
+        known = self.space.grow(space)
+        try:
+            for luck in (seed, *(derive(seed, "again", number) for number in range(_TRIES))):
+                said = self._call(self._scheduler, "explore", partial(self._scheduler.explore, trial, source, luck))
+                values = explored(known, said, source.values, luck)
+                if known.is_allowed(values):
+                    return known.derive(values)
+        except SpaceError as error:
+            who = f"{self.scheduler_name}.explore, for trial {trial.id} with trial {source.id} as its source, returned values"
+            raise PluginError(f"{who} that are not in the space: {error}") from error
+        return dict(source.values)  # these are allowed, and nothing that was explored is
+
     def _verdicts(self, hook: str, trial: TrialView, call: Callable[[], Verdicts]) -> Mapping[TrialId, Verdict]:
         raw = self._call(self._scheduler, hook, call)
         now = Judged(hook, trial.id, self._checked(hook, trial, raw))
@@ -189,6 +239,11 @@ class Consult:
             return {}
         verdicts = raw if isinstance(raw, Mapping) else {trial.id: raw}
         checked = {_as_id(key): _as_verdict(verdict) for key, verdict in verdicts.items()}
+        for kind, name in ((Exploit, "exploits"), (Reallocate, "reallocates")):
+            if any(isinstance(verdict, kind) for verdict in checked.values()) and not getattr(self._scheduler, name):
+                who, what = self.scheduler_name, f"{name} = True"
+                text = f"{who}.{hook} answered {raw!r}, and its class does not say {what}"
+                raise PluginError(f"{text}: write it there, for what that needs is looked for before anything starts")
         if None in checked or None in checked.values():
             wanted = "CONTINUE, PAUSE, STOP, Stop(reason), Exploit(...) or Reallocate(...), or a dict of these by trial id"
             raise PluginError(f"{self.scheduler_name}.{hook} answered {raw!r} for trial {trial.id}: it must return {wanted}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Died, Ending, TrialRaised
-from asynctune.records import Failure, FailureKind
 
 __all__ = ["death", "told", "with_end"]
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 
 from asynctune._machine import retry
 from asynctune._machine.death import death, told, with_end
-from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, TellReport
+from asynctune._machine.heeding import obey
+from asynctune._machine.instructions import AnswerReport, TellReport
 from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked
 from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
 from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
     Answer,
@@ -27,7 +29,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, FailureKind, LaunchNumber, State, Values
+from asynctune.records import CheckpointKey, LaunchNumber, State, Values
 from asynctune.space import Parameter, Space
 
 __all__ = ["answer", "heard", "launch_ended", "limit_broken", "ticked"]
@@ -112,7 +114,7 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             judged=judged,
         ),
     )
-    search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
+    search.discard(trial.prune(search.settings.checkpoints.keep))
     search.objective_seen = search.objective_seen or objective.seen_in(message.metrics)
     if not search.objective_seen:
         _objective_missing(search, trial, message.metrics)
@@ -140,7 +142,7 @@ def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
     if reason is not None:
         search.stop(trial, reason)
     elif judged:
-        search.obey(search.consult.reported(view, report))
+        obey(search, search.consult.reported(view, report))
 
 
 def _spend(search: Situation, trial: Trial, budget: int) -> None:
@@ -236,7 +238,7 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
             ),
         )
         search.book.ended(trial)
-        search.do += map(DeleteCheckpoint, trial.prune(search.settings.checkpoints.keep))
+        search.discard(trial.prune(search.settings.checkpoints.keep))
 
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:
@@ -265,7 +267,7 @@ def _retry(search: Situation, trial: Trial, launch: LaunchNumber, failure: Failu
     # Removed, so that a launch that takes over from a lost one does not find what a failed attempt has left.
     left = list(trial.checkpoints) if restart else []
     search.happen(trial, AttemptFailed(trial=trial.id, launch=launch, failure=failure, due=due, restart=restart))
-    search.do += map(DeleteCheckpoint, left)
+    search.discard(left)
     search.waiting.retrying(trial.id, due)
 
 

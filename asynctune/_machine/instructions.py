@@ -71,21 +71,25 @@ class TellEnd:
 
 @frozen
 class RequestSlots:
-    """Ask the pool for `count` more slots."""
+    """Ask the pool for `count` more slots, each as wide as `width` of its own."""
 
     count: int
+    width: int = 1
 
 
 @frozen
 class ReleaseSlot:
-    """Give back one granted slot that nothing was started on."""
+    """Give back one granted slot of this width that nothing was started on."""
+
+    width: int = 1
 
 
 @frozen
 class StartLaunch:
-    """Start a launch on a granted slot."""
+    """Start a launch on a granted slot of this width."""
 
     order: RunTrial
+    width: int = 1
 
 
 @frozen

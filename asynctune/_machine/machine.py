@@ -17,6 +17,7 @@ from attrs import frozen
 
 from asynctune._machine import asking, hearing, settling
 from asynctune._machine.consult import PluginAnswer
+from asynctune._machine.heeding import heed
 from asynctune._machine.instructions import Instruction, ReleaseSlot
 from asynctune._machine.invariants import check
 from asynctune._machine.retry import FailureRun
@@ -42,7 +43,7 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.errors import SpaceError, WireError
-from asynctune.events import CheckpointGone, Happening, SearchOpened
+from asynctune.events import Happening, SearchOpened
 from asynctune.records import State
 from asynctune.space import Space
 from asynctune.wire import decode, encode
@@ -102,13 +103,13 @@ class Machine(Situation):
             return Decision(self.do, void=True)
         if self.over and not isinstance(stimulus, Opened):
             # The end of a search is its last record, until it is opened again. A slot that is granted now goes straight back.
-            return Decision([ReleaseSlot()] if isinstance(stimulus, SlotGranted) else (), void=True)
+            return Decision([ReleaseSlot(stimulus.width)] if isinstance(stimulus, SlotGranted) else (), void=True)
         if type(stimulus) is not SlotGranted:
             self.declined = None  # whatever has happened may change the scheduler's mind
         self.at = stimulus.at
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)
-        self.heed()
+        heed(self)
         settling.settle(self)
         if isinstance(stimulus, Heard):
             hearing.answer(self, stimulus.message)
@@ -177,8 +178,7 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     search.opened += 1
     search.happened.append(SearchOpened(times=search.opened))
     for key in stimulus.gone:
-        if search.book.trials[key.trial].forget(key):
-            search.happened.append(CheckpointGone(trial=key.trial, checkpoint=key))
+        search.forget(key)
     for trial in list(search.book.live.values()):  # by the settings that they ran with: whether there are logs is one of them
         search.lose(trial, "the search was interrupted")
     search.settings = stimulus.settings
@@ -187,6 +187,7 @@ def _opened(search: Situation, stimulus: Opened) -> None:
     search.ending, search.over, search.user_paused, search.woken = None, False, False, math.inf
     search.draining = False
     search.slots = Slots(stimulus.settings.slots)
+    search.waiting.unclaim()
     search.asks.reopened(other_oracle=other_oracle)
     if not again:
         search.declared = search.space = Space(dict(stimulus.settings.space))
@@ -199,6 +200,12 @@ def _pause_starts(search: Situation, stimulus: PauseAsked | ResumeAsked) -> None
     search.user_paused = isinstance(stimulus, PauseAsked)
 
 
+def _granted(search: Situation, stimulus: SlotGranted) -> None:
+    search.slots.granted(stimulus.width)
+    if stimulus.width > 1:
+        settling.widely(search, stimulus.width)
+
+
 _HANDLERS: Mapping[type[Any], Callable[[Situation, Any], None]] = {
     Opened: _opened,
     Suggested: asking.suggested,
@@ -207,7 +214,7 @@ _HANDLERS: Mapping[type[Any], Callable[[Situation, Any], None]] = {
     LaunchEnded: hearing.launch_ended,
     LimitBroken: hearing.limit_broken,
     Ticked: hearing.ticked,
-    SlotGranted: lambda search, _: search.slots.granted(),
+    SlotGranted: _granted,
     WorkersSet: lambda search, said: search.slots.resize(said.slots),
     StopTrialAsked: lambda search, said: search.stop(search.book.trials[said.trial], said.reason),
     PauseAsked: _pause_starts,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from attrs import define, field
 
 from asynctune._machine.death import told
+from asynctune.failure import Failure
 from asynctune.policies import FailurePolicy, Rule
-from asynctune.records import Failure, TrialId
+from asynctune.records import TrialId
 from asynctune.seeds import derive
 
 __all__ = ["FailureRun", "consequence", "due"]

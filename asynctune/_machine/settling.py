@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from asynctune._machine import asking
-from asynctune._machine.instructions import EndSearch, StartLaunch, WakeAt
+from asynctune._machine.heeding import heed
+from asynctune._machine.instructions import EndSearch, ReleaseSlot, StartLaunch, WakeAt
 from asynctune._machine.situation import Situation
+from asynctune._machine.slots import slots_for
 from asynctune._machine.trial import Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
@@ -14,7 +16,7 @@ from asynctune.messages import Fill, FillRule, RunTrial
 from asynctune.records import CheckpointKey, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
-__all__ = ["settle"]
+__all__ = ["settle", "widely"]
 
 
 def settle(search: Situation) -> None:
@@ -24,7 +26,7 @@ def settle(search: Situation) -> None:
         reason = search.consult.stop_search(search.look)
         if reason is not None:
             search.end_early(reason, stop=True)
-            search.heed()
+            heed(search)
     if search.ending is None:
         _fill_slots(search)
         _end_if_done(search)
@@ -38,6 +40,8 @@ def settle(search: Situation) -> None:
     asking.ask(search)
     keep = 0 if search.user_paused else len(search.asks.in_flight)
     search.do.extend(search.slots.balance(keep=keep, wanted=_wanted(search)))
+    if not search.user_paused:
+        search.do.extend(search.slots.widen(search.waiting.claims.values()))
     _wake(search)
 
 
@@ -46,8 +50,12 @@ def _fill_slots(search: Situation) -> None:
         choice = _next(search)
         if choice is None:
             return
+        trial = search.book.trials[choice]
+        if (width := _width(search, trial)) > 1:
+            search.waiting.claim(choice, width)  # this slot is for others
+            continue
         search.slots.used()
-        _start(search, search.book.trials[choice])
+        start(search, trial)
 
 
 def _next(search: Situation) -> TrialId | None:
@@ -78,7 +86,25 @@ def _chosen(search: Situation) -> TrialId | None:
     return None
 
 
-def _start(search: Situation, trial: Trial) -> None:
+def _width(search: Situation, trial: Trial) -> int:
+    """How many slots the trial takes. That may be more than there are, where the search was opened again with fewer; the pool
+    then grants it all that there are, when nothing else runs on them."""
+    if trial.resources is None:
+        return 1
+    return slots_for(trial.resources, search.settings.resources) or 1
+
+
+def widely(search: Situation, width: int) -> None:
+    """A slot as wide as several was granted: it is for the first trial that has waited for such a one."""
+    trial = None if search.user_paused or search.ending is not None else search.waiting.claimed(width)
+    if trial is None:
+        search.do.append(ReleaseSlot(width))
+    else:
+        start(search, search.book.trials[trial], width)
+
+
+def start(search: Situation, trial: Trial, width: int = 1) -> None:
+    """Start a launch of the trial, on a slot that was granted."""
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
     restore = _goes_on_from(search, trial)
@@ -95,22 +121,25 @@ def _start(search: Situation, trial: Trial) -> None:
                 space=search.space.parameters,
                 fill=Fill(rule, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
-                resources=search.settings.resources,
+                resources=trial.resources or search.settings.resources,
                 restore=restore,
                 step=step,
                 parent=trial.parent,
                 budget=trial.budget,
-            )
+            ),
+            width,
         )
     )
 
 
 def _goes_on_from(search: Situation, trial: Trial) -> CheckpointKey | None:
-    """Its own newest checkpoint; as long as it has none, its parent's. That is never deleted: a trial keeps at least its newest
-    one, and a parent has ended."""
-    if trial.checkpoint is not None or trial.parent is None:
-        return trial.checkpoint
-    return search.book.trials[trial.parent].checkpoint
+    """That of the trial which it is to go on as; its own newest one; as long as it has none, that of the trial as which it has
+    gone on, or its parent's. None of them is deleted meanwhile: those of trials that are exploited are pinned, and a parent has
+    ended, and keeps its newest one."""
+    if trial.exploit is not None:
+        return trial.exploit.checkpoint
+    own = trial.checkpoint or trial.origin
+    return own if own is not None or trial.parent is None else search.book.trials[trial.parent].checkpoint
 
 
 def _wanted(search: Situation) -> float:
@@ -129,13 +158,13 @@ def _wanted(search: Situation) -> float:
 
 
 def _end_if_done(search: Situation) -> None:
-    if search.book.live or search.waiting.delayed or search.asks.in_flight or search.can_ask:
+    if search.book.live or search.waiting.delayed or search.waiting.claims or search.asks.in_flight or search.can_ask:
         return
     if search.waiting.ready_count and (search.user_paused or search.declined is None):
         return
     for trial in search.waiting.everyone():
         search.stop(search.book.trials[trial], "not promoted")
-    search.heed()
+    heed(search)
     if search.can_ask:
         return  # the oracle was idle, and has heard of new ends
     if search.asks.idle:

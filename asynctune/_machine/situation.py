@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from attrs import evolve
@@ -18,15 +18,17 @@ from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
 from asynctune._machine.death import with_end
 from asynctune._machine.instructions import Instruction, StopLaunch, TellEnd
+from asynctune._machine.pins import Pins
 from asynctune._machine.retry import FailureRun
-from asynctune._machine.slots import Slots
+from asynctune._machine.slots import Slots, slots_for
 from asynctune._machine.stimuli import Settings
 from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
-from asynctune.events import Happening, LawEvent, Paused, SearchEnded, Stopped
+from asynctune.events import CheckpointGone, Happening, LawEvent, Paused, SearchEnded, Started, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Ending
-from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId, Verdict, log_name
+from asynctune.records import CheckpointKey, Exploit, Reallocate, State, TrialId, Verdict, log_name
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
@@ -49,6 +51,7 @@ class Situation:
         ending: why the search is ending, once it is; `over`: it has ended.
         draining: it is ending, and what runs was not told to stop.
         woken: the search time for which a tick was ordered.
+        unheeded: what the scheduler has answered and was not obeyed yet.
         happened, do: what followed from the stimulus that is being handled.
     """
 
@@ -60,6 +63,7 @@ class Situation:
         self.asks = Asks()
         self.slots = Slots()
         self.waiting = Waiting()
+        self.pins = Pins()
         self.failures = FailureRun()
         #: What was declared, and what is known by now.
         self.declared = self.space = Space()
@@ -76,7 +80,7 @@ class Situation:
         self.woken = math.inf
         self.happened: list[Happening] = []
         self.do: list[Instruction] = []
-        self._unheeded: deque[tuple[TrialId, Verdict]] = deque()
+        self.unheeded: deque[tuple[TrialId, Verdict]] = deque()
 
     @property
     def oracle_name(self) -> str:
@@ -86,8 +90,11 @@ class Situation:
     def happen(self, trial: Trial, event: LawEvent) -> None:
         """Let an event happen to a trial, and tell those who must know."""
         ran = trial.state is State.RUNNING
+        left = trial.checkpoints if trial.exploit is not None and isinstance(event, Started) else []
         self.book.apply(trial, event, self.at, self.settings.objective)
         self.happened.append(event)
+        self.pin(trial)
+        self.discard(left)
         if not trial.state.ended:
             return
         self.waiting.drop(trial.id)
@@ -100,8 +107,7 @@ class Situation:
             verdicts = self.consult.completed(view)
         else:
             verdicts = self.consult.gave_up(view)
-        self._check_subjects(verdicts)
-        self._unheeded.extend(verdicts.items())
+        self.take(verdicts)
         self.do.append(TellEnd(view))
 
     @property
@@ -120,7 +126,7 @@ class Situation:
             trials=book.views,
             counts=dict(counts),
             best=None if book.best is None else book.view(book.best),
-            running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.interrupted_count,
+            running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.under_way_count,
             growing=bool(self.waiting.fresh_count or self.asks.in_flight) or self.can_ask,
         )
 
@@ -150,7 +156,7 @@ class Situation:
             return
         self.book.ended(trial)
         if trial.state is State.PENDING:
-            self.waiting.paused(trial.id)
+            (self.waiting.ready if trial.ready else self.waiting.paused)(trial.id)
 
     def with_log(self, trial: Trial, failure: Failure) -> Failure:
         """`failure` of the trial's launch, with where its log is and how that ends; but what its executor has said of it goes
@@ -163,41 +169,52 @@ class Situation:
             failure = evolve(failure, tail=self.consult.log_end(trial.id, trial.launch.number))
         return failure
 
-    def obey(self, verdicts: Mapping[TrialId, Verdict]) -> None:
-        """Do as the scheduler has answered, and as it answers to the ends that come of it."""
-        self._check_subjects(verdicts)
-        self._unheeded.extend(verdicts.items())
-        self.heed()
+    def take(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+        """Take in what the scheduler has answered, to be obeyed when its turn comes.
 
-    def heed(self) -> None:
-        """Obey what the scheduler has answered to ends. One after the other, and not where each end is told, for one end can
-        lead to thousands. A verdict on a trial that another verdict has ended meanwhile says nothing any more."""
-        while self._unheeded:
-            key, verdict = self._unheeded.popleft()
-            trial = self.book.trials[key]
-            if not trial.state.ended:
-                self._heed(trial, verdict)
-
-    def _check_subjects(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+        Raises:
+            PluginError: a verdict that cannot be, as things stood when it was given.
+        """
         for key, verdict in verdicts.items():
-            trial = self.book.trials.get(key)
-            if trial is None or trial.state.ended:
-                who = self.consult.scheduler_name
-                raise PluginError(f"{who} answered {verdict} for trial {key}, which has ended or never was")
+            if (why := self._objection(key, verdict)) is not None:
+                raise PluginError(f"{self.consult.scheduler_name} answered {verdict} for trial {key}, {why}")
+        self.unheeded.extend(verdicts.items())
 
-    def _heed(self, trial: Trial, verdict: Verdict) -> None:
+    def _objection(self, key: TrialId, verdict: Verdict) -> str | None:
+        """Why this verdict on this trial cannot be."""
+        trial = self.book.trials.get(key)
+        if trial is None or trial.state.ended:
+            return "which has ended or never was"
         match verdict:
-            case Stop(reason=reason):
-                self.stop(trial, reason)
-            case Pause() if trial.state is State.RUNNING:
-                self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
-                self.consult.paused(self.book.view(trial), "scheduler")
-                self.halt(trial, "paused by the scheduler")
-            case Pause():
-                pass  # it waits already
-            case _:
-                who = self.consult.scheduler_name
-                raise PluginError(f"{who} answered {verdict} for trial {trial.id}, which this version cannot do")
+            case Exploit(source=source) if source == key:
+                return "which is the same one"
+            case Exploit(source=source) if source not in self.book.trials:
+                return f"and there is no trial {source}"
+            case Reallocate(resources=resources):
+                unit, most = self.settings.resources, self.slots.largest
+                if (width := slots_for(resources, unit)) is None:
+                    return f"and each slot was given {unit}, without any GPU"
+                if width > most:
+                    return f"which needs {width} slots of {unit}, and there are {most}"
+        return None
+
+    def pin(self, trial: Trial) -> None:
+        """See to it that what the trial needs of others stays there, and nothing else does for it."""
+        self.do += self.pins.hold(trial.id, trial.needed)
+
+    def discard(self, checkpoints: Iterable[CheckpointKey]) -> None:
+        """These are needed no more by the trial whose they are: delete them, or when nobody else needs them."""
+        self.do += self.pins.discard(checkpoints)
+
+    def forget(self, checkpoint: CheckpointKey) -> None:
+        """This checkpoint is gone, and was not deleted by us."""
+        concerned = dict.fromkeys([checkpoint.trial, *self.pins.held.get(checkpoint, ())])
+        self.pins.gone(checkpoint)
+        for number in concerned:
+            trial = self.book.trials[number]
+            if trial.forget(checkpoint):
+                self.happened.append(CheckpointGone(trial=number, checkpoint=checkpoint))
+                self.pin(trial)
 
     def end_early(
         self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None

@@ -123,9 +123,10 @@ class OracleFailed:
 
 @frozen(kw_only=True)
 class SlotGranted:
-    """The pool granted a slot that was requested."""
+    """The pool granted a slot that was requested; of a `width` of several, if that was."""
 
     at: float
+    width: int = field(default=1, metadata=SELDOM)
 
 
 @frozen(kw_only=True)

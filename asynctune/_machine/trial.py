@@ -9,14 +9,16 @@ from typing import Final
 from attrs import Factory, define, field, frozen
 
 from asynctune._machine import law
-from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
+from asynctune.events import AttemptFailed, Exploited, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
+from asynctune.failure import Failure
 from asynctune.frozen import FrozenDict
 from asynctune.objective import Goal
+from asynctune.policies import Resources
 from asynctune.records import (
     CheckpointKey,
-    Failure,
     LaunchNumber,
     Metrics,
+    Origin,
     Report,
     Reports,
     State,
@@ -35,6 +37,7 @@ _NO_VALUES: FrozenDict[str, Value] = FrozenDict()
 _NO_REPORTS: list[Report] = []
 _NO_CHECKPOINTS: list[CheckpointKey] = []
 _NO_REPORTS_SHOWN = Reports()
+_NEEDS_NOTHING: frozenset[CheckpointKey] = frozenset()
 
 
 @frozen
@@ -91,6 +94,11 @@ class Trial:
     step that was judged: whatever is reported up to it is a repetition. `proposed` are the values that the oracle gave, `used`
     those that the trial asked for. `parent` is the trial whose newest checkpoint it starts from, `budget` the step at which it
     is over.
+
+    `exploit` is what the scheduler has it go on as, when it is started next; until then it stays what it is. `lineage` are
+    those that it has gone on as, and `origin` is the checkpoint that it was then given, until it has one of its own. `exploits`
+    counts how often it was told to. `resources` are its own, if it has any. `ready` is whether it was set aside for one of
+    these, and not to wait for a better time.
     """
 
     id: TrialId
@@ -116,6 +124,12 @@ class Trial:
     held_by: str | None = None
     started: float | None = None
     ended: float | None = None
+    exploit: Exploited | None = None
+    exploits: int = 0
+    origin: CheckpointKey | None = None
+    lineage: tuple[Origin, ...] = ()
+    resources: Resources | None = None
+    ready: bool = False
     _shown: TrialView | None = field(default=None, init=False, eq=False, repr=False)
 
     @property
@@ -140,7 +154,7 @@ class Trial:
                 self.metrics, self.ended, self.failure = event.metrics, at, None
                 self.score, self.scores, self.violates = event.score, event.scores, event.violates
                 if event.checkpoint is not None:
-                    self.checkpoints.append(event.checkpoint)
+                    self._saved(event.checkpoint)
             case Stopped():
                 self.stop_reason, self.ended = event.reason, at
                 self.score, self.scores, self.violates = event.score, event.scores, event.violates
@@ -151,6 +165,7 @@ class Trial:
                 self.hold = None if event.due is None else f"its next attempt is due at {event.due:.1f} s"
                 if event.restart:
                     self.checkpoints.clear()
+                    self.origin = None
             case GaveUp():
                 self.failure, self.ended = event.failure, at
 
@@ -159,14 +174,40 @@ class Trial:
         self.proposed, self.used = _NO_VALUES, FrozenDict(self.values(declared)) or _NO_VALUES
         self.reports = self.reports or _NO_REPORTS
         self.checkpoints = self.checkpoints or _NO_CHECKPOINTS
+        self.exploit = self.origin = None
 
     def forget(self, checkpoint: CheckpointKey) -> bool:
-        """This checkpoint is gone, and was not deleted by us; whether it was one of the trial's."""
-        if checkpoint not in self.checkpoints:
-            return False
-        self.checkpoints.remove(checkpoint)
+        """This checkpoint is gone, and was not deleted by us; whether it was one that the trial could have gone on from."""
+        known = checkpoint in self.needed or checkpoint in self.checkpoints
+        if self.exploit is not None and self.exploit.checkpoint == checkpoint:
+            self.exploit = None  # it goes on as what it is
+        if self.origin == checkpoint:
+            self.origin = None
+        if checkpoint in self.checkpoints:
+            self.checkpoints.remove(checkpoint)
         self._shown = None
-        return True
+        return known
+
+    def will_exploit(self, event: Exploited) -> None:
+        """It is to go on as another trial."""
+        self.exploit, self.ready = event, True
+        self.exploits += 1
+        if self.state is State.PENDING:
+            self.hold = f"goes on as trial {event.source}"
+        self._shown = None
+
+    def reallocate(self, resources: Resources) -> None:
+        """It has other resources from now on."""
+        self.resources, self.ready = resources, True
+        self._shown = None
+
+    @property
+    def needed(self) -> frozenset[CheckpointKey]:
+        """The checkpoints of other trials that it goes on from, or may have to."""
+        if self.exploit is None and self.origin is None:
+            return _NEEDS_NOTHING
+        keys = (self.origin, None if self.exploit is None else self.exploit.checkpoint)
+        return frozenset(key for key in keys if key is not None)
 
     def prune(self, keep: int | None) -> list[CheckpointKey]:
         """Keep so many of the newest checkpoints; the others, which are to be deleted."""
@@ -182,10 +223,22 @@ class Trial:
 
     def _start(self, event: Started, at: float) -> None:
         self.launches = event.launch
+        if self.exploit is not None:
+            self._become(self.exploit)
         self.launch = Launch(event.launch, event.step)
         self.hold = self.held_by = None
+        self.ready = False
         if self.started is None:
             self.started = at
+
+    def _become(self, exploit: Exploited) -> None:
+        """Go on as another trial: with its weights, and values of its kind. What this one has done beyond that step is no part
+        of it any more. A new list, for views hold the old one."""
+        self.exploit, self.origin, self.mark = None, exploit.checkpoint, exploit.checkpoint.step
+        self.proposed, self.used = exploit.values, {}
+        self.reports = [report for report in self.reports if report.step <= self.mark]
+        self.checkpoints = []
+        self.lineage = (*self.lineage, Origin(exploit.source, exploit.checkpoint, FrozenDict(exploit.values), self.launches))
 
     def _report(self, event: Reported, at: float) -> None:
         if self.reports and self.reports[-1].launch != event.launch:
@@ -197,7 +250,11 @@ class Trial:
         if self.launch is not None:
             self.launch.step = event.step
         if event.checkpoint is not None:
-            self.checkpoints.append(event.checkpoint)
+            self._saved(event.checkpoint)
+
+    def _saved(self, checkpoint: CheckpointKey) -> None:
+        self.checkpoints.append(checkpoint)
+        self.origin = None  # from now on it stands on its own
 
     def _lineage(self) -> list[Report]:
         """The reports that the launch stands on: its own, and earlier ones up to the step that it goes on from."""
@@ -253,4 +310,6 @@ class Trial:
             ended=self.ended,
             parent=self.parent,
             budget=self.budget,
+            lineage=self.lineage,
+            resources=self.resources,
         )

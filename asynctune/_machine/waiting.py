@@ -14,26 +14,34 @@ _Queue = dict[TrialId, None]  # ordered, and any entry can be taken out at once
 
 
 class Waiting:
-    """Five queues: retries and interrupted trials, which are owed a slot; fresh trials, those that the user enqueued first; and
-    paused ones. Beside them, the retries that are not due yet."""
+    """Six queues: retries and interrupted trials, which are owed a slot; those that were set aside only to go on otherwise;
+    fresh trials, those that the user enqueued first; and paused ones. Beside them, the retries that are not due yet, and those
+    whose turn it is, and that need a slot of their own width."""
 
     def __init__(self) -> None:
         self._retries: _Queue = {}
         self._interrupted: _Queue = {}
+        self._ready: _Queue = {}
         self._enqueued: _Queue = {}
         self._proposed: _Queue = {}
         self._paused: _Queue = {}
-        self._queues = (self._retries, self._interrupted, self._enqueued, self._proposed, self._paused)
+        self._queues = (self._retries, self._interrupted, self._ready, self._enqueued, self._proposed, self._paused)
+        self._claims: dict[TrialId, int] = {}
         self._delayed: dict[TrialId, float] = {}
         self._dues: list[tuple[float, TrialId]] = []  # a heap; what is not in `_delayed` any more is skipped
 
     def __contains__(self, trial: object) -> bool:
-        return trial in self._delayed or any(trial in queue for queue in self._queues)
+        return trial in self._delayed or trial in self._claims or any(trial in queue for queue in self._queues)
 
     @property
     def ready_count(self) -> int:
         """How many could run now."""
         return sum(map(len, self._queues))
+
+    @property
+    def claims(self) -> Mapping[TrialId, int]:
+        """Those whose turn it is, and how many slots' width they need."""
+        return self._claims
 
     @property
     def delayed(self) -> Mapping[TrialId, float]:
@@ -53,9 +61,10 @@ class Waiting:
         return len(self._retries) + len(self._interrupted)
 
     @property
-    def interrupted_count(self) -> int:
-        """How many of these were interrupted."""
-        return len(self._interrupted)
+    def under_way_count(self) -> int:
+        """How many are PENDING, and run next whatever else is chosen: those that were interrupted, and those that wait for a
+        slot of their width."""
+        return len(self._interrupted) + len(self._claims)
 
     @property
     def fresh_count(self) -> int:
@@ -85,6 +94,40 @@ class Waiting:
         """It was set aside, and its process is gone."""
         self._paused[trial] = None
 
+    def ready(self, trial: TrialId) -> None:
+        """It was set aside to go on otherwise, and its process is gone."""
+        self._ready[trial] = None
+
+    def promote(self, trial: TrialId) -> None:
+        """If it waits for its turn, it is one of those that are to go on."""
+        for queue in (self._enqueued, self._proposed, self._paused):
+            if trial in queue:
+                del queue[trial]
+                self._ready[trial] = None
+
+    def claim(self, trial: TrialId, width: int) -> None:
+        """It is its turn, once there is a slot as wide."""
+        self._claims[trial] = width
+
+    def reconsider(self, trial: TrialId) -> None:
+        """If it waits for a slot of its width, that is another one now: it is owed a slot, and how wide is found out then."""
+        if trial in self._claims:
+            del self._claims[trial]
+            self._interrupted[trial] = None
+
+    def claimed(self, width: int) -> TrialId | None:
+        """Take the first that needs a slot as wide as this."""
+        for trial, wanted in self._claims.items():
+            if wanted == width:
+                del self._claims[trial]
+                return trial
+        return None
+
+    def unclaim(self) -> None:
+        """No slot is on its way any more: those that would have got one are owed it."""
+        self._interrupted |= dict.fromkeys(self._claims)
+        self._claims.clear()
+
     def enqueued(self, trial: TrialId) -> None:
         """It is new, and the user's."""
         self._enqueued[trial] = None
@@ -102,25 +145,26 @@ class Waiting:
         return self._pop(self._enqueued, self._proposed)
 
     def oldest(self) -> TrialId | None:
-        """Take the first fresh trial, then the first paused one."""
-        return self._pop(self._enqueued, self._proposed, self._paused)
+        """Take the first that is to go on, then the first fresh trial, then the first paused one."""
+        return self._pop(self._ready, self._enqueued, self._proposed, self._paused)
 
     def take(self, trial: TrialId) -> bool:
         """Take this one, if it could run now."""
-        ready = trial in self and trial not in self._delayed
-        if ready:
+        could = any(trial in queue for queue in self._queues)
+        if could:
             self.drop(trial)
-        return ready
+        return could
 
     def drop(self, trial: TrialId) -> None:
         """It waits no more."""
         self._delayed.pop(trial, None)
+        self._claims.pop(trial, None)
         for queue in self._queues:
             queue.pop(trial, None)
 
     def everyone(self) -> list[TrialId]:
         """All that wait."""
-        return [trial for queue in (*self._queues, self._delayed) for trial in queue]
+        return [trial for queue in (*self._queues, self._claims, self._delayed) for trial in queue]
 
     @staticmethod
     def _pop(*queues: _Queue) -> TrialId | None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from asynctune.errors import FailedTrialError, FatalError
+from asynctune.failure import Failure, FailureKind
 from asynctune.policies import type_name
-from asynctune.records import Failure, FailureKind
 from asynctune.secret import REACH, redacted
 
 __all__ = ["bounded", "failure_of", "message_of", "no_result", "traceback_of"]

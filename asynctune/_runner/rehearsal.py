@@ -9,6 +9,7 @@ import socket
 from asynctune._runner.account import Account
 from asynctune._runner.framing import Line
 from asynctune._runner.orders import Broken, FromSearch, Hello, Ready, RunnerEnded, Serving, Signal, StartRunner, ToSearch
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Fill,
@@ -25,7 +26,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind, Value
+from asynctune.records import CheckpointKey, Value
 from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int
 from asynctune.wire import decode, encode
 

@@ -144,15 +144,16 @@ class TrialFace:
     def restore(self) -> Path | None:
         """A directory with the newest checkpoint whose step was reported, or None on a fresh start. Only read it.
 
-        Where the trial has none of its own, it is its parent's newest, if it has a parent. The next step is then the one after
-        the checkpoint's.
+        It is another trial's where the scheduler has this one go on as that one; and where the trial has none of its own, it is
+        its parent's newest, if it has a parent. The next step is then the one after the checkpoint's.
         """
         order = self._account.order
         if order.restore is None:
             return None
         self._account.step = max(self._account.step, order.step)
-        if order.restore.trial == order.trial:
-            self._account.has_reported = True  # a launch before this one has; there may be nothing left to do
+        if order.restore.trial != order.parent:
+            # A launch before this one has reported, or the trial that this one goes on as; there may be nothing left to do.
+            self._account.has_reported = True
         return self._store.path(order.restore)
 
     @contextmanager

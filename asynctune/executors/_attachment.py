@@ -42,8 +42,9 @@ from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors._start_up import StartUp
 from asynctune.executors.base import Attachment, Listener, Recipe
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Answer, Ending, Lost, RunTrial, ToRunner, TrialLeft, TrialRaised
-from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.records import LaunchNumber, TrialId
 from asynctune.wire import decode
 
 __all__ = ["Host", "LocalAttachment"]

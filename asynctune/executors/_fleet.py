@@ -93,18 +93,19 @@ class Fleet:
             OSError, WireError: no runner can be started for it. Then it never was, and nothing is left of it.
         """
         runner = self._take_idle()
+        gpu = self._recipe.resources.gpu if plan.reuse else order.resources.gpu  # one that is reused has its own for ever
         if runner is None and plan.mode is not Mode.SPAWN:
             # It is forked with its order in hand: what the zygote has read, the fork need not read again.
-            runner, body = self._new(plan, order), None
+            runner, body = self._new(plan, order, gpu), None
         else:
             body = sendable(encode(order, ToRunner))
-            runner = runner or self._new(plan, None)
+            runner = runner or self._new(plan, None, gpu)
         self._launches[order.trial, order.launch] = runner
         runner.run(order, body)
 
     def probe(self, plan: Plan) -> None:
         """Start a runner that waits for its first trial. Raises what `launch` does."""
-        self._new(plan, None)
+        self._new(plan, None, self._recipe.resources.gpu)
 
     def _take_idle(self) -> Runner | None:
         while self._idle:
@@ -113,9 +114,9 @@ class Fleet:
                 return runner
         return None
 
-    def _new(self, plan: Plan, order: RunTrial | None) -> Runner:
+    def _new(self, plan: Plan, order: RunTrial | None, gpu: float) -> Runner:
         number, self._next = self._next, self._next + 1
-        gpus = self._gpus.take(self._recipe.resources.gpu)
+        gpus = self._gpus.take(gpu)
         try:
             body = sendable(encode(StartRunner(runner=number, gpus=self._gpus.shown(gpus), order=order), ToSearch))
             ours, theirs = socket.socketpair()

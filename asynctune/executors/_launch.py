@@ -19,9 +19,10 @@ from asynctune.errors import ConfigurationError, LeaseExpiredError
 from asynctune.executors._allowance import Allowance
 from asynctune.executors._desk import Desk, DeskTrial
 from asynctune.executors.base import Listener, Recipe
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Answer, Breach, Ending, Halt, Lost, RunTrial, TrialLeft, TrialRaised, TrialReturned
 from asynctune.policies import Limit, Resources
-from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId, Values
+from asynctune.records import LaunchNumber, TrialId, Values
 from asynctune.space import HyperParameters
 
 __all__ = ["Host", "Launch", "expired"]

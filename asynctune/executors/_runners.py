@@ -21,6 +21,7 @@ from attrs import evolve
 from asynctune._runner.orders import Broken, Hello, Ready, RunnerBroke, RunnerEnded
 from asynctune.errors import WireError
 from asynctune.executors._post import Post
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Breach,
@@ -39,7 +40,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limits
-from asynctune.records import Failure, FailureKind, log_name
+from asynctune.records import log_name
 from asynctune.wire import decode, encode
 
 __all__ = ["Owner", "Runner"]

@@ -34,6 +34,7 @@ class Capabilities:
     Args:
         limits: the names of those of `Limits` that it keeps, from outside the trial and whatever the search does meanwhile.
         exploits: a trial can go on from the checkpoint of another one.
+        reallocates: a trial can have other resources than the rest, on a slot as wide as several.
         gpus: how many GPUs there are to give.
         logs: what a trial prints is kept, where `asynctune.records.log_name` says.
         asks: it runs nothing: launches are handed to whoever asks for one. So there is no trainable, and nothing is proposed
@@ -42,6 +43,7 @@ class Capabilities:
 
     limits: frozenset[str] = frozenset()
     exploits: bool = False
+    reallocates: bool = False
     gpus: int = 0
     logs: bool = False
     asks: bool = False

@@ -18,6 +18,7 @@ from asynctune._runner.trainable import Argument, argument_of, find, is_async, n
 from asynctune.errors import ExecutorError, TrainableError
 from asynctune.executors._desk import Desk, DeskTrial
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Ending,
     Halt,
@@ -27,7 +28,7 @@ from asynctune.messages import (
     TrialRaised,
     TrialReturned,
 )
-from asynctune.records import Failure, FailureKind, LaunchNumber, TrialId
+from asynctune.records import LaunchNumber, TrialId
 
 __all__ = ["AsyncTrial", "InlineExecutor"]
 
@@ -193,7 +194,7 @@ class InlineExecutor(Executor):
         ConfigurationError: for what is no positive integer.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(exploits=True, reallocates=True)
 
     def __init__(self, max_workers: int = 100) -> None:
         self.pool = Pool(max_workers, argument="InlineExecutor(max_workers=...)")

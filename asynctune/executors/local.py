@@ -73,7 +73,13 @@ class LocalExecutor(Executor):
         size = max_workers if max_workers is not None else len(os.sched_getaffinity(0))
         self.pool = Pool(size, most=_MOST_WORKERS, argument="LocalExecutor(max_workers=...)")
         self.gpus = Gpus()
-        self.capabilities = Capabilities(limits=_KEEPS, gpus=self.gpus.count, logs=True)
+        self.capabilities = Capabilities(
+            limits=_KEEPS,
+            exploits=True,
+            reallocates=isolation == "trial",  # a runner that is reused keeps the GPUs that it began with
+            gpus=self.gpus.count,
+            logs=True,
+        )
         self.family: Family | None = None
         self._preload = tuple(preload)
         self._nice = nice

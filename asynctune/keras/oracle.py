@@ -14,6 +14,7 @@ from asynctune._engine.record import pack, unpack
 from asynctune._machine.stimuli import Heard, LaunchEnded, Settings
 from asynctune._runner.failures import bounded
 from asynctune.errors import ConfigurationError
+from asynctune.failure import Failure, FailureKind
 from asynctune.keras.adapter import KerasOracle, asked
 from asynctune.keras.driver import Driver
 from asynctune.keras.metrics import MetricsTracker
@@ -22,7 +23,7 @@ from asynctune.messages import Ending, ParametersDeclared, RunTrial, TrialRaised
 from asynctune.objective import Goal, Objective, Objectives, as_objective
 from asynctune.oracles.known import Known
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
-from asynctune.records import Failure, FailureKind, TrialView
+from asynctune.records import TrialView
 from asynctune.request import fingerprint, new_seed
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import FillRule, HyperParameters, Space

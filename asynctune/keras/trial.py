@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from asynctune.failure import Failure
 from asynctune.keras.metrics import MetricsTracker
-from asynctune.records import Failure, State, TrialView
+from asynctune.records import State, TrialView
 from asynctune.space import HyperParameters
 
 __all__ = ["Trial", "TrialStatus", "status_of"]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TextIO
 
+from asynctune.failure import Failure
 from asynctune.objective import Goal
-from asynctune.records import Failure, State, TrialId, TrialView
+from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["clock", "columns_of", "culprit", "lasted", "legible", "scored", "shown", "shown_values", "spark", "table"]
 

@@ -21,9 +21,10 @@ from asynctune.events import (
     Stopped,
     TrialAdded,
 )
+from asynctune.failure import Failure
 from asynctune.objective import Goal
 from asynctune.observers.base import Watched
-from asynctune.records import Failure, State, TrialId, TrialView
+from asynctune.records import State, TrialId, TrialView
 
 __all__ = ["Tally"]
 

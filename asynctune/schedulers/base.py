@@ -30,11 +30,13 @@ class Scheduler(ABC):
     Attributes:
         several: whether it can judge several objectives that do not come to one number.
         exploits: whether it may answer `Exploit`, which needs trials that can be restored from each other's checkpoints.
+        reallocates: whether it may answer `Reallocate`, which needs slots of other sizes.
         objective: what is wanted; set before the first trial.
     """
 
     several: ClassVar[bool] = False
     exploits: ClassVar[bool] = False
+    reallocates: ClassVar[bool] = False
     objective: Goal
 
     @property
@@ -100,16 +102,18 @@ class Scheduler(ABC):
 
     def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
         """The values with which a trial goes on from the checkpoint of another: asked after this scheduler has answered
-        `Exploit`. A function of its arguments alone; it may take its time, and nothing else waits for it. By default, the
-        source's values.
+        `Exploit`. It keeps nothing: when the search is opened again, what it has returned is told again, and it is not asked.
+        By default, the source's values.
 
         Args:
             trial: the one that exploits, as it was.
             source: the one that it goes on from.
-            seed: of everything that is drawn; another one for each exploit.
+            seed: of everything that is drawn; another one for each exploit, and for each time that it is asked again, because
+                the rules of the space do not allow what it has returned.
 
         Returns:
-            Values by flat name. What is left out is as the source has it.
+            Values by flat name. What is left out is as the source has it, and what is only there with these values is drawn. A
+            value that is none of its domain ends the search, with an error that names it: bounds are yours to keep.
         """
         return dict(source.values)
 

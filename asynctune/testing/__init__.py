@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.damage import cut, flipped
     from asynctune.testing.faults import Faults
-    from asynctune.testing.history import HistoryError, HistoryRule, check_history
+    from asynctune.testing.history import check_history
     from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
     from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
+    from asynctune.testing.reading import HistoryError, HistoryRule
     from asynctune.testing.rehearsal import OracleRehearsal
     from asynctune.testing.runners import Behaviour
     from asynctune.testing.scheduler_rehearsal import SchedulerRehearsal
@@ -31,8 +32,8 @@ else:
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
             "Faults": "faults",
-            "HistoryError": "history",
-            "HistoryRule": "history",
+            "HistoryError": "reading",
+            "HistoryRule": "reading",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",

@@ -11,6 +11,7 @@ from asynctune._engine.pool import Pool
 from asynctune._runner.failures import failure_of
 from asynctune.errors import FailedTrialError, FatalError, SpaceError
 from asynctune.executors.base import Attachment, Listener
+from asynctune.failure import Failure
 from asynctune.messages import (
     Answer,
     Breach,
@@ -28,7 +29,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Limit, Limits
-from asynctune.records import CheckpointKey, Failure, LaunchNumber, Metrics, TrialId
+from asynctune.records import CheckpointKey, LaunchNumber, Metrics, TrialId
 from asynctune.space import HyperParameters
 from asynctune.testing.faults import Fate, Faults
 from asynctune.testing.virtual import Line, VirtualLoop

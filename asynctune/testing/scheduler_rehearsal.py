@@ -208,10 +208,11 @@ class SchedulerRehearsal:
             case Pause() if view.state is State.RUNNING:
                 self.pause(trial, by="scheduler")
             case Exploit(source) if self.scheduler.exploits and source != trial and source in self.trials:
-                # The trial goes on as a clone of its source, from where that stands.
-                self._reports[trial] = list(self._reports[source])
-                reports, step = Reports(self._reports[trial]), self.trials[source].step
-                self._set(trial, reports=reports, step=step, values=self.trials[source].values)
+                # The trial goes on as its source, from where that stands; what it reported beyond counts no more.
+                step = self.trials[source].step
+                self._reports[trial] = [report for report in self._reports[trial] if report.step <= step]
+                values = {**self.trials[source].values, **self._call("explore", view, self.trials[source], len(self.calls))}
+                self._set(trial, reports=Reports(self._reports[trial]), step=step, values=values)
             case _:
                 raise ValueError(f"{verdict!r} is no verdict on a {view.state.value} trial")
 

@@ -130,6 +130,7 @@ class SimulatedSearch:
 
     def __attrs_post_init__(self) -> None:
         self.machine = (_Checked if self.check else Machine)(self.scheduler, self.stoppers)
+        self.machine.consult.space = Space.of(self.space)
         self._pool = Pool(self.workers)
 
     # -------------------------------------------------------------------------------------------------------- running

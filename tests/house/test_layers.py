@@ -17,7 +17,7 @@ NAMES = {module.name for module in MODULES}
 # Each room may import from the rooms of its own line and of those above it.
 LAYERS = [
     {"disk", "errors", "frozen", "lazy", "secret", "seeds", "validators"},
-    {"policies", "records"},
+    {"failure", "policies", "records"},
     {"space", "objective", "pareto", "wire"},
     {"messages", "checkpoints", "views", "events"},
     {"observers", "oracles", "schedulers", "stoppers"},
@@ -40,6 +40,7 @@ RUNNER_MAY_IMPORT = {
         "seeds",
         "validators",
         "space",
+        "failure",
         "policies",
         "records",
         "wire",
@@ -52,7 +53,7 @@ MAY_IMPORT_RUNNER = {"_runner", "_engine", "executors", "keras", "testing"}
 RUNNER_LIBRARIES = {"attr", "attrs", "cattrs", "msgpack"}
 
 # No time, no luck, no input or output: where these are told, they come as arguments.
-PURE = {"_machine", "schedulers", "stoppers", "policies", "records", "objective", "pareto", "views", "events"}
+PURE = {"_machine", "schedulers", "stoppers", "failure", "policies", "records", "objective", "pareto", "views", "events"}
 IMPURE = {
     *("anyio", "asyncio", "concurrent", "datetime", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "queue"),
     *("random", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlite3", "subprocess", "sys", "tempfile"),

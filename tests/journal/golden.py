@@ -35,15 +35,17 @@ from asynctune._machine.stimuli import (
     OracleFailed,
     PauseAsked,
     ResumeAsked,
+    SlotGranted,
     StopAsked,
     Suggested,
     WorkersSet,
 )
+from asynctune.failure import FailureKind
 from asynctune.messages import FillRule, TrialRaised
 from asynctune.objective import Constraint, Objectives
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, FailureKind, Observation, Report, State, Suggestion, TrialView
-from asynctune.schedulers import ASHA, FIFO
+from asynctune.records import CheckpointKey, Exploit, Observation, Reallocate, Report, State, Suggestion, TrialView, Verdicts
+from asynctune.schedulers import ASHA, FIFO, Scheduler
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal
 from asynctune.stoppers import TimeBudget
 from asynctune.testing.killing import killed_at
@@ -216,6 +218,42 @@ def begun() -> Sequence[Record]:
     return driven.records
 
 
+class Population(Scheduler):
+    """Has trials go on as another one, and with other resources."""
+
+    exploits = reallocates = True
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        said: Mapping[tuple[int, int], Verdicts] = {
+            (0, 1): Exploit(1), (0, 2): Exploit(1), (1, 3): Reallocate(Resources(cpu=2)),
+        }  # fmt: skip
+        return said.get((trial.id, report.step))
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        return {"x": seed % 100}
+
+
+def exploited() -> Sequence[Record]:
+    """A trial goes on as another one, which goes on with more cores; and the search is opened again between."""
+    driven = Driven(Population, slots=2, max_trials=2)
+    driven.start(x=1)
+    driven.start(x=2)
+    driven.report(0, 1, loss=1.0, checkpoint=True)  # there is nothing yet to go on from
+    driven.report(1, 2, loss=0.5, checkpoint=True)
+    driven.report(0, 2, loss=1.0, checkpoint=True)
+    driven.report(1, 3, loss=0.4, checkpoint=True)
+    driven.left(0)
+    driven.open()
+    for _ in range(2):
+        driven.grant()
+    driven.report(0, 3, loss=0.3)
+    driven.tell(SlotGranted(at=0.0, width=2))
+    driven.report(0, 4, loss=0.2, checkpoint=True)
+    driven.returned(0)
+    driven.returned(1, loss=0.1)
+    return driven.records
+
+
 # ------------------------------------------------------------------------------------------------------ what is in them
 
 
@@ -280,7 +318,13 @@ def main(into: Path) -> None:
     """Write the golden journals of this version."""
     version = into / str(SCHEMA_VERSION)
     stories = {f"seed-{seed}": endured(seed).records for seed in SEEDS}
-    for name, records in {**stories, "commanded": commanded(), "broken": broken(), "begun": begun()}.items():
+    for name, records in {
+        **stories,
+        "commanded": commanded(),
+        "broken": broken(),
+        "begun": begun(),
+        "exploited": exploited(),
+    }.items():
         write(version / name, [_portable(record) for record in records])
     with tempfile.TemporaryDirectory() as directory:
         storage = Path(directory) / LIVED

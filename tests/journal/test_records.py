@@ -48,6 +48,7 @@ from asynctune.events import (
     Stopped,
     TrialAdded,
 )
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Breach,
     Died,
@@ -62,7 +63,7 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Exploit, Failure, FailureKind, Pause, Reallocate, Stop, Suggestion
+from asynctune.records import CheckpointKey, Exploit, Pause, Reallocate, Stop, Suggestion
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal, Parameter
 from tests.journal.written import records_of
 

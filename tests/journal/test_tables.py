@@ -20,7 +20,8 @@ from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Ticked
 from asynctune.errors import JournalError
 from asynctune.events import AttemptFailed, GaveUp, Paused, Reported
-from asynctune.records import Failure, FailureKind, State, TrialView
+from asynctune.failure import Failure, FailureKind
+from asynctune.records import State, TrialView
 from asynctune.schedulers import FIFO
 from tests.journal.written import execute, records_of, write
 

@@ -26,6 +26,7 @@ from asynctune._machine.stimuli import (
     Ticked,
 )
 from asynctune.events import Happening
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Breach,
@@ -43,7 +44,7 @@ from asynctune.messages import (
 )
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind, Observation, Suggestion, TrialView, Value, Values
+from asynctune.records import CheckpointKey, Observation, Suggestion, TrialView, Value, Values
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Domain, Int, Parameter
 from asynctune.stoppers import Stopper
@@ -96,14 +97,17 @@ def portrait(machine: Machine) -> dict[str, object]:
     return {
         "trials": [plainly(book.view(trial)) for trial in book.trials.values()],
         "inside": [
-            repr((trial.launch, trial.used, trial.proposed, trial.checkpoints, trial.mark, trial.held_by))
+            repr((trial.launch, trial.used, dict(trial.proposed), trial.checkpoints, trial.mark, trial.held_by))
+            + repr((trial.exploit, trial.exploits, trial.origin, trial.resources, trial.ready))
             for trial in book.trials.values()
         ],
         "live": list(book.live),
         "waiting": (machine.waiting.everyone(), dict(machine.waiting.delayed), machine.failures.histogram),
         "best": book.best.id if book.best is not None else None,
         "asks": (asks.asked, asks.in_flight, asks.idle, asks.exhausted),
-        "slots": (slots.size, slots.requested, slots.held),
+        "slots": (slots.size, slots.requested, slots.held, +slots.wide),
+        "pins": ({key: list(held) for key, held in machine.pins.held.items()}, list(machine.pins.doomed)),
+        "claims": dict(machine.waiting.claims),
         "space": machine.space,
         "ending": (machine.ending, machine.draining),
         "flags": (machine.at, machine.opened, machine.over, machine.user_paused, machine.declined, machine.objective_seen),

@@ -7,14 +7,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from asynctune.errors import FailedTrialError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Died, RunTrial, TrialLeft
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, Oracle, RandomSearch
-from asynctune.policies import CheckpointPolicy, FailurePolicy
-from asynctune.records import PAUSE, Failure, FailureKind, Metrics, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Resources
+from asynctune.records import PAUSE, Exploit, Metrics, Reallocate, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.records import (
     Choice as Pick,
 )
@@ -25,7 +26,7 @@ from asynctune.stoppers import MaxSteps, Stopper
 from asynctune.testing import Behaviour, SimulatedSearch
 from asynctune.views import SearchView
 
-__all__ = ["Promoter", "Story", "outcome", "story"]
+__all__ = ["Copycat", "Promoter", "Story", "outcome", "story"]
 
 
 @define(eq=False, slots=False)
@@ -76,6 +77,30 @@ class Promoter(Scheduler):
         if len(paused) < 3:
             return "NEW"
         return min(paused, key=lambda trial: (self.objective.loss(trial.reports[-1].metrics["loss"]), trial.id)).id
+
+
+@define(eq=False, slots=False)
+class Copycat(Scheduler):
+    """A population in small: each second step, whoever is not the best goes on as the best that was seen. Every third trial
+    gets more cores at step 3, where there may be any."""
+
+    exploits = reallocates = True
+
+    cores: int = 1
+    seen: dict[TrialId, float] = field(factory=dict)
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        loss = self.objective.loss(report.metrics[self.objective.name])
+        self.seen[trial.id] = loss
+        best = min(self.seen, key=lambda number: (self.seen[number], number))
+        if report.step % 2 == 0 and best != trial.id and len(trial.lineage) < 3:
+            return Exploit(best)
+        if report.step == 3 and trial.id % 3 == 0 and trial.resources is None:
+            return Reallocate(Resources(cpu=self.cores))
+        return None
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        return {"n": 1 + seed % 3} if "n" in source.values else {}
 
 
 ORACLES: Sequence[Callable[[], Oracle]] = (RandomSearch, GridSearch, lambda: GridSearch(points=3), Climber, Keeper)

@@ -12,8 +12,9 @@ from asynctune._machine.instructions import AnswerReport, Ask, EndSearch, Releas
 from asynctune._machine.stimuli import PauseAsked, ResumeAsked, WorkersSet
 from asynctune.errors import PluginError
 from asynctune.events import Paused, SearchEnded, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.policies import FailurePolicy
-from asynctune.records import PAUSE, Choice, Failure, FailureKind, Report, State, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.records import PAUSE, Choice, Report, State, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Space
 from asynctune.views import SearchView

@@ -169,8 +169,8 @@ def test_an_answer_that_is_no_verdict_ends_the_search_naming_class_and_hook(answ
     ("verdicts", "text"),
     [
         ({3: STOP}, "Told answered .* for trial 3, which has ended or never was"),
-        (Exploit(0), "Told answered Exploit.* for trial 0, which this version cannot do"),
-        (Reallocate(Resources(cpu=2)), "Told answered Reallocate.* for trial 0, which this version cannot do"),
+        (Exploit(0), r"Told\.on_trial_result answered Exploit.*, and its class does not say exploits = True"),
+        (Reallocate(Resources(cpu=2)), r"Told\.on_trial_result answered .*, and its class does not say reallocates = True"),
     ],
 )
 def test_a_verdict_that_cannot_be_obeyed_ends_the_search_naming_it(verdicts: Verdicts, text: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from asynctune._machine.consult import LogEnd
 from asynctune.events import AttemptFailed, GaveUp, Paused
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Lost, TrialLeft, TrialRaised, TrialReturned
 from asynctune.policies import FailurePolicy, Limit, Limits
-from asynctune.records import Failure, FailureKind, State
+from asynctune.records import State
 from asynctune.space import Float
 from tests.machine.driven import Driven
 

@@ -12,7 +12,8 @@ from asynctune._machine import law
 from asynctune._machine.trial import Trial
 from asynctune.errors import IllegalTransition
 from asynctune.events import AttemptFailed, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
-from asynctune.records import Failure, FailureKind, State
+from asynctune.failure import Failure, FailureKind
+from asynctune.records import State
 
 FAILURE = Failure(kind=FailureKind.RAISED, message="ValueError: no")
 EVENTS: list[LawEvent] = [

@@ -18,7 +18,7 @@ from asynctune.messages import RunTrial
 from asynctune.policies import CheckpointPolicy, FailurePolicy
 from asynctune.records import CheckpointKey, Pause, Report, State, Stop, Suggestion, TrialView, Verdicts
 from asynctune.schedulers import FIFO, Scheduler
-from asynctune.testing.history import HistoryError, check_history
+from asynctune.testing import HistoryError, check_history
 from tests.machine.driven import NO_LIMIT, Driven, answer
 
 

@@ -12,10 +12,11 @@ from asynctune._machine.instructions import DeleteCheckpoint, EndSearch, Request
 from asynctune._machine.stimuli import PauseAsked, ResumeAsked
 from asynctune.errors import FailedTrialError, FatalValueError, PluginError
 from asynctune.events import AttemptFailed, Finished, SearchEnded, Started, Stopped
+from asynctune.failure import FailureKind
 from asynctune.messages import TrialLeft
 from asynctune.objective import Objective
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
-from asynctune.records import CheckpointKey, Choice, FailureKind, State, Suggestion
+from asynctune.records import CheckpointKey, Choice, State, Suggestion
 from asynctune.schedulers import FIFO
 from asynctune.seeds import derive
 from asynctune.views import SearchView

@@ -11,9 +11,10 @@ from attrs import evolve
 from asynctune._machine.instructions import EndSearch, RequestSlots, StartLaunch, StopLaunch, TellEnd
 from asynctune.errors import FatalError, FatalRuntimeError, FatalTypeError, FatalValueError
 from asynctune.events import AttemptFailed, Finished, GaveUp, Paused, Started, Stopped
+from asynctune.failure import Failure, FailureKind
 from asynctune.objective import Objective
 from asynctune.policies import FailurePolicy
-from asynctune.records import Failure, FailureKind, State
+from asynctune.records import State
 from asynctune.seeds import derive
 from tests.machine.driven import NO_LIMIT, Driven, answer, failure
 

@@ -10,9 +10,10 @@ import pytest
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, StopLaunch, TellReport
 from asynctune._machine.stimuli import Heard, LaunchEnded
 from asynctune.events import GaveUp, ParametersUsed, Reported, SpaceGrew
+from asynctune.failure import FailureKind
 from asynctune.messages import Ending, Fill, FillRule, Lost, MetricsReported, ParametersDeclared, TrialReturned
 from asynctune.policies import CheckpointPolicy, FailurePolicy
-from asynctune.records import CheckpointKey, FailureKind, State
+from asynctune.records import CheckpointKey, State
 from asynctune.seeds import fill_seed
 from asynctune.space import Boolean, Domain, Float, Int
 from tests.machine.driven import NO_LIMIT, SPACE, Driven, answer

@@ -33,9 +33,10 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.events import Finished, Paused, SearchEnded, Started, Stopped
+from asynctune.failure import FailureKind
 from asynctune.messages import Breach
 from asynctune.policies import FailurePolicy, Limit, Limits
-from asynctune.records import PAUSE, CheckpointKey, FailureKind, Report, State, Stop, TrialView, Verdicts
+from asynctune.records import PAUSE, CheckpointKey, Report, State, Stop, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import FunctionStopper, MaxSteps, TimeBudget

@@ -7,7 +7,9 @@ with what it believes is outstanding. Wherever a walk stops: if all that is outs
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 from attrs import define, field
@@ -17,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from asynctune._engine.opening import fold, referenced
 from asynctune._engine.record import pack, unpack
-from asynctune._engine.retelling import retold
+from asynctune._engine.retelling import retold, to_go_on_from
 from asynctune._machine.instructions import (
     AnswerReport,
     Ask,
@@ -50,6 +52,7 @@ from asynctune._machine.stimuli import (
     Ticked,
     WorkersSet,
 )
+from asynctune.failure import FailureKind
 from asynctune.messages import (
     Breach,
     Died,
@@ -63,13 +66,14 @@ from asynctune.messages import (
     What,
 )
 from asynctune.objective import Objective
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
 from asynctune.records import (
     CONTINUE,
     PAUSE,
     CheckpointKey,
     Choice,
-    FailureKind,
+    Exploit,
+    Reallocate,
     Report,
     State,
     Stop,
@@ -88,6 +92,7 @@ from asynctune.views import SearchView
 from tests.machine.driven import Driven, failure, plainly, portrait
 
 KeyOfLaunch = tuple[TrialId, int]
+_WIDEST = 3  # slots that a trial is given
 
 
 @define(eq=False, slots=False)
@@ -96,19 +101,35 @@ class Fickle(Scheduler):
 
     luck: int
     _open: set[TrialId] = field(factory=set)
+    _all: set[TrialId] = field(factory=set)
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        return {"x": seed % 100} if "x" in source.values else {}
 
     def _say(self, *about: int | str) -> Verdicts:
         rng = generator(self.luck, *about)
         one: list[Verdict] = [CONTINUE, PAUSE, PAUSE, Stop("luck")]
+        if self.exploits:
+            one += [Reallocate(Resources(cpu=rng.randint(1, _WIDEST)))]
+            one += [Exploit(-1)] * 6
         kind = rng.randrange(8)
         if kind < 4:
             return None
-        if kind < 6:
-            return rng.choice(one)
-        return {trial: rng.choice(one) for trial in rng.sample(sorted(self._open), k=min(2, len(self._open)))}
+        if kind < 6 and isinstance(about[1], int) and about[0] != "end":
+            return self._at_another(about[1], rng.choice(one), rng)
+        chosen = rng.sample(sorted(self._open), k=min(2, len(self._open)))
+        return {trial: self._at_another(trial, rng.choice(one), rng) for trial in chosen}
+
+    def _at_another(self, trial: TrialId, verdict: Verdict, rng: Random) -> Verdict:
+        """An exploit is of any other trial, also of one that has ended."""
+        if not isinstance(verdict, Exploit):
+            return verdict
+        others = sorted(self._all - {trial})
+        return Exploit(rng.choice(others)) if others else CONTINUE
 
     def on_trial_add(self, trial: TrialView) -> Verdicts:
         self._open.add(trial.id)
+        self._all.add(trial.id)
         return self._say("add", trial.id) if derive(self.luck, "add", trial.id) % 4 == 0 else None
 
     def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
@@ -122,8 +143,7 @@ class Fickle(Scheduler):
 
     def _end(self, trial: TrialView) -> Verdicts:
         self._open.remove(trial.id)
-        said = self._say("end", trial.id)
-        return said if isinstance(said, Mapping) else None
+        return self._say("end", trial.id)
 
 
 @define(eq=False, slots=False)
@@ -136,6 +156,20 @@ class Choosy(Fickle):
         self._asked += 1
         pending = [number for number, trial in search.trials.items() if trial.state is State.PENDING]
         return generator(self.luck, self._asked).choice(["NEW", "WAIT", "NEW", *pending])
+
+
+@define(eq=False, slots=False)
+class Wild(Fickle):
+    """Has trials go on as each other, and gives them other resources, too."""
+
+    exploits = reallocates = True
+
+
+@define(eq=False, slots=False)
+class WildChoosy(Choosy):
+    """And chooses without sense."""
+
+    exploits = reallocates = True
 
 
 @define(eq=False, slots=False)
@@ -191,13 +225,19 @@ class Walk(RuleBasedStateMachine):
 
     driven: Driven
 
-    @initialize(data=st.data(), luck=st.integers(0, 2**32), kind=st.sampled_from([Stubborn, Choosy, Stubborn, Fickle, FIFO]))
+    @initialize(
+        data=st.data(),
+        luck=st.integers(0, 2**32),
+        kind=st.sampled_from([Stubborn, Wild, Choosy, WildChoosy, Stubborn, Wild, Fickle, FIFO]),
+    )
     def open_it(self, data: st.DataObject, luck: int, kind: Any) -> None:
         stoppers: list[Stopper] = data.draw(st.sampled_from([[], [], [MaxSteps(3)], [TimeBudget(40)]]))
         space = data.draw(st.sampled_from([{"x": Int(0, 99)}, {"x": Int(0, 99)}, {}]))
         self.luck, self.asks, self.wake, self.end = luck, dict[int, Ask](), math.inf, False
-        self.requested, self.held, self.running = 0, 0, dict[KeyOfLaunch, Running]()
-        self.granted_late = 0  # slots that were asked for when it ended: they may have been on their way
+        self.requested, self.held, self.running = Counter[int](), Counter[int](), dict[KeyOfLaunch, Running]()
+        self.granted_late = Counter[int]()  # slots that were asked for when it ended: they may have been on their way
+        self.stored = set[CheckpointKey]()
+        self.slots = SLOTS if not kind.exploits else st.integers(_WIDEST, _WIDEST + 1)
         self.driven = Driven(
             lambda: FIFO() if kind is FIFO else kind(luck),
             stop=lambda: stoppers,
@@ -209,7 +249,7 @@ class Walk(RuleBasedStateMachine):
             failure=data.draw(POLICIES),
             limits=Limits(trial_time=10, silence=data.draw(st.sampled_from([None, 3]))),
             checkpoints=CheckpointPolicy(keep=data.draw(st.sampled_from([1, 2, None]))),
-            slots=data.draw(SLOTS),
+            slots=data.draw(self.slots),
             ahead=data.draw(st.sampled_from([0, 1, 64])),
             hears_reports=data.draw(st.booleans()),
         )
@@ -226,12 +266,14 @@ class Walk(RuleBasedStateMachine):
     def obey(self, instructions: list[Instruction]) -> None:
         for instruction in instructions:
             self.obey_one(instruction)
-            assert self.held >= 0, "a slot was used that nobody granted"
-        kinds = set(map(type, instructions))
-        assert not kinds >= {ReleaseSlot, RequestSlots}, "a slot was given back and asked for in one breath: this may never end"
+            assert min(self.held.values(), default=0) >= 0, "a slot was used that nobody granted"
+        back = {i.width for i in instructions if isinstance(i, ReleaseSlot)}
+        asked = {i.width for i in instructions if isinstance(i, RequestSlots)}
+        assert not back & asked, "a slot was given back and asked for in one breath: this may never end"
         machine, live = self.machine, self.machine.book.live.values()
         launches = {(trial.id, trial.launch.number): trial.launch for trial in live if trial.launch is not None}
-        assert (self.requested, self.held) == (machine.slots.requested, machine.slots.held)
+        assert +self.requested == +Counter({1: machine.slots.requested, **machine.slots.wide})
+        assert +self.held == +Counter({1: machine.slots.held})
         assert {key: launch.told for key, launch in self.running.items()} == {
             key: launch.halted is not None for key, launch in launches.items()
         }
@@ -243,13 +285,15 @@ class Walk(RuleBasedStateMachine):
             case Ask(number=number):
                 assert number not in self.asks
                 self.asks[number] = instruction
-            case RequestSlots(count):
+            case RequestSlots(count, width):
                 assert count > 0
-                self.requested += count
-            case ReleaseSlot():
-                self.held -= 1
-            case StartLaunch(order):
-                self.held -= 1
+                self.requested[width] += count
+            case ReleaseSlot(width):
+                self.held[width] -= 1
+            case StartLaunch(order, width):
+                self.held[width] -= 1
+                assert width == round(order.resources.cpu), "a slot that is not as wide as the trial's resources"
+                assert order.restore is None or order.restore in self.stored, "a checkpoint that was deleted"
                 assert not any(trial == order.trial for trial, _ in self.running), "two launches of one trial"
                 self.running[order.trial, order.launch] = Running(order)
             case StopLaunch(trial, launch, _, _):
@@ -265,12 +309,13 @@ class Walk(RuleBasedStateMachine):
                 self.wake = at
             case DeleteCheckpoint(key):
                 assert key not in referenced(self.machine), "a checkpoint that is still needed"
+                self.stored.remove(key)
             case TellEnd(trial=view):
                 assert view.state.ended
             case EndSearch():
                 assert not self.running
                 assert not self.end
-                self.end, self.requested, self.granted_late = True, 0, self.requested
+                self.end, self.requested, self.granted_late = True, Counter(), +self.requested
 
     @property
     def machine(self) -> Machine:
@@ -297,36 +342,43 @@ class Walk(RuleBasedStateMachine):
             self.wake = math.inf
             self.tell(Ticked(at=self.at))
 
-    @precondition(lambda self: self.requested or self.asks)
+    @precondition(lambda self: +self.requested or self.asks)
     @rule(luck=st.floats(0, 1, exclude_max=True))
     def go_on(self, luck: float) -> None:
-        while self.requested or (self.asks and not self.machine.over):
+        while +self.requested or (self.asks and not self.machine.over):
             self.serve(luck, launches=False)
-            if self.held or self.running:
+            if +self.held or self.running:
                 return
 
-    @precondition(lambda self: self.requested)
+    @precondition(lambda self: +self.requested)
     @rule(data=st.data())
     def grant(self, data: st.DataObject) -> None:
-        for _ in range(data.draw(st.integers(1, self.requested))):
-            if self.requested:
-                self.requested -= 1
-                self.held += 1
-                self.tell(SlotGranted(at=self.at))
+        width = data.draw(st.sampled_from(sorted(+self.requested)))
+        for _ in range(data.draw(st.integers(1, self.requested[width]))):
+            if self.requested[width]:
+                self.grant_one(width)
+
+    def grant_one(self, width: int) -> None:
+        self.requested[width] -= 1
+        self.held[width] += 1
+        self.tell(SlotGranted(at=self.at, width=width))
 
     @precondition(lambda self: self.end)
     @rule(data=st.data())
     def come_late(self, data: st.DataObject) -> None:
         """What is said after the end changes nothing, and leaves nothing behind; a slot goes back."""
         before = portrait(self.machine)
-        at, granted, ask = self.at, self.granted_late > 0, min(self.asks, default=0)
+        at, ask = self.at, min(self.asks, default=0)
         late: list[Stimulus] = [Ticked(at=at), Closed(at=at), PauseAsked(at=at), OracleFailed(at=at, message="it raised")]
-        late += [Suggested(at=at, ask=ask, suggestion=Suggestion.run(self.values())), *[SlotGranted(at=at)] * granted]
+        late += [
+            Suggested(at=at, ask=ask, suggestion=Suggestion.run(self.values())),
+            *[SlotGranted(at=at, width=width) for width in +self.granted_late],
+        ]
         said = data.draw(st.sampled_from(late), label="late")
         if isinstance(said, SlotGranted):
-            self.granted_late -= 1
-            self.held += 1
-        assert self.tell(said) == [ReleaseSlot()] * isinstance(said, SlotGranted)
+            self.granted_late[said.width] -= 1
+            self.held[said.width] += 1
+        assert self.tell(said) == ([ReleaseSlot(said.width)] if isinstance(said, SlotGranted) else [])
         assert self.driven.decision.void
         assert portrait(self.machine) == before
 
@@ -351,12 +403,36 @@ class Walk(RuleBasedStateMachine):
         order = launch.order
         step = max(launch.step, order.step if data.draw(st.booleans(), label="restored") else 0) + ahead
         key = CheckpointKey(order.trial, step, order.launch) if checkpoint else None
+        if key is not None:
+            self.stored.add(key)
+        self.say(launch, metrics, step, key)
+        launch.step = max(launch.step, step)
+
+    def say(self, launch: Running, metrics: Mapping[str, float], step: int, key: CheckpointKey | None) -> None:
+        order = launch.order
         message = MetricsReported(trial=order.trial, launch=order.launch, step=step, metrics=metrics, clock=0.0, checkpoint=key)
         answers = [i.answer for i in self.tell(Heard(at=self.at, message=message)) if isinstance(i, AnswerReport)]
         # Each report is answered, once, whatever it led to.
         assert [(answer.trial, answer.launch, answer.step) for answer in answers] == [(order.trial, order.launch, step)]
         assert (answers[0].what is What.STOP) == launch.told
-        launch.step = max(launch.step, step)
+
+    @precondition(lambda self: not self.end)
+    @rule(luck=st.floats(0, 1, exclude_max=True), steps=st.integers(1, 4), number=FINITE)
+    def march(self, luck: float, steps: int, number: float) -> None:
+        """All that can run does, and reports, and saves; who was told to leave does."""
+        for _ in range(steps):
+            for _ in range(4):
+                if +self.requested or (self.asks and not self.end):
+                    self.serve(luck, launches=False)
+            for (trial, launch), running in list(self.running.items()):
+                if running.told:
+                    del self.running[trial, launch]
+                    self.tell(LaunchEnded(at=self.at, ending=self.ending(trial, launch, "leave", number)))
+                    continue
+                running.step = max(running.step, running.order.step) + 1
+                key = CheckpointKey(trial, running.step, launch)
+                self.stored.add(key)
+                self.say(running, {"loss": number, "acc": 1.0}, running.step, key)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), name=st.sampled_from("ab"), domain=st.sampled_from([Boolean(), Boolean(), Boolean(), Int(0, 1)]))
@@ -424,7 +500,7 @@ class Walk(RuleBasedStateMachine):
         assert (self.driven.decision.refused is not None) == refused
 
     def resize(self, data: st.DataObject) -> None:
-        self.tell(WorkersSet(at=self.at, slots=data.draw(SLOTS, label="slots")))
+        self.tell(WorkersSet(at=self.at, slots=data.draw(self.slots, label="slots")))
 
     def end_all(self, data: st.DataObject) -> None:
         at = self.at
@@ -434,18 +510,21 @@ class Walk(RuleBasedStateMachine):
 
     def open_again(self, data: st.DataObject) -> None:
         """As after a crash, if it was not over: everything that ran or was granted is gone, and the asks are still there."""
-        self.requested, self.held, self.wake, self.end = 0, 0, math.inf, False
-        self.granted_late = 0
+        self.requested, self.held, self.wake, self.end = Counter(), Counter(), math.inf, False
+        self.granted_late = Counter()
         self.running.clear()
         changes: dict[str, Any] = {
             "max_trials": data.draw(MAX_TRIALS),
             "failure": data.draw(POLICIES),
-            "slots": data.draw(SLOTS),
+            "slots": data.draw(self.slots),
             "oracle": data.draw(st.sampled_from(["A({})", "A({})", "B({})"])),
         }
         open_ones = [trial for trial in self.machine.book.trials.values() if not trial.state.ended]
-        saved = [key for trial in open_ones for key in trial.checkpoints]
+        known = self.machine.book.trials
+        saved = list(dict.fromkeys(key for trial in open_ones for key in to_go_on_from(trial, known)))
+        self.stored &= referenced(self.machine)
         changes["gone"] = data.draw(st.lists(st.sampled_from(saved), unique=True)) if saved else []
+        self.stored -= set(changes["gone"])
         note(f"opened again: {changes}")
         self.obey(self.driven.open(**changes))
 
@@ -485,7 +564,9 @@ class Walk(RuleBasedStateMachine):
         raise AssertionError(f"it does not end: {portrait(self.machine)}")
 
     def serve(self, luck: float, *, launches: bool = True) -> None:
-        waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [("slot", None)] * self.requested
+        waits: list[tuple[str, Any]] = [("ask", ask) for ask in self.asks] + [
+            ("slot", width) for width in self.requested.elements()
+        ]
         waits += [("launch", key) for key in self.running if launches]
         if not waits and self.machine.waiting.delayed:
             assert self.wake <= min(self.machine.waiting.delayed.values())
@@ -498,9 +579,7 @@ class Walk(RuleBasedStateMachine):
             answer = Suggestion.run(self.values()) if more else Suggestion.exhausted()
             self.tell(Suggested(at=self.at, ask=which, suggestion=answer))
         elif kind == "slot":
-            self.requested -= 1
-            self.held += 1
-            self.tell(SlotGranted(at=self.at))
+            self.grant_one(which)
         elif kind == "tick":
             self.driven.at, self.wake = max(self.at, self.wake), math.inf
             self.tell(Ticked(at=self.at))

@@ -17,9 +17,9 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import ConfigurationError
+from asynctune.failure import Failure, FailureKind
 from asynctune.observers import Display
 from asynctune.observers.console import culprit, spark, table
-from asynctune.records import Failure, FailureKind
 from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.observers.searches import descend, search, third_fails
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 import asynctune as at
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import RunTrial
 from asynctune.oracles import Oracle, RandomSearch
 from asynctune.policies import FailurePolicy
-from asynctune.records import Failure, FailureKind, State, Suggestion, SuggestionStatus, TrialId
+from asynctune.records import State, Suggestion, SuggestionStatus, TrialId
 from asynctune.schedulers import FIFO
 from asynctune.space import Choice, HyperParameters, Int, Space
 from asynctune.testing import Behaviour, OracleRehearsal, SimulatedSearch

@@ -22,8 +22,8 @@ import pytest
 from asynctune._runner.logs import cut_log
 from asynctune.errors import FailedTrialError, FatalValueError
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import FailureKind
 from asynctune.messages import Died, TrialRaised, TrialReturned
-from asynctune.records import FailureKind
 from tests.process.conftest import Attach
 
 

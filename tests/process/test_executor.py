@@ -20,9 +20,9 @@ from asynctune.errors import ConfigurationError, ExecutorError, WireError
 from asynctune.executors._gpus import Gpus
 from asynctune.executors._post import Post
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import FailureKind
 from asynctune.messages import Lost, TrialRaised, TrialReturned, What
 from asynctune.policies import Resources
-from asynctune.records import FailureKind
 from asynctune.wire import encode
 from tests.process.conftest import Attach, Search, recipe, until
 

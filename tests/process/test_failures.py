@@ -8,7 +8,7 @@ import pytest
 
 from asynctune._runner.failures import failure_of
 from asynctune.errors import FailedTrialError, FatalError, FatalValueError
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 
 
 class Mine(TimeoutError):

@@ -21,6 +21,7 @@ import pytest
 
 from asynctune._runner.framing import frame
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Died,
@@ -33,7 +34,6 @@ from asynctune.messages import (
     TrialReturned,
     What,
 )
-from asynctune.records import Failure, FailureKind
 from asynctune.space.domains import Float
 from asynctune.wire import encode
 from tests.process.conftest import Attach, Search, until

@@ -16,8 +16,8 @@ import pytest
 
 from asynctune._runner.memory import OutOfMemory
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import FailureKind
 from asynctune.messages import Died
-from asynctune.records import FailureKind
 from tests.process.conftest import Attach, until
 
 LIMIT = 400 * 2**20  # bytes, for the service, its zygote and the trials

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asynctune._runner.orders import End, FromSearch, RunnerEnded, Signal, StartRunner, ToSearch
 from asynctune._runner.quick import pack, pack_ended, unpack, unpack_order
 from asynctune.errors import WireError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import (
     Answer,
     Fill,
@@ -28,7 +29,7 @@ from asynctune.messages import (
     What,
 )
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind
+from asynctune.records import CheckpointKey
 from asynctune.space.domains import Boolean, Choice, Domain, Fixed, Float, Int
 from asynctune.wire import decode, encode
 

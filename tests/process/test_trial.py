@@ -16,9 +16,10 @@ import pytest
 
 from asynctune._runner.weights import session_nice
 from asynctune.executors.local import LocalExecutor
+from asynctune.failure import FailureKind
 from asynctune.messages import Answer, Died, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned, What
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, FailureKind
+from asynctune.records import CheckpointKey
 from asynctune.space.domains import Float
 from tests.process.conftest import Attach, Search
 

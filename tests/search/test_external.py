@@ -18,7 +18,7 @@ import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, LeaseExpiredError, PluginError, SearchError
 from asynctune.events import Reported, Started, TrialAdded
 from asynctune.executors.external import Launch
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 from asynctune.testing import cancel_at_await, check_history, nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")

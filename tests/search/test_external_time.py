@@ -13,7 +13,7 @@ from asynctune._machine.stimuli import SlotGranted
 from asynctune.errors import LeaseExpiredError
 from asynctune.events import AttemptFailed, Paused
 from asynctune.executors.external import ExternalAttachment
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 from asynctune.testing import check_history
 from tests.search.asking import AskedSearch, Caller
 

@@ -17,7 +17,7 @@ import pytest
 
 import asynctune as at
 from asynctune.__main__ import main
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 
 pytestmark = pytest.mark.process
 

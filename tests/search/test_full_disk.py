@@ -9,7 +9,8 @@ import pytest
 import asynctune as at
 from asynctune._engine.journal import read_records
 from asynctune._engine.retelling import retold
-from asynctune.records import FailureKind, TrialView
+from asynctune.failure import FailureKind
+from asynctune.records import TrialView
 
 pytestmark = pytest.mark.process
 

@@ -11,9 +11,10 @@ import pytest
 import asynctune as at
 from asynctune._engine.journal import read_records
 from asynctune.errors import ConfigurationError, SpaceError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import FromRunner, MetricsReported, ParametersDeclared, TrialLeft, TrialRaised, TrialReturned
 from asynctune.observers import CSV, JSONLines, TensorBoard
-from asynctune.records import CheckpointKey, Failure, FailureKind
+from asynctune.records import CheckpointKey
 from asynctune.space.domains import Choice, Domain, Fixed, Float, Int
 from asynctune.testing.leftovers import nothing_left, snapshot
 from asynctune.wire import encode

@@ -13,7 +13,7 @@ import pytest
 import asynctune as at
 from asynctune.errors import CapabilityError, ConfigurationError, ObjectiveError, ResumeError, SearchError, SpaceError
 from asynctune.events import AttemptFailed, Finished, SearchEnded, SearchOpened, Started
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 from asynctune.testing.leftovers import nothing_left, snapshot
 
 LOSS = at.Objective("loss", "min")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import asynctune as at
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 from asynctune.testing.leftovers import nothing_left, snapshot
 
 pytestmark = pytest.mark.process

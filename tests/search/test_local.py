@@ -21,7 +21,7 @@ import asynctune as at
 from asynctune._engine.lock import SearchLock
 from asynctune.errors import CapabilityError, SearchLockedError, StorageError, TrainableError
 from asynctune.events import Reported
-from asynctune.records import FailureKind
+from asynctune.failure import FailureKind
 from asynctune.testing.leftovers import nothing_left, snapshot
 from tests.search.trainables import slow_steps, square, steps
 

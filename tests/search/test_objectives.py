@@ -10,7 +10,8 @@ import pytest
 
 import asynctune as at
 from asynctune.errors import ConfigurationError, ObjectiveError, ResumeError
-from asynctune.records import FailureKind, State
+from asynctune.failure import FailureKind
+from asynctune.records import State
 from asynctune.schedulers import ASHA
 
 LOSS, COST = at.Objective("loss", "min"), at.Objective("cost", "min")

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from asynctune import messages
 from asynctune.errors import WireError
+from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Ending, Fill, FillRule, FromRunner, ToRunner, What
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, Failure, FailureKind
+from asynctune.records import CheckpointKey
 from asynctune.wire import decode, encode, plain
 from tests.space.strategies import domains, names, scalars
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import assert_type
 
 import asynctune as at
-from asynctune.records import FailureKind, Verdict
+from asynctune.failure import FailureKind
+from asynctune.records import Verdict
 
 
 def train(trial: at.Trial) -> Mapping[str, float]:
