@@ -114,7 +114,7 @@ def test_whatever_happens_there_is_progress_in_many(name: str) -> None:
 def test_it_can_be_opened_again_at_any_record(name: str) -> None:
     told = told_of(name, 3)
     whole = told.search().run()
-    for until in range(1, len(whole.records), max(1, len(whole.records) // 25)):
+    for until in range(1, len(whole.records), max(1, len(whole.records) // 10)):
         first = told.search().run(until=until)
         search = told.search(first.records)
         if first.end is None:
