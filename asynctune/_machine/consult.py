@@ -122,7 +122,7 @@ class Consult:
         self._scheduler = scheduler
         self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
-        self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
+        self._has_choice = scheduler.chooses
         self.asking: tuple[str, float] | None = None
         self.stopwatch: Callable[[], float] = float
         self.log: Callable[[TrialId, LaunchNumber], str] = _no_log

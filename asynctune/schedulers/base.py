@@ -39,6 +39,12 @@ class Scheduler(ABC):
     reallocates: ClassVar[bool] = False
     objective: Goal
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it is asked what runs next: by default, where `choose_trial_to_run` is overridden. One that chooses in some
+        of its settings alone overrides this, too. Looked at once, before the first trial."""
+        return type(self).choose_trial_to_run is not Scheduler.choose_trial_to_run
+
     def set_search(self, *, objective: Goal) -> None:
         """Called once, before everything else."""
         self.objective = objective
@@ -80,7 +86,7 @@ class Scheduler(ABC):
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
         """Which trial gets a free slot, when no retry and no interrupted trial waits for it. Called only where it is
-        overridden; by default the oldest trial that has not run, then those that were paused, then a new one.
+        overridden (see `chooses`); by default the oldest trial that has not run, then those that were paused, then a new one.
 
         It may be asked at any time, and what it chooses may not be started (its process may still be on its way out, or there
         may be no new trial): so it commits to nothing before `on_trial_resume`, or before it hears the trial's reports. Asked

@@ -63,8 +63,10 @@ class SchedulerRehearsal:
         self._in: dict[State, set[TrialId]] = {state: set() for state in State}
         self._unheeded: deque[tuple[TrialId, Any]] = deque()
         self._heeding = False
+        self._best: TrialView | None = None
+        self._held = 0
         self.growing = True
-        self.chooses = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
+        self.chooses = scheduler.chooses
         scheduler.set_search(objective=objective)
 
     # --------------------------------------------------------------------------------------------------------- events
@@ -121,31 +123,29 @@ class SchedulerRehearsal:
         Raises:
             ValueError: if the scheduler chooses what cannot run.
         """
-        pending = (self.trials[trial] for trial in self.live(State.PENDING))
-        waiting = [view for view in pending if view.hold != HELD_BY_USER]
         if not self.chooses:
+            pending = (self.trials[trial] for trial in self.live(State.PENDING))
+            waiting = [view for view in pending if not _is_held(view)]
             return next((view.id for view in sorted(waiting, key=lambda view: (view.launches > 0, view.id))), "NEW")
         choice = cast("Choice", self._call("choose_trial_to_run", self.search()))
-        if choice not in ("NEW", "WAIT", *(view.id for view in waiting)):
+        view = self.trials.get(choice) if isinstance(choice, int) else None
+        ready = view is not None and view.state is State.PENDING and not _is_held(view)
+        if not ready and choice not in ("NEW", "WAIT"):
             raise ValueError(f'choose_trial_to_run answered {choice!r}: neither a PENDING trial, "NEW" nor "WAIT"')
         return choice
 
     def search(self) -> SearchView:
         """The search as it stands."""
-        completed = [self.trials[trial] for trial in sorted(self._in[State.COMPLETED])]
-        score = self.objective.best(view.score for view in completed if view.score is not None)
-        best = next((view for view in completed if score is not None and view.score == score), None)
         counts = {state: len(trials) for state, trials in self._in.items()}
         # A recorded call keeps what was shown; otherwise a look at what is, which costs nothing.
         trials = dict(self.trials) if self._recording else MappingProxyType(self.trials)
-        held = sum(self.trials[trial].hold == HELD_BY_USER for trial in self._in[State.PENDING])
         return SearchView(
             at=float(len(self.calls)),
             objective=self.objective,
             trials=trials,
             counts=counts,
-            best=best,
-            running=counts[State.RUNNING] + held,
+            best=self._best,
+            running=counts[State.RUNNING] + self._held,
             growing=self.growing,
         )
 
@@ -160,7 +160,13 @@ class SchedulerRehearsal:
         before, after = self.trials[trial], evolve(self.trials[trial], **changes)
         self._in[before.state].discard(trial)
         self._in[after.state].add(trial)
+        self._held += _is_held(after) - _is_held(before)
         self.trials[trial] = after
+        if after.state is not State.COMPLETED or after.score is None:
+            return
+        best = self._best
+        if best is None or best.score is None or self.objective.better(after.score, best.score):
+            self._best = after
 
     def _call(self, hook: str, *arguments: Any) -> Any:
         answer = watched(self.scheduler, hook, arguments) if self._guarding else getattr(self.scheduler, hook)(*arguments)
@@ -209,3 +215,7 @@ class SchedulerRehearsal:
                 self._set(trial, reports=Reports(self._reports[trial]), step=step, values=values)
             case _:
                 raise ValueError(f"{verdict!r} is no verdict on a {view.state.value} trial")
+
+
+def _is_held(view: TrialView) -> bool:
+    return view.state is State.PENDING and view.hold == HELD_BY_USER

@@ -18,7 +18,7 @@ from asynctune.schedulers import MedianStopping
 from asynctune.testing import SchedulerRehearsal
 
 
-def rehearse(direction: Literal["min", "max"] = "max", **settings: int) -> SchedulerRehearsal:
+def rehearse(direction: Literal["min", "max"] = "max", **settings: Any) -> SchedulerRehearsal:
     return SchedulerRehearsal(MedianStopping(**settings), Objective("score", direction))
 
 
@@ -42,10 +42,10 @@ def test_what_makes_no_rule_is_refused(name: str, bad: Any) -> None:
 
 
 def test_plan_and_settings() -> None:
-    assert MedianStopping().settings() == {"grace": 1, "min_samples": 3}
+    assert MedianStopping().settings() == {"grace": 1, "min_samples": 3, "hard_stop": True}
     assert "from step 1 on, wherever at least 3 other trials have been," in MedianStopping().plan()
     assert "from step 5 on, wherever at least 1 other trial has been," in MedianStopping(grace=5, min_samples=1).plan()
-    assert repr(MedianStopping()) == "MedianStopping(grace=1, min_samples=3)"
+    assert repr(MedianStopping()) == "MedianStopping(grace=1, min_samples=3, hard_stop=True)"
 
 
 # -------------------------------------------------------------------------------------------------- other people's tests
