@@ -22,6 +22,11 @@ class SearchView:
         trials: every trial by its id; looked up when it is asked for.
         counts: how many trials are in each state.
         best: the COMPLETED trial with the best finite score, if there is one.
+        running: how many trials proceed without being chosen: those that are RUNNING, those whose next attempt is due or not
+            due yet (RETRYING), and those whose launch was lost, which are owed a slot.
+        growing: whether there may be another trial though none that is there proceeds: one that has never run waits, the oracle
+            was asked, or it can be asked. False when it is exhausted, when there are `max_trials`, and as long as it is idle
+            until it hears of an end.
     """
 
     at: float
@@ -29,3 +34,5 @@ class SearchView:
     trials: Mapping[TrialId, TrialView]
     counts: Mapping[State, int]
     best: TrialView | None
+    running: int = 0
+    growing: bool = True

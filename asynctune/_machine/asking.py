@@ -13,7 +13,7 @@ from asynctune.seeds import fill_seed
 from asynctune.space import Fill, FillRule
 from asynctune.space.conditions import cases_of
 
-__all__ = ["ask", "begin", "can_ask", "check_given", "check_values", "enqueued", "suggested"]
+__all__ = ["ask", "begin", "check_given", "check_values", "enqueued", "suggested"]
 
 
 def suggested(search: Situation, stimulus: Suggested) -> None:
@@ -122,12 +122,6 @@ def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | Non
     search.obey(search.consult.added(search.book.view(trial)))
 
 
-def can_ask(search: Situation) -> bool:
-    most = search.settings.max_trials
-    started = len(search.book.trials) + len(search.asks.in_flight)
-    return not (search.asks.idle or search.asks.exhausted) and (most is None or started < most)
-
-
 def ask(search: Situation) -> None:
     """Ask for as many trials as there are free slots for, and as many ahead as the oracle allows."""
     if search.user_paused:
@@ -143,7 +137,7 @@ def ask(search: Situation) -> None:
     if search.declined == "WAIT":
         # Something else runs, and may change the scheduler's mind. If nothing does, a new trial is all that could.
         wanted = 0 if search.book.live or search.waiting.delayed else search.waiting.fresh_count + 1
-    while stock < wanted and can_ask(search):
+    while stock < wanted and search.can_ask:
         stock += 1
         number, trial = search.asks.ask()
         search.do.append(Ask(number, trial, search.space))

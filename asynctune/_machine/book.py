@@ -9,7 +9,6 @@ from asynctune._machine.trial import Trial
 from asynctune.events import LawEvent
 from asynctune.objective import Goal
 from asynctune.records import State, TrialId, TrialView
-from asynctune.views import SearchView
 
 __all__ = ["Book"]
 
@@ -73,9 +72,7 @@ class Book:
         """The trial as it stands."""
         return trial.view(self.declared)
 
-    def search_view(self, at: float, objective: Goal) -> SearchView:
-        """The search as it stands."""
-        best = self.best.view(self.declared) if self.best is not None else None
-        return SearchView(
-            at=at, objective=objective, trials=_Views(self.trials, self.declared), counts=dict(self.counts), best=best
-        )
+    @property
+    def views(self) -> Mapping[TrialId, TrialView]:
+        """The trials as they stand, each looked at when it is asked for."""
+        return _Views(self.trials, self.declared)

@@ -97,7 +97,7 @@ class Consult:
         self._scheduler = scheduler
         self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
-        self._has_choice = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
+        self._has_choice = scheduler.chooses
         self.asking: tuple[str, float] | None = None
         self.stopwatch: Callable[[], float] = float
         self.log: Callable[[TrialId, LaunchNumber], str] = _no_log
@@ -141,13 +141,13 @@ class Consult:
         """The scheduler's verdicts on a report."""
         return self._verdicts("on_trial_result", trial, lambda: self._scheduler.on_trial_result(trial, report))
 
-    def completed(self, trial: TrialView) -> None:
-        """Tell the scheduler that a trial is COMPLETED."""
-        self._call(self._scheduler, "on_trial_complete", lambda: self._scheduler.on_trial_complete(trial))
+    def completed(self, trial: TrialView) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on other trials, now that this one is COMPLETED."""
+        return self._verdicts("on_trial_complete", trial, lambda: self._scheduler.on_trial_complete(trial))
 
-    def gave_up(self, trial: TrialView) -> None:
-        """Tell the scheduler that a trial is FAILED."""
-        self._call(self._scheduler, "on_trial_error", lambda: self._scheduler.on_trial_error(trial))
+    def gave_up(self, trial: TrialView) -> Mapping[TrialId, Verdict]:
+        """The scheduler's verdicts on other trials, now that this one is FAILED."""
+        return self._verdicts("on_trial_error", trial, lambda: self._scheduler.on_trial_error(trial))
 
     def paused(self, trial: TrialView, by: str) -> None:
         """Tell the scheduler that a trial was set aside."""

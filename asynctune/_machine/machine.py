@@ -108,6 +108,7 @@ class Machine(Situation):
         self.at = stimulus.at
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)
+        self.heed()
         settling.settle(self)
         if isinstance(stimulus, Heard):
             hearing.answer(self, stimulus.message)

@@ -21,9 +21,10 @@ def settle(search: Situation) -> None:
     """What follows for the search."""
     search.waiting.come_due(search.at)
     if search.ending is None or search.draining:
-        reason = search.consult.stop_search(lambda: search.book.search_view(search.at, search.settings.objective))
+        reason = search.consult.stop_search(search.look)
         if reason is not None:
             search.end_early(reason, stop=True)
+            search.heed()
     if search.ending is None:
         _fill_slots(search)
         _end_if_done(search)
@@ -55,11 +56,11 @@ def _next(search: Situation) -> TrialId | None:
         return owed
     if not search.consult.chooses:
         return search.waiting.oldest()
-    return _chosen(search) if search.waiting.ready_count or asking.can_ask(search) else None
+    return _chosen(search) if search.waiting.ready_count or search.can_ask else None
 
 
 def _chosen(search: Situation) -> TrialId | None:
-    choice = search.consult.choose(search.book.search_view(search.at, search.settings.objective))
+    choice = search.consult.choose(search.look())
     if choice == "NEW":
         new = search.waiting.new()
         search.declined = "NEW" if new is None else None
@@ -121,20 +122,21 @@ def _wanted(search: Situation) -> float:
     # Where only a new trial is wanted, those that were set aside are no work.
     waiting = search.waiting.owed_count + search.waiting.fresh_count if search.declined == "NEW" else search.waiting.ready_count
     ready = waiting + len(search.asks.in_flight)
-    if not asking.can_ask(search):
+    if not search.can_ask:
         return ready
     most = search.settings.max_trials
     return math.inf if most is None else ready + most - len(search.book.trials) - len(search.asks.in_flight)
 
 
 def _end_if_done(search: Situation) -> None:
-    if search.book.live or search.waiting.delayed or search.asks.in_flight or asking.can_ask(search):
+    if search.book.live or search.waiting.delayed or search.asks.in_flight or search.can_ask:
         return
     if search.waiting.ready_count and (search.user_paused or search.declined is None):
         return
     for trial in search.waiting.everyone():
         search.stop(search.book.trials[trial], "not promoted")
-    if asking.can_ask(search):
+    search.heed()
+    if search.can_ask:
         return  # the oracle was idle, and has heard of new ends
     if search.asks.idle:
         text = f"{search.oracle_name} is idle though nothing runs: it must propose something, or say that it is exhausted"

@@ -7,6 +7,7 @@ the search in `settling`. All three work on this.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -29,6 +30,7 @@ from asynctune.records import Failure, FailureKind, Pause, State, Stop, TrialId,
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Space
 from asynctune.stoppers import Stopper
+from asynctune.views import SearchView
 
 __all__ = ["Situation"]
 
@@ -74,6 +76,7 @@ class Situation:
         self.woken = math.inf
         self.happened: list[Happening] = []
         self.do: list[Instruction] = []
+        self._unheeded: deque[tuple[TrialId, Verdict]] = deque()
 
     @property
     def oracle_name(self) -> str:
@@ -94,10 +97,32 @@ class Situation:
             # One that could not be tried, or was ended while it waited, says nothing of whether the trainable works.
             if ran and not (isinstance(event, Stopped) and event.infeasible):
                 self.failures.succeeded()
-            self.consult.completed(view)
+            verdicts = self.consult.completed(view)
         else:
-            self.consult.gave_up(view)
+            verdicts = self.consult.gave_up(view)
+        self._check_subjects(verdicts)
+        self._unheeded.extend(verdicts.items())
         self.do.append(TellEnd(view))
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the oracle may have another trial."""
+        most = self.settings.max_trials
+        started = len(self.book.trials) + len(self.asks.in_flight)
+        return not (self.asks.idle or self.asks.exhausted) and (most is None or started < most)
+
+    def look(self) -> SearchView:
+        """The search as plugins see it."""
+        book, counts = self.book, self.book.counts
+        return SearchView(
+            at=self.at,
+            objective=self.settings.objective,
+            trials=book.views,
+            counts=dict(counts),
+            best=None if book.best is None else book.view(book.best),
+            running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.interrupted_count,
+            growing=bool(self.waiting.fresh_count or self.asks.in_flight) or self.can_ask,
+        )
 
     def stop(self, trial: Trial, reason: str) -> None:
         standing = trial.standing(self.settings.objective)
@@ -139,23 +164,40 @@ class Situation:
         return failure
 
     def obey(self, verdicts: Mapping[TrialId, Verdict]) -> None:
+        """Do as the scheduler has answered, and as it answers to the ends that come of it."""
+        self._check_subjects(verdicts)
+        self._unheeded.extend(verdicts.items())
+        self.heed()
+
+    def heed(self) -> None:
+        """Obey what the scheduler has answered to ends. One after the other, and not where each end is told, for one end can
+        lead to thousands. A verdict on a trial that another verdict has ended meanwhile says nothing any more."""
+        while self._unheeded:
+            key, verdict = self._unheeded.popleft()
+            trial = self.book.trials[key]
+            if not trial.state.ended:
+                self._heed(trial, verdict)
+
+    def _check_subjects(self, verdicts: Mapping[TrialId, Verdict]) -> None:
         for key, verdict in verdicts.items():
             trial = self.book.trials.get(key)
             if trial is None or trial.state.ended:
                 who = self.consult.scheduler_name
                 raise PluginError(f"{who} answered {verdict} for trial {key}, which has ended or never was")
-            match verdict:
-                case Stop(reason=reason):
-                    self.stop(trial, reason)
-                case Pause() if trial.state is State.RUNNING:
-                    self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
-                    self.consult.paused(self.book.view(trial), "scheduler")
-                    self.halt(trial, "paused by the scheduler")
-                case Pause():
-                    pass  # it waits already
-                case _:
-                    who = self.consult.scheduler_name
-                    raise PluginError(f"{who} answered {verdict} for trial {key}, which this version cannot do")
+
+    def _heed(self, trial: Trial, verdict: Verdict) -> None:
+        match verdict:
+            case Stop(reason=reason):
+                self.stop(trial, reason)
+            case Pause() if trial.state is State.RUNNING:
+                self.happen(trial, Paused(trial=trial.id, by="scheduler", reason="paused by the scheduler"))
+                self.consult.paused(self.book.view(trial), "scheduler")
+                self.halt(trial, "paused by the scheduler")
+            case Pause():
+                pass  # it waits already
+            case _:
+                who = self.consult.scheduler_name
+                raise PluginError(f"{who} answered {verdict} for trial {trial.id}, which this version cannot do")
 
     def end_early(
         self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None

@@ -53,6 +53,11 @@ class Waiting:
         return len(self._retries) + len(self._interrupted)
 
     @property
+    def interrupted_count(self) -> int:
+        """How many of these were interrupted."""
+        return len(self._interrupted)
+
+    @property
     def fresh_count(self) -> int:
         """How many have never run."""
         return len(self._enqueued) + len(self._proposed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.bayesian import BayesianOptimization
+from asynctune.oracles.bohb import BOHB
 from asynctune.oracles.cmaes import CMAES
 from asynctune.oracles.evolution import RegularizedEvolution
 from asynctune.oracles.grid import GridSearch
@@ -15,6 +16,7 @@ from asynctune.oracles.repeater import Group, Repeater, grouped
 from asynctune.oracles.through_optuna import GP, NSGAII, TPE, OptunaOracle
 
 __all__ = [
+    "BOHB",
     "CMAES",
     "GP",
     "NSGAII",

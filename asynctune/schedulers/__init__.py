@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from asynctune.schedulers.asha import ASHA
 from asynctune.schedulers.base import Scheduler
+from asynctune.schedulers.bohb import BOHB
 from asynctune.schedulers.fifo import FIFO
+from asynctune.schedulers.hyperband import HyperBand
 from asynctune.schedulers.median import MedianStopping
+from asynctune.schedulers.patience import Patience
+from asynctune.schedulers.percentile import Percentile
+from asynctune.schedulers.threshold import Threshold
+from asynctune.schedulers.wilcoxon import Wilcoxon
 
-__all__ = ["ASHA", "FIFO", "MedianStopping", "Scheduler"]
+__all__ = [
+    "ASHA",
+    "BOHB",
+    "FIFO",
+    "HyperBand",
+    "MedianStopping",
+    "Patience",
+    "Percentile",
+    "Scheduler",
+    "Threshold",
+    "Wilcoxon",
+]

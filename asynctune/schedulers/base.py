@@ -3,6 +3,9 @@
 A scheduler is pure and synchronous: it sees facts, returns verdicts, and keeps what it remembers in itself. It runs inside the
 machine, so it may not wait, look at a clock, draw a number or touch a file. When a search is opened again it is shown the same
 facts in the same order, and so it stands where it stood.
+
+Live trials and free slots imply progress. Where a scheduler chooses what runs, that is its duty, too: see
+`Scheduler.choose_trial_to_run`.
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ class Scheduler(ABC):
     exploits: ClassVar[bool] = False
     objective: Goal
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it is asked what runs next: by default, where `choose_trial_to_run` is overridden. One that chooses in some
+        of its settings alone overrides this, too. Looked at once, before the first trial."""
+        return type(self).choose_trial_to_run is not Scheduler.choose_trial_to_run
+
     def set_search(self, *, objective: Goal) -> None:
         """Called once, before everything else."""
         self.objective = objective
@@ -47,14 +56,25 @@ class Scheduler(ABC):
         """A trial reported the objective at a new step.
 
         Returns:
-            The verdict on this trial; or a mapping from trial ids to verdicts, on several; or None, which means CONTINUE.
+            The verdict on this trial; or a mapping from trial ids to verdicts, on several that have not ended; or None, which
+            means CONTINUE. STOP ends a trial that waits, too; PAUSE changes nothing for it.
         """
 
-    def on_trial_complete(self, trial: TrialView) -> None:
-        """A trial is COMPLETED: it finished, or was stopped early (`trial.stop_reason`)."""
+    def on_trial_complete(self, trial: TrialView) -> Verdicts:
+        """A trial is COMPLETED: it finished, or was stopped early (`trial.stop_reason`).
 
-    def on_trial_error(self, trial: TrialView) -> None:
-        """A trial is FAILED, with no retries left. Until then it counts as live."""
+        Returns:
+            Verdicts on other trials, by their ids; or None. They are obeyed in order, each unless its trial has ended by then.
+        """
+        return None
+
+    def on_trial_error(self, trial: TrialView) -> Verdicts:
+        """A trial is FAILED, with no retries left. Until then it counts as live.
+
+        Returns:
+            As `on_trial_complete`.
+        """
+        return None
 
     def on_trial_pause(self, trial: TrialView, by: str) -> None:
         """A trial was set aside by "scheduler" or "user"."""
@@ -64,12 +84,34 @@ class Scheduler(ABC):
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
         """Which trial gets a free slot, when no retry and no interrupted trial waits for it. Called only where it is
-        overridden; by default the oldest trial that has not run, then those that were paused, then a new one.
+        overridden (see `chooses`); by default the oldest trial that has not run, then those that were paused, then a new one.
+
+        It may be asked at any time, and what it chooses may not be started (its process may still be on its way out, or there
+        may be no new trial): so it commits to nothing before `on_trial_resume`, or before it hears the trial's reports. Asked
+        again with nothing changed, it chooses the same. It is asked for every slot, so it does not look through all trials.
+
+        When nothing proceeds and nothing new can come (`search.running == 0 and not search.growing`), a trial that deserves to
+        go on is to be chosen: with any other answer, every trial that waits is Stopped, "not promoted".
 
         Returns:
             The id of a PENDING trial, "NEW" for the next proposal, or "WAIT" to leave the slot unused.
         """
         return "NEW"
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        """The values with which a trial goes on from the checkpoint of another: asked after this scheduler has answered
+        `Exploit`. A function of its arguments alone; it may take its time, and nothing else waits for it. By default, the
+        source's values.
+
+        Args:
+            trial: the one that exploits, as it was.
+            source: the one that it goes on from.
+            seed: of everything that is drawn; another one for each exploit.
+
+        Returns:
+            Values by flat name. What is left out is as the source has it.
+        """
+        return dict(source.values)
 
     def plan(self) -> str:
         """What it will do, before it costs anything."""

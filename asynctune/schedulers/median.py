@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
+from heapq import heappop, heappush
 from typing import Any
 
 from attrs import Factory, define, field
 
-from asynctune.records import Report, Stop, TrialId, TrialView, Verdicts
+from asynctune.records import PAUSE, Choice, Report, Stop, TrialId, TrialView, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.losses import Cutoff, counted, loss_of, shown
-from asynctune.validators import number
+from asynctune.validators import flag, number
+from asynctune.views import SearchView
 
 __all__ = ["MedianStopping"]
 
@@ -52,20 +54,29 @@ class MedianStopping(Scheduler):
     Metrics that are not finite are left out of the averages and are nobody's best. A trial that has had nothing else is worse
     than every trial that has.
 
+    With `hard_stop=False` a trial is set aside instead (Ray Tune's soft stop), once. It goes on when a slot is free that no new
+    trial can have, those with the best objective first, and is not judged again; so nothing is lost but the order. It is
+    stopped all the same if it has had nothing finite.
+
     A report costs O(log n) where trials report the same steps. A step that nobody had reported, and that others have passed,
     costs a look at each of the n trials, once.
 
     Args:
         grace: the first step at which a trial can be stopped; by default 1.
         min_samples: how many others must have reached the step; by default 3.
+        hard_stop: whether a trial that falls behind is stopped (the default), or set aside.
 
     Raises:
-        ConfigurationError: if either is no integer of at least 1.
+        ConfigurationError: if one of the first two is no integer of at least 1, or `hard_stop` no bool.
     """
 
     grace: int = field(default=1, validator=number(1, integer=True))
     min_samples: int = field(default=3, validator=number(1, integer=True))
+    hard_stop: bool = field(default=True, validator=flag)
     _curves: dict[TrialId, _Curve] = field(init=False, factory=dict, repr=False)
+    # Those that were set aside and have not ended: with `True` those that wait.
+    _aside: dict[TrialId, bool] = field(init=False, factory=dict, repr=False)
+    _waiting: list[tuple[float, TrialId]] = field(init=False, factory=list, repr=False)
     # For every step from `grace` on that some trial has reported: the averages, up to it, of all trials that have reached it.
     _columns: dict[int, Cutoff] = field(init=False, factory=dict, repr=False)
     _known: list[int] = field(init=False, factory=list, repr=False)
@@ -81,14 +92,19 @@ class MedianStopping(Scheduler):
         curve.add(step, loss)
         if others is None:
             return None
-        verdict = self._judge(curve, step, others)
+        verdict = None if trial.id in self._aside else self._judge(curve, step, others)
         others.add(curve.averages[-1])
+        if verdict is PAUSE:
+            self._aside[trial.id] = True
+            heappush(self._waiting, (curve.best, trial.id))
         return verdict
 
     def _judge(self, curve: _Curve, step: int, others: Cutoff) -> Verdicts:
         median = others.value
         if median is None or len(others) < self.min_samples or curve.best <= median:
             return None
+        if not self.hard_stop and math.isfinite(curve.best):
+            return PAUSE
         best = shown(self.objective, curve.best) if math.isfinite(curve.best) else "nothing finite"
         compared = f"{shown(self.objective, median)}, the median of the averages of {counted(len(others), 'other trial')}"
         return Stop(f"median stopping: its best by step {step}, {best}, is worse than {compared}")
@@ -112,14 +128,41 @@ class MedianStopping(Scheduler):
             for known in self._known[bisect_right(self._known, curve.steps[-1]) : bisect_left(self._known, step)]:
                 self._columns[known].add(curve.averages[-1])
 
+    @property
+    def chooses(self) -> bool:
+        """Where trials are set aside."""
+        return not self.hard_stop
+
+    def choose_trial_to_run(self, search: SearchView) -> Choice:
+        """A new trial; if there can be none, the best of those that were set aside."""
+        while self._waiting and not self._aside.get(self._waiting[0][1], False):
+            heappop(self._waiting)
+        return self._waiting[0][1] if self._waiting and not search.growing else "NEW"
+
+    def on_trial_resume(self, trial: TrialView, by: str) -> None:
+        """It has a slot that nobody else wanted."""
+        if trial.id in self._aside:
+            self._aside[trial.id] = False
+
+    def on_trial_complete(self, trial: TrialView) -> Verdicts:
+        """What it reported stays."""
+        self._aside.pop(trial.id, None)
+        return None
+
+    def on_trial_error(self, trial: TrialView) -> Verdicts:
+        """What it reported stays."""
+        self._aside.pop(trial.id, None)
+        return None
+
     def plan(self) -> str:
         """What it will do."""
         others = counted(self.min_samples, "other trial") + (" has" if self.min_samples == 1 else " have")
         return (
-            f"median stopping: from step {self.grace} on, wherever at least {others} been, a trial is stopped "
+            f"median stopping: from step {self.grace} on, wherever at least {others} been, a trial is "
+            f"{'stopped' if self.hard_stop else 'set aside until no new trial can come'} "
             "when its best is worse than the median of the others' averages"
         )
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it judge as it does."""
-        return {"grace": self.grace, "min_samples": self.min_samples}
+        return {"grace": self.grace, "min_samples": self.min_samples, "hard_stop": self.hard_stop}

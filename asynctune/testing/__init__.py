@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from asynctune.testing.history import check_history
     from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
     from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
-    from asynctune.testing.rehearsal import OracleRehearsal, SchedulerRehearsal
+    from asynctune.testing.rehearsal import OracleRehearsal
     from asynctune.testing.runners import Behaviour
+    from asynctune.testing.scheduler_rehearsal import SchedulerRehearsal
     from asynctune.testing.simulation import SimulatedSearch
     from asynctune.testing.unreliable import UnreliableExecutor
 else:
@@ -36,7 +37,7 @@ else:
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
             "SchedulerContract": "contracts",
-            "SchedulerRehearsal": "rehearsal",
+            "SchedulerRehearsal": "scheduler_rehearsal",
             "SimulatedSearch": "simulation",
             "Snapshot": "leftovers",
             "UnreliableExecutor": "unreliable",

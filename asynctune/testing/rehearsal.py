@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from inspect import isawaitable
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -20,32 +18,21 @@ from asynctune.objective import Goal, Objective
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.proposer import Proposer
 from asynctune.records import (
-    CONTINUE,
-    Choice,
-    Continue,
-    Exploit,
-    Pause,
-    Reallocate,
     Report,
     Reports,
     State,
-    Stop,
     Suggestion,
     SuggestionStatus,
     TrialId,
     TrialView,
     Value,
     Values,
-    Verdict,
 )
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import fill_seed
 from asynctune.space import Fill, HyperParameters, Space
-from asynctune.views import SearchView
 
-__all__ = ["HELD_BY_USER", "Call", "OracleRehearsal", "SchedulerRehearsal", "replay"]
-
-HELD_BY_USER = "paused by the user"
+__all__ = ["Call", "OracleRehearsal", "replay", "watched"]
 
 
 @frozen
@@ -76,7 +63,12 @@ def _answer(answer: Any) -> Any:
     return asyncio.run(awaited())
 
 
-def _watched(plugin: Scheduler | Proposer, hook: str, arguments: tuple[Any, ...]) -> Any:
+def watched(plugin: Scheduler | Proposer, hook: str, arguments: tuple[Any, ...]) -> Any:
+    """Make a call, and return the answer.
+
+    Raises:
+        ValueError: the plugin has changed what it was shown.
+    """
     known = _known(plugin)
     before, known_before = copy.deepcopy((arguments, known))
     answer = _called(plugin, hook, arguments)
@@ -94,153 +86,6 @@ def _known(plugin: Scheduler | Proposer) -> dict[str, Any]:
         return {}
     ended = {f"trial {number}": view for number, view in plugin.known.trials.items()}
     return ended | {f"trial {number}, which waits or runs": values for number, values in plugin.known.pending.items()}
-
-
-class SchedulerRehearsal:
-    """Trials that exist only as views, judged by a scheduler.
-
-    Every method plays one event, makes the call that a search would make, and lets the verdicts happen.
-
-    Attributes:
-        trials: every trial as it stands.
-        calls: what was called, and what was answered. Nothing, if it is made with `recording=False`; with `guarding=True`, each
-            call is also watched for changes to what it is shown.
-        chooses: whether the scheduler chooses what runs next.
-    """
-
-    def __init__(self, scheduler: Scheduler, objective: Goal, *, recording: bool = True, guarding: bool = False) -> None:
-        self.scheduler = scheduler
-        self.objective = objective
-        self.trials: dict[TrialId, TrialView] = {}
-        self.calls: list[Call] = []
-        self._recording = recording
-        self._guarding = guarding
-        self._reports: dict[TrialId, list[Report]] = {}
-        self._in: dict[State, set[TrialId]] = {state: set() for state in State}
-        self.chooses = type(scheduler).choose_trial_to_run is not Scheduler.choose_trial_to_run
-        scheduler.set_search(objective=objective)
-
-    # --------------------------------------------------------------------------------------------------------- events
-
-    def add(self, values: Values | None = None, *, run: bool = True) -> TrialId:
-        """A trial is proposed, and runs at once unless `run` is False."""
-        trial = len(self.trials)
-        self._reports[trial] = []
-        self.trials[trial] = TrialView(id=trial, state=State.PENDING, values=values or {})
-        self._in[State.PENDING].add(trial)
-        self._judge(trial, "on_trial_add")
-        if run and self.trials[trial].state is State.PENDING:
-            self.start(trial)
-        return trial
-
-    def start(self, trial: TrialId) -> None:
-        """A PENDING trial gets a slot."""
-        hold = self.trials[trial].hold
-        self._set(trial, state=State.RUNNING, launches=self.trials[trial].launches + 1, hold=None)
-        if hold is not None:
-            self._tell(trial, "on_trial_resume", "user" if hold == HELD_BY_USER else "scheduler")
-
-    def report(self, trial: TrialId, step: int, value: float, **others: float) -> Verdict:
-        """A running trial reports the objective at a step. Returns the verdict on this trial, which has then happened."""
-        view = self.trials[trial]
-        if view.state is not State.RUNNING or step <= view.step:
-            raise ValueError(f"a {view.state.value} trial at step {view.step} cannot report step {step}: see the law")
-        report = Report(step, {self.objective.name: value, **others}, float(len(self.calls)), view.launches)
-        self._reports[trial].append(report)
-        self._set(trial, step=step, reports=Reports(self._reports[trial]))
-        return self._judge(trial, "on_trial_result", report).get(trial, CONTINUE)
-
-    def complete(self, trial: TrialId, *, stop_reason: str | None = None) -> None:
-        """A trial finishes; or is stopped, if there is a reason."""
-        last = self.objective.of(self._reports[trial][-1].metrics) if self._reports[trial] else None
-        score = last if last is not None and math.isfinite(last) else None
-        self._set(trial, state=State.COMPLETED, score=score, stop_reason=stop_reason)
-        self._tell(trial, "on_trial_complete")
-
-    def fail(self, trial: TrialId) -> None:
-        """A trial fails, with no retries left."""
-        self._set(trial, state=State.FAILED)
-        self._tell(trial, "on_trial_error")
-
-    def pause(self, trial: TrialId, by: str = "user") -> None:
-        """A running trial is set aside."""
-        self._set(trial, state=State.PENDING, hold=HELD_BY_USER if by == "user" else f"paused by the {by}")
-        self._tell(trial, "on_trial_pause", by)
-
-    def choose(self) -> Choice:
-        """A slot is free: what runs next. By default the oldest that has not run, then those that were set aside, then a new
-        one.
-
-        Raises:
-            ValueError: if the scheduler chooses what cannot run.
-        """
-        pending = (self.trials[trial] for trial in self.live(State.PENDING))
-        waiting = [view for view in pending if view.hold != HELD_BY_USER]
-        if not self.chooses:
-            return next((view.id for view in sorted(waiting, key=lambda view: (view.launches > 0, view.id))), "NEW")
-        choice = cast("Choice", self._call("choose_trial_to_run", self.search()))
-        if choice not in ("NEW", "WAIT", *(view.id for view in waiting)):
-            raise ValueError(f'choose_trial_to_run answered {choice!r}: neither a PENDING trial, "NEW" nor "WAIT"')
-        return choice
-
-    def search(self) -> SearchView:
-        """The search as it stands."""
-        completed = [self.trials[trial] for trial in sorted(self._in[State.COMPLETED])]
-        score = self.objective.best(view.score for view in completed if view.score is not None)
-        best = next((view for view in completed if score is not None and view.score == score), None)
-        counts = {state: len(trials) for state, trials in self._in.items()}
-        # A recorded call keeps what was shown; otherwise a look at what is, which costs nothing.
-        trials = dict(self.trials) if self._recording else MappingProxyType(self.trials)
-        return SearchView(at=float(len(self.calls)), objective=self.objective, trials=trials, counts=counts, best=best)
-
-    def live(self, *states: State) -> list[TrialId]:
-        """The trials in these states; without any, those that have not ended."""
-        wanted = states or tuple(state for state in State if not state.ended)
-        return sorted(trial for state in wanted for trial in self._in[state])
-
-    # ----------------------------------------------------------------------------------------------------------- calls
-
-    def _set(self, trial: TrialId, **changes: Any) -> None:
-        before, after = self.trials[trial], evolve(self.trials[trial], **changes)
-        self._in[before.state].discard(trial)
-        self._in[after.state].add(trial)
-        self.trials[trial] = after
-
-    def _call(self, hook: str, *arguments: Any) -> Any:
-        answer = _watched(self.scheduler, hook, arguments) if self._guarding else getattr(self.scheduler, hook)(*arguments)
-        if self._recording:
-            self.calls.append(Call(hook, arguments, answer))
-        return answer
-
-    def _tell(self, trial: TrialId, hook: str, *arguments: Any) -> None:
-        if (answer := self._call(hook, self.trials[trial], *arguments)) is not None:
-            raise ValueError(f"{hook} answered {answer!r}: it is told, not asked")
-
-    def _judge(self, trial: TrialId, hook: str, *arguments: Any) -> Mapping[TrialId, Verdict]:
-        answer = self._call(hook, self.trials[trial], *arguments)
-        verdicts = answer if isinstance(answer, Mapping) else {} if answer is None else {trial: answer}
-        for subject, verdict in verdicts.items():
-            self._let(subject, verdict)
-        return verdicts
-
-    def _let(self, trial: TrialId, verdict: Any) -> None:
-        view = self.trials.get(trial)
-        if view is None or view.state.ended:
-            raise ValueError(f"{verdict!r} for trial {trial}, which {'does not exist' if view is None else 'has ended'}")
-        match verdict:
-            case Continue() | Reallocate():
-                pass
-            case Stop(reason) if isinstance(reason, str) and reason:
-                self.complete(trial, stop_reason=reason)
-            case Pause() if view.state is State.RUNNING:
-                self.pause(trial, by="scheduler")
-            case Exploit(source) if self.scheduler.exploits and source != trial and source in self.trials:
-                # The trial goes on as a clone of its source, from where that stands.
-                self._reports[trial] = list(self._reports[source])
-                reports, step = Reports(self._reports[trial]), self.trials[source].step
-                self._set(trial, reports=reports, step=step, values=self.trials[source].values)
-            case _:
-                raise ValueError(f"{verdict!r} is no verdict on a {view.state.value} trial")
 
 
 class OracleRehearsal:
@@ -374,7 +219,7 @@ class OracleRehearsal:
 
     def _call(self, hook: str, *arguments: Any) -> Any:
         answer = (
-            _watched(self.proposer, hook, arguments) if self._guarding else _answer(getattr(self.proposer, hook)(*arguments))
+            watched(self.proposer, hook, arguments) if self._guarding else _answer(getattr(self.proposer, hook)(*arguments))
         )
         self.calls.append(Call(hook, arguments, answer))
         return answer

@@ -114,11 +114,16 @@ class Fickle(Scheduler):
     def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
         return self._say("result", trial.id, report.step)
 
-    def on_trial_complete(self, trial: TrialView) -> None:
-        self._open.remove(trial.id)
+    def on_trial_complete(self, trial: TrialView) -> Verdicts:
+        return self._end(trial)
 
-    def on_trial_error(self, trial: TrialView) -> None:
+    def on_trial_error(self, trial: TrialView) -> Verdicts:
+        return self._end(trial)
+
+    def _end(self, trial: TrialView) -> Verdicts:
         self._open.remove(trial.id)
+        said = self._say("end", trial.id)
+        return said if isinstance(said, Mapping) else None
 
 
 @define(eq=False, slots=False)

@@ -78,6 +78,10 @@ def test_rungs(settings: dict[str, Any], rungs: tuple[int, ...]) -> None:
         ({"max_steps": 9, "grace": "1"}, r"grace=.* not '1'"),
         ({"max_steps": 9, "stop_last": 1}, r"stop_last=\.\.\.\) takes True or False, not 1"),
         ({"max_steps": 9, "stop_last": None}, r"stop_last=.* not None"),
+        ({"max_steps": 9, "form": "async"}, r"ASHA\(form=\.\.\.\) takes 'stopping' or 'promotion', not 'async'"),
+        ({"max_steps": 9, "brackets": 0}, r"brackets=.* of at least 1, not 0"),
+        ({"max_steps": 9, "brackets": 3}, r"ASHA\(brackets=3\).* there are only 2 rungs below max_steps=9"),
+        ({"max_steps": 9, "grace": 9, "brackets": 2}, r"ASHA\(brackets=2\).* there are only 0 rungs"),
     ],
 )
 def test_what_makes_no_schedule_is_refused(settings: dict[str, Any], said: str) -> None:
@@ -105,9 +109,10 @@ def test_the_plan_says_the_rungs_and_the_cost(settings: dict[str, Any], said: Se
 
 
 def test_settings() -> None:
-    settings = {"max_steps": 27, "grace": 1, "factor": 3, "stop_last": True}
+    settings = {"max_steps": 27, "grace": 1, "factor": 3, "form": "stopping", "brackets": 1, "stop_last": True}
     assert ASHA(max_steps=27).settings() == settings
-    assert repr(ASHA(max_steps=27)) == "ASHA(max_steps=27, grace=1, factor=3, stop_last=True)"
+    said = "ASHA(max_steps=27, grace=1, factor=3, form='stopping', brackets=1, stop_last=True)"
+    assert repr(ASHA(max_steps=27)) == said
 
 
 # ------------------------------------------------------------------------------------------------------------ verdicts

@@ -46,7 +46,7 @@ class JudgesTheDead(Counting):
         return {0: STOP}
 
 
-class AnswersWhereItIsTold(Counting):
+class StopsWhatHasEnded(Counting):
     def on_trial_complete(self, trial: TrialView) -> Any:
         return STOP
 
@@ -130,7 +130,7 @@ SCHEDULERS = [
     (Raises, "test_every_trial_comes_to_an_end", "no NaN, please"),
     (Nonsense, "test_every_trial_comes_to_an_end", "'STOP' is no verdict on a RUNNING trial"),
     (JudgesTheDead, "test_every_trial_comes_to_an_end", "for trial 0, which has ended"),
-    (AnswersWhereItIsTold, "test_every_trial_comes_to_an_end", "on_trial_complete answered .*: it is told, not asked"),
+    (StopsWhatHasEnded, "test_every_trial_comes_to_an_end", "on_trial_complete answered Stop.* for trial .*, which has ended"),
     (Sleeps, "test_every_trial_comes_to_an_end", "a standstill: nothing runs, .* it chose 'WAIT'"),
     (RunsWhatRuns, "test_every_trial_comes_to_an_end", "choose_trial_to_run answered 0: neither a PENDING trial"),
     (Lucky, "test_told_the_same_it_answers_the_same", None),

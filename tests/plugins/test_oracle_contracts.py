@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asynctune.oracles import (
+    BOHB,
     ConcurrencyLimiter,
     GridSearch,
     HyperbandOracle,
@@ -90,3 +91,12 @@ class TestHyperbandOracle(OracleContract):
 
     def make(self) -> Oracle:
         return HyperbandOracle(max_epochs=9, factor=3, iterations=None)
+
+
+class TestBOHB(OracleContract):
+    exhausts = True
+    trials = 24
+    many = 100
+
+    def make(self) -> Oracle:
+        return BOHB(max_steps=4, factor=2, min_points=3, candidates=8)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from asynctune.schedulers import ASHA, FIFO, MedianStopping, Scheduler
+from asynctune.schedulers import (
+    ASHA,
+    BOHB,
+    FIFO,
+    HyperBand,
+    MedianStopping,
+    Patience,
+    Percentile,
+    Scheduler,
+    Threshold,
+    Wilcoxon,
+)
 from asynctune.testing.contracts import SchedulerContract
 
 
@@ -29,3 +40,68 @@ class TestASHA(SchedulerContract):
 class TestASHAThatLeavesAlone(SchedulerContract):
     def make(self) -> Scheduler:
         return ASHA(max_steps=16, grace=2, factor=2, stop_last=False)
+
+
+class TestASHAInBrackets(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ASHA(max_steps=27, brackets=3)
+
+
+class TestASHAThatPromotes(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ASHA(max_steps=27, form="promotion")
+
+
+class TestASHAThatPromotesInBrackets(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ASHA(max_steps=20, factor=2, form="promotion", brackets=2)
+
+
+class TestASHAThatPromotesAndLeavesAlone(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ASHA(max_steps=9, form="promotion", stop_last=False)
+
+
+class TestHyperBand(SchedulerContract):
+    def make(self) -> Scheduler:
+        return HyperBand(max_steps=9)
+
+
+class TestLargeHyperBand(SchedulerContract):
+    def make(self) -> Scheduler:
+        return HyperBand(max_steps=27, grace=2, factor=2)
+
+
+class TestBOHB(SchedulerContract):
+    def make(self) -> Scheduler:
+        return BOHB(max_steps=16, factor=4)
+
+
+class TestMedianStoppingSoftly(SchedulerContract):
+    def make(self) -> Scheduler:
+        return MedianStopping(min_samples=1, hard_stop=False)
+
+
+class TestPercentile(SchedulerContract):
+    def make(self) -> Scheduler:
+        return Percentile(percentile=40, startup_trials=2, grace=2, interval=3)
+
+
+class TestThreshold(SchedulerContract):
+    def make(self) -> Scheduler:
+        return Threshold(lower=-20, upper=20, interval=2)
+
+
+class TestPatience(SchedulerContract):
+    def make(self) -> Scheduler:
+        return Patience(patience=2)
+
+
+class TestPatienceWithASHA(SchedulerContract):
+    def make(self) -> Scheduler:
+        return Patience(patience=1, inside=ASHA(max_steps=27))
+
+
+class TestWilcoxon(SchedulerContract):
+    def make(self) -> Scheduler:
+        return Wilcoxon()

@@ -67,6 +67,19 @@ class Scheduler(at.Scheduler):
         return at.Reallocate(at.Resources(cpu=2)) if report.step > 5 else at.Exploit(source=3)
 
 
+def schedulers() -> list[at.Scheduler]:
+    bohb = at.schedulers.BOHB(max_steps=27, grace=1, factor=3)
+    assert_type(bohb.oracle(random_fraction=0.5), at.oracles.BOHB)
+    return [
+        *(bohb, at.schedulers.HyperBand(max_steps=81), at.schedulers.FIFO()),
+        at.schedulers.ASHA(max_steps=27, form="promotion", brackets=2),
+        at.schedulers.MedianStopping(grace=2, min_samples=3, hard_stop=False),
+        at.schedulers.Percentile(percentile=25, startup_trials=5, grace=1, interval=1, min_samples=1),
+        at.schedulers.Patience(patience=3, min_delta=0.1, inside=at.schedulers.ASHA(max_steps=27)),
+        *(at.schedulers.Threshold(lower=0.1, upper=9), at.schedulers.Wilcoxon(p_threshold=0.1, startup_steps=2)),
+    ]
+
+
 async def main() -> None:
     space = {
         "units": at.Int(32, 512, step=32),

@@ -16,7 +16,8 @@ from asynctune.records import State
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import generator
 from asynctune.testing.contracts.draws import COPIES, ODD, SEEDS
-from asynctune.testing.rehearsal import HELD_BY_USER, SchedulerRehearsal, replay
+from asynctune.testing.rehearsal import replay
+from asynctune.testing.scheduler_rehearsal import HELD_BY_USER, SchedulerRehearsal
 
 __all__ = ["SchedulerContract"]
 
@@ -164,6 +165,7 @@ def _play(
 def _fill(rehearsal: SchedulerRehearsal, trials: int, workers: int) -> Any:
     # At most one turn for each slot and each trial: a scheduler may pause what it has just chosen.
     for _ in range(workers + trials):
+        rehearsal.growing = len(rehearsal.trials) < trials
         if len(rehearsal.live(State.RUNNING)) >= workers:
             return None
         choice = rehearsal.choose()
