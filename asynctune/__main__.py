@@ -1,4 +1,4 @@
-"""The command line: `asynctune show DIR`, `events DIR`, `doctor DIR`, `repair DIR`."""
+"""The command line: `asynctune show DIR`, `events DIR`, `doctor DIR`, `repair DIR`, `simulate CURVES`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
 from asynctune.observers.console import clock, columns_of, lasted, legible, scored, shown, shown_values, table
 from asynctune.records import State, TrialId, TrialView, log_name
+from asynctune.testing.command import add_arguments, simulate
 
 __all__ = ["main"]
 
@@ -67,6 +68,8 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         yield from _doctor(given.directory)
     elif given.command == "repair":
         yield from _repair(given.directory)
+    elif given.command == "simulate":
+        yield from simulate(given)
     elif given.trial is None:
         yield _show(given.directory)
     else:
@@ -74,7 +77,7 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches, and mend them.")
+    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches, mend them, and replay their curves.")
     parser.add_argument("--version", action="version", version=f"asynctune {version('asynctune')}")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print the table of a search, also of one that is running")
@@ -86,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     mend = commands.add_parser("repair", help="keep what is good of a damaged journal, and the original beside it")
     for command in (show, events, doctor, mend):
         command.add_argument("directory", type=Path, help="the storage= of the search")
+    add_arguments(commands.add_parser("simulate", help="compare schedulers on recorded curves, on a virtual clock"))
     return parser
 
 

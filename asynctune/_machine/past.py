@@ -60,12 +60,12 @@ class Trials(Mapping[TrialId, Trial]):
 
 
 def _packed(trial: Trial) -> bytes:
-    reports = tuple(_report(trial.id, report) for report in trial.reports)
+    reports = tuple(_report(report) for report in trial.reports)
     checkpoints = tuple((key.step, key.launch) for key in trial.checkpoints)
     return pickle.dumps((trial.state.value, dict(trial.used), reports, checkpoints, _plain(trial)), protocol=5)
 
 
-def _report(trial: TrialId, report: Report) -> tuple[Any, ...]:
+def _report(report: Report) -> tuple[Any, ...]:
     key = report.checkpoint
     same = key is not None and key.step == report.step and key.launch == report.launch
     return report.step, report.at, report.launch, same, *report.metrics, *report.metrics.values()

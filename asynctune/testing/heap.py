@@ -70,8 +70,8 @@ class Conditions:
 
 @define(eq=False)
 class _Launch:
-    """A launch that follows a curve. `place` is the report that comes next; one that is `silent` says nothing more, and one that
-    is `deaf` does not stop when it is told to."""
+    """A launch that follows a curve. `place` is the report that comes next; one that is `silent` says nothing more, and one
+    that is `deaf` does not stop when it is told to."""
 
     order: RunTrial
     began: float
@@ -121,6 +121,7 @@ class Run:
     end: EndSearch | None = None
     _best: float = math.inf
     _wanted: int = 0
+    _declined: bool = False
     _serial: int = 0
     _heap: list[tuple[float, int, Callable[[Any], None], Any]] = field(factory=list)
     _pending: deque[Stimulus] = field(factory=deque)
@@ -157,6 +158,10 @@ class Run:
         self._hear(opened)
         heap = self._heap
         while self.end is None:
+            if not heap and self._declined:
+                self._declined = False
+                self._drain()
+                continue
             if not heap:
                 raise RuntimeError(f"nothing can happen any more, and the search is not over: {self.machine!r}")
             at, _, act, what = heappop(heap)
@@ -179,11 +184,24 @@ class Run:
         self._drain()
 
     def _drain(self) -> None:
-        while self._pending and self.end is None:
+        while self.end is None:
+            if not self._pending and not self._granted():
+                return
             stimulus = self._pending.popleft()
+            self._declined = False  # if it is, that is told next
             self._tell(stimulus)
             if type(stimulus) is LaunchEnded:
                 self._free(stimulus.ending.trial)
+
+    def _granted(self) -> bool:
+        """Grant a slot that was requested. Once one has come back unused, the others wait until something else has happened:
+        nothing less could change the scheduler's mind."""
+        if not (self._wanted and self.free) or self._declined:
+            return False
+        self._wanted -= 1
+        self.free -= 1
+        self._pending.append(SlotGranted(at=self.now))
+        return True
 
     def _tell(self, stimulus: Stimulus) -> None:
         decision = self.machine.handle(stimulus)
@@ -215,23 +233,15 @@ class Run:
         del self._live[trial]
         self.machine.book.let_go(trial)
         self.free += 1
-        self._grant()
 
     # -------------------------------------------------------------------------------------------------------- its orders
 
     def _requested(self, order: RequestSlots) -> None:
         self._wanted += order.count
-        self._grant()
 
     def _released(self, _: ReleaseSlot) -> None:
         self.free += 1
-        self._grant()
-
-    def _grant(self) -> None:
-        while self._wanted and self.free and self.end is None:
-            self._wanted -= 1
-            self.free -= 1
-            self._pending.append(SlotGranted(at=self.now))
+        self._declined = True
 
     def _ask(self, order: Ask) -> None:
         state = None

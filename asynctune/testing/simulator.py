@@ -95,7 +95,8 @@ class Simulator:
 
     Args:
         workload: what trials do.
-        scheduler, stop, failure, limits, checkpoints, max_trials: as `search()` takes them; of the limits, `trial_time` is kept.
+        scheduler, stop, failure, limits, checkpoints, max_trials: as `search()` takes them; of the limits, `trial_time` is
+            kept.
         oracle: who proposes; None for the workload itself: a table's rows in an order that the seed draws, or random draws.
         workers: how many trials run at once.
         seed: of everything that is drawn: proposals, stragglers.
@@ -133,7 +134,9 @@ class Simulator:
                 hint = "SimulatedSearch has the engine's own loop, and all of them"
                 raise ConfigurationError(f"Simulator(faults=Faults({name}=...)): here only launches meet with faults; {hint}")
         if self.faults.hangs and self.limits.trial_time is None:
-            raise ConfigurationError("Simulator(faults=Faults(hangs=...)) needs limits=Limits(trial_time=...): it would never end")
+            raise ConfigurationError(
+                "Simulator(faults=Faults(hangs=...)) needs limits=Limits(trial_time=...): it would never end"
+            )
         if self.max_trials is None and self.workload.size is None and not self.stop and self.oracle is None:
             raise ConfigurationError(f"{self.workload.name} has no end: give max_trials=, or a stopper, to Simulator()")
 

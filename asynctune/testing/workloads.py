@@ -51,9 +51,9 @@ class Curve:
             raise ConfigurationError(f"Curve(metrics=...) takes values of each metric, as many of each, not {sorted(lengths)}")
         times = [self.takes] * len(self) if isinstance(self.takes, int | float) else self.takes
         if len(times) != len(self) or not all(math.isfinite(each) and each >= 0 for each in times):
-            raise ConfigurationError(f"Curve(takes=...) takes {len(self)} finite numbers of seconds, or one, not {self.takes!r}")
+            raise ConfigurationError(f"Curve(takes=...) takes {len(self)} numbers of seconds, or one, not {self.takes!r}")
         if len(self.steps) not in (0, len(self)) or not all(a < b for a, b in pairwise((0, *self.steps))):
-            raise ConfigurationError(f"Curve(steps=...) takes {len(self)} steps that increase from 1 at least, not {self.steps!r}")
+            raise ConfigurationError(f"Curve(steps=...) takes {len(self)} steps that increase from 1 on, not {self.steps!r}")
 
     def __len__(self) -> int:
         return len(next(iter(self.metrics.values())))
