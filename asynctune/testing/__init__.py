@@ -1,6 +1,6 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, an
-executor that is as unreliable as a network, and damage to files; a checker for what a search has recorded; and ways to cancel
-and kill a program that searches, wherever that could hurt.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, a
+simulator that is made for speed, an executor that is as unreliable as a network, and damage to files; a checker for what a
+search has recorded; and ways to cancel and kill a program that searches, wherever that could hurt.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
