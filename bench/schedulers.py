@@ -21,13 +21,13 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from asynctune.schedulers import ASHA, FIFO, HyperBand, MedianStopping
 from asynctune.schedulers.base import Scheduler
-from asynctune.testing import Simulator, Table, read_lcbench, read_taskset
+from asynctune.testing import Table, compare, read_lcbench, read_taskset
 from asynctune.testing.comparing import bootstrap
 from bench.common import ask, headline, table
 
@@ -52,14 +52,11 @@ def schedulers(steps: int) -> Mapping[str, Scheduler]:
     }
 
 
-def ours(workload: Table, scheduler: Scheduler, workers: int, seeds: int) -> _Times:
-    """When the target was reached, seed by seed, or when the pool was through."""
-    found = []
-    for seed in range(seeds):
-        done = Simulator(workload=workload, scheduler=scheduler, workers=workers, seed=seed).run()
-        at = None if workload.target is None else done.reached(workload.target)
-        found.append((done.at, False) if at is None else (at, True))
-    return found
+def runs(workload: Table, workers: int, seeds: int) -> Iterator[tuple[str, _Times]]:
+    """Ours: when the target was reached, seed by seed, or when the pool was through."""
+    found = compare(workload, schedulers(workload.max_steps), workers=workers, seeds=seeds)
+    for name, outcomes in found.runs.items():
+        yield name, [(each.took, each.reached is not None) for each in outcomes]
 
 
 def written(workload: Table, seeds: int, file: Path) -> Path:
@@ -76,18 +73,14 @@ def written(workload: Table, seeds: int, file: Path) -> Path:
     return file
 
 
-def runs(
+def peers_runs(
     workload: Table, workers: int, seeds: int, peers: Mapping[str, str], directory: Path
-) -> Iterator[tuple[str, Callable[[], _Times]]]:
-    """Everybody who is measured, by name."""
-    for name, scheduler in schedulers(workload.max_steps).items():
-        yield name, partial(ours, workload, scheduler, workers, seeds)
-    if peers:
-        file = written(workload, seeds, directory / "curves.json")
+) -> Iterator[tuple[str, _Times]]:
+    """The same, of those whose interpreters were given."""
+    file = written(workload, seeds, directory / "curves.json") if peers else directory
     for name, (program, what) in _PEERS.items():
-        python = peers.get(program)
-        if python is not None:
-            yield name, partial(ask, python, program, what, file=str(file), workers=workers)
+        if program in peers:
+            yield name, ask(peers[program], program, what, file=str(file), workers=workers)
 
 
 def measure(title: str, tasks: Sequence[Table], workers: int, seeds: int, peers: Mapping[str, str]) -> None:
@@ -97,8 +90,8 @@ def measure(title: str, tasks: Sequence[Table], workers: int, seeds: int, peers:
     with tempfile.TemporaryDirectory() as directory:
         for workload in tasks:
             first: _Times = ()
-            for name, run in runs(workload, workers, seeds, peers, Path(directory)):
-                times = run()
+            theirs = peers_runs(workload, workers, seeds, peers, Path(directory))
+            for name, times in chain(runs(workload, workers, seeds), theirs):
                 first = first or times
                 ratios.setdefault(name, []).append([one[0] / other[0] for one, other in zip(first, times, strict=True)])
                 reached.setdefault(name, []).extend(bool(found) for _, found in times)

@@ -15,7 +15,7 @@ from attrs import frozen
 
 from asynctune.errors import PluginError, WireError
 from asynctune.objective import Goal
-from asynctune.records import Choice, Continue, LaunchNumber, Report, TrialId, TrialView, Verdict, Verdicts
+from asynctune.records import PAUSE, Choice, Continue, LaunchNumber, Report, Stop, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.secret import redacted
 from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
@@ -25,6 +25,7 @@ from asynctune.wire import closed_union, decode, encode
 __all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Judged", "LogEnd", "PluginAnswer"]
 
 T = TypeVar("T")
+_NO_VERDICTS: Mapping[TrialId, Verdict] = {}
 
 
 @frozen
@@ -176,6 +177,8 @@ class Consult:
 
     def _verdicts(self, hook: str, trial: TrialView, call: Callable[[], Verdicts]) -> Mapping[TrialId, Verdict]:
         raw = self._call(self._scheduler, hook, call)
+        if self._recorded is None and (raw is None or isinstance(raw, Continue)):
+            return _NO_VERDICTS
         now = Judged(hook, trial.id, self._checked(hook, trial, raw))
         if self._recorded is not None:
             found = [a for a in self._recorded if isinstance(a, Judged) and (a.hook, a.trial) == (hook, trial.id)]
@@ -295,6 +298,8 @@ def _no_log(_: TrialId, __: LaunchNumber) -> str:
 
 def _as_verdict(value: Any) -> Verdict | None:
     """The verdict that `value` is, as it will be read again: what could not be must not be written down."""
+    if value is PAUSE or (type(value) is Stop and type(value.reason) is str and value.reason.isascii()):
+        return value  # as nearly all are
     try:
         verdict: Verdict = decode(encode(value, Verdict), Verdict)
     except WireError:

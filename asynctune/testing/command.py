@@ -94,7 +94,7 @@ def _value(node: ast.expr, max_steps: int) -> Any:
 
 
 def _made(name: str, arguments: Mapping[str | None, Any], max_steps: int) -> Any:
-    kind: Any = getattr(known, name, None) if name in known.__all__ else None
+    kind: Any = getattr(known, name, None) if name in known.__all__ and name != "Scheduler" else None
     if kind is None:
         raise ConfigurationError(f"there is no scheduler {name!r} here: there is one {_names()}")
     takes = {each.name for each in fields(kind) if each.init} if has(kind) else set()

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
+from asynctune.policies import FailurePolicy
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import generator
 from asynctune.testing.heap import Conditions
@@ -189,11 +190,19 @@ def compare(
         raise ConfigurationError("compare() takes at least one scheduler, and seeds=1 at least")
     conditions = Conditions() if conditions is None else conditions
     runs: dict[str, list[Outcome]] = {}
+    # A curve that diverges is a bad configuration, and no mistake that should end a search.
+    failure = FailurePolicy(max_consecutive_failed_trials=None, non_finite="worst")
     for name, scheduler in schedulers.items():
         runs[name] = []
         for seed in range(seeds):
             simulator = Simulator(
-                workload=workload, scheduler=scheduler, workers=workers, seed=seed, max_trials=max_trials, conditions=conditions
+                workload=workload,
+                scheduler=scheduler,
+                workers=workers,
+                seed=seed,
+                max_trials=max_trials,
+                conditions=conditions,
+                failure=failure,
             )
             runs[name].append(Outcome.of(seed, simulator.run(), workload.target))
     return Comparison(workload.name, workload.objective, workload.target, workers, runs)

@@ -110,7 +110,8 @@ def test_a_comparison_holds_each_against_the_first() -> None:
     lines = list(found.table())
 
     assert found.speed_ups("FIFO") == [1.0] * 5
-    assert min(found.speed_ups("ASHA")) > 1
+    assert min(found.speed_ups("ASHA")) >= 1
+    assert max(found.speed_ups("ASHA")) > 1
     assert found.best == 1.0
     assert found.regret("FIFO", 0.5) == math.inf
     assert found.regret("FIFO", math.inf) == 0.0
