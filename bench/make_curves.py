@@ -1,6 +1,6 @@
 """Train a small table of learning curves, which the tests replay.
 
-    python -m bench.make_curves FILE [--configurations 150] [--epochs 27]
+    python -m bench.make_curves FILE [--configurations 40] [--epochs 27]
 
 Each row is an MLP of scikit-learn on its digits, trained by SGD with a configuration that is drawn at random; each epoch's
 value is the log loss on 450 images that were held back, and its seconds are what that epoch took. A row that diverges is NaN
@@ -25,7 +25,7 @@ def drawn(row: int) -> list[float]:
     """The configuration of a row."""
     luck = generator("make_curves", row)
     rate, alpha = 10 ** luck.uniform(-4, 1), 10 ** luck.uniform(-6, 0)
-    return [rate, luck.uniform(0, 0.99), alpha, 2 ** luck.randint(4, 8), 2 ** luck.randint(2, 7)]
+    return [rate, luck.uniform(0, 0.99), alpha, 2 ** luck.randint(5, 8), 2 ** luck.randint(2, 7)]
 
 
 def curve(hp: list[float], data: Any, epochs: int) -> tuple[list[float], list[float]]:
@@ -38,7 +38,7 @@ def curve(hp: list[float], data: Any, epochs: int) -> tuple[list[float], list[fl
     x, held, y, wanted = data
     settings = {"learning_rate_init": rate, "momentum": momentum, "alpha": alpha, "batch_size": int(batch)}
     model = MLPClassifier((int(units),), solver="sgd", random_state=0, **settings)
-    values, seconds = [], []
+    values, seconds = list[float](), list[float]()
     for _ in range(epochs):
         began = time.perf_counter()
         try:
@@ -60,7 +60,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--configurations", type=int, default=150)
+    parser.add_argument("--configurations", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=27)
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # of overflows: rows may diverge

@@ -34,7 +34,7 @@ class Trials(Mapping[TrialId, Trial]):
 
     def __getitem__(self, trial: TrialId) -> Trial:
         found = self._trials[trial]
-        return found if type(found) is not bytes else _unpacked(trial, found)
+        return _unpacked(trial, found) if isinstance(found, bytes) else found
 
     def get(self, trial: Any, default: Any = None) -> Any:
         """The trial, or `default`."""

@@ -86,14 +86,14 @@ def _value(node: ast.expr, max_steps: int) -> Any:
     if isinstance(node, ast.Name):
         return _made(node.id, {}, max_steps)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        return _made(node.func.id, {each.arg: _value(each.value, max_steps) for each in node.keywords}, max_steps)
+        return _made(node.func.id, {str(each.arg): _value(each.value, max_steps) for each in node.keywords}, max_steps)
     try:
         return ast.literal_eval(node)
     except ValueError:
         raise ConfigurationError(f"{ast.unparse(node)} is neither a value nor a scheduler with arguments by name") from None
 
 
-def _made(name: str, arguments: Mapping[str | None, Any], max_steps: int) -> Any:
+def _made(name: str, arguments: Mapping[str, Any], max_steps: int) -> Any:
     kind: Any = getattr(known, name, None) if name in known.__all__ and name != "Scheduler" else None
     if kind is None:
         raise ConfigurationError(f"there is no scheduler {name!r} here: there is one {_names()}")

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -96,6 +97,10 @@ class Workload(ABC):
         return None
 
 
+def _space(given: Any) -> Space:
+    return Space.of(given)
+
+
 @define(kw_only=True, eq=False, slots=False)
 class Synthetic(Workload):
     """Curves that a function makes.
@@ -110,7 +115,7 @@ class Synthetic(Workload):
     """
 
     function: Callable[[Values], Curve]
-    space: Space = field(converter=Space.of)
+    space: Space = field(converter=_space)
     objective: Goal = field(converter=as_objective)
     max_steps: int
     target: float | None = None

@@ -13,7 +13,7 @@ from bench.peers.replay import Judge, times
 
 
 def _driven(pruner: Any, direction: str) -> tuple[Judge, Callable[[int], None]]:
-    way = "minimize" if direction == "min" else "maximize"
+    way = optuna.study.StudyDirection.MINIMIZE if direction == "min" else optuna.study.StudyDirection.MAXIMIZE
     study = optuna.create_study(direction=way, pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0))
     trials: dict[int, Any] = {}
     last: dict[int, float] = {}
@@ -35,19 +35,22 @@ def _driven(pruner: Any, direction: str) -> tuple[Judge, Callable[[int], None]]:
 
 def halving(file: str, workers: int) -> list[Any]:
     """Successive halving, asynchronous, by thirds."""
-    made = lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)  # noqa: E731
-    return times(file, workers, lambda _, way, __: _driven(made(), way))
+    made: Any = optuna.pruners.SuccessiveHalvingPruner
+    return times(file, workers, lambda _, way, __: _driven(made(min_resource=1, reduction_factor=3), way))
 
 
 def median(file: str, workers: int) -> list[Any]:
     """The median rule, with Optuna's own numbers."""
-    return times(file, workers, lambda _, way, __: _driven(optuna.pruners.MedianPruner(), way))
+    made: Any = optuna.pruners.MedianPruner
+    return times(file, workers, lambda _, way, __: _driven(made(), way))
 
 
 def hyperband(file: str, workers: int) -> list[Any]:
     """Its Hyperband, by thirds."""
-    made = lambda steps: optuna.pruners.HyperbandPruner(min_resource=1, max_resource=steps, reduction_factor=3)  # noqa: E731
-    return times(file, workers, lambda _, way, steps: _driven(made(steps), way))
+    made: Any = optuna.pruners.HyperbandPruner
+    return times(
+        file, workers, lambda _, way, steps: _driven(made(min_resource=1, max_resource=steps, reduction_factor=3), way)
+    )
 
 
 if __name__ == "__main__":

@@ -70,12 +70,12 @@ def test_a_table_of_our_own() -> None:
     done = Simulator(workload=table, scheduler=ASHA(max_steps=table.max_steps), workers=4).run()
 
     assert table.max_steps == 27
-    assert table.size == 150
+    assert table.size == 40
     assert DIGITS.stat().st_size < 300_000
     assert done.best is not None
     assert done.best.score is not None
     assert done.best.score < 0.3
-    assert done.steps < 27 * 150
+    assert done.steps < 27 * 40
 
 
 def test_what_is_there_is_found_by_its_content(tmp_path: Path) -> None:
