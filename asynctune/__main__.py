@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from asynctune._engine.retelling import FailedLaunch, Retold, retold
 from asynctune.errors import AsynctuneError, StorageError
 from asynctune.observers.console import clock, columns_of, lasted, legible, scored, shown, shown_values, table
 from asynctune.records import State, TrialId, TrialView, log_name
-from asynctune.testing.command import add_arguments, simulate
 
 __all__ = ["main"]
 
@@ -69,7 +69,8 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
     elif given.command == "repair":
         yield from _repair(given.directory)
     elif given.command == "simulate":
-        yield from simulate(given)
+        # Not imported above: who only looks at a search must have nothing to unpickle with.
+        yield from import_module("asynctune.testing.command").simulate(given)
     elif given.trial is None:
         yield _show(given.directory)
     else:
@@ -89,8 +90,19 @@ def _parser() -> argparse.ArgumentParser:
     mend = commands.add_parser("repair", help="keep what is good of a damaged journal, and the original beside it")
     for command in (show, events, doctor, mend):
         command.add_argument("directory", type=Path, help="the storage= of the search")
-    add_arguments(commands.add_parser("simulate", help="compare schedulers on recorded curves, on a virtual clock"))
+    _add_simulate(commands.add_parser("simulate", help="compare schedulers on recorded curves, on a virtual clock"))
     return parser
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("curves", type=Path, help="the storage= of a search, a folder with a curves.npz, or a table's .npz")
+    parser.add_argument("--task", help="which of the tasks that are there; the first, if left out")
+    schedulers = "a scheduler, such as \"ASHA(factor=4, form='promotion')\"; may be said again; if not, the usual ones"
+    parser.add_argument("--scheduler", action="append", metavar="S", help=schedulers)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="how many trials run at once (1)")
+    parser.add_argument("--runs", type=int, default=10, metavar="N", help="how many runs of each scheduler (10)")
+    parser.add_argument("--straggle", type=float, default=0.0, metavar="X", help="how uneven workers are (0)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the regret against virtual time (needs Matplotlib)")
 
 
 def _number(text: str) -> int:

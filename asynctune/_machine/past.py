@@ -1,16 +1,17 @@
 """Trials, of which those that are over can be kept as a few bytes.
 
 A search of a million trials has few that move. One that was let go is made again from its bytes whenever somebody looks at it,
-and nothing that is done to that copy is kept: nothing happens to such a trial any more.
+and nothing that is done to that copy is kept: nothing happens to such a trial any more. One with more to it than numbers and
+texts (a failure) stays as it is.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
+import msgpack
 from attrs import fields
 
 from asynctune._machine.trial import Trial
@@ -56,13 +57,19 @@ class Trials(Mapping[TrialId, Trial]):
 
     def let_go(self, trial: Trial) -> None:
         """Nothing more happens to this one."""
-        self._trials[trial.id] = _packed(trial)
+        packed = _packed(trial)
+        if packed is not None:
+            self._trials[trial.id] = packed
 
 
-def _packed(trial: Trial) -> bytes:
-    reports = tuple(_report(report) for report in trial.reports)
-    checkpoints = tuple((key.step, key.launch) for key in trial.checkpoints)
-    return pickle.dumps((trial.state.value, dict(trial.used), reports, checkpoints, _plain(trial)), protocol=5)
+def _packed(trial: Trial) -> bytes | None:
+    reports = [_report(report) for report in trial.reports]
+    checkpoints = [(key.step, key.launch) for key in trial.checkpoints]
+    try:
+        packed: bytes = msgpack.packb((trial.state.value, trial.used, reports, checkpoints, _plain(trial)))
+    except (TypeError, ValueError, OverflowError):  # an object, text that is none, an integer beyond 64 bits
+        return None
+    return packed
 
 
 def _report(report: Report) -> tuple[Any, ...]:
@@ -72,7 +79,7 @@ def _report(report: Report) -> tuple[Any, ...]:
 
 
 def _unpacked(number: TrialId, packed: bytes) -> Trial:
-    state, used, reports, checkpoints, plain = pickle.loads(packed)  # noqa: S301 -- never leaves this process
+    state, used, reports, checkpoints, plain = msgpack.unpackb(packed, use_list=False)
     trial = Trial(id=number, proposed=_NONE, **dict(zip(_PLAIN, plain, strict=True)))
     trial.state, trial.used = State(state), FrozenDict(used)
     trial.reports = [_read(number, *report) for report in reports]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from attrs import fields, has
@@ -18,23 +17,9 @@ from asynctune.testing.curves import read_workloads
 from asynctune.testing.heap import Conditions
 from asynctune.testing.workloads import Table
 
-__all__ = ["add_arguments", "scheduler_of", "simulate"]
+__all__ = ["scheduler_of", "simulate"]
 
 _SCHEDULERS = ("FIFO", "MedianStopping", "ASHA", "ASHA(form='promotion')", "HyperBand")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `asynctune simulate` takes."""
-    parser.add_argument("curves", type=Path, help="the storage= of a search, a folder with a curves.npz, or a table's .npz")
-    parser.add_argument("--task", help="which of the tasks that are there; the first, if left out")
-    schedulers = (
-        f"a scheduler, such as \"ASHA(factor=4, form='promotion')\"; may be said again; {', '.join(_SCHEDULERS)} if not"
-    )
-    parser.add_argument("--scheduler", action="append", metavar="S", help=schedulers)
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="how many trials run at once (1)")
-    parser.add_argument("--runs", type=int, default=10, metavar="N", help="how many runs of each scheduler (10)")
-    parser.add_argument("--straggle", type=float, default=0.0, metavar="X", help="how uneven workers are (0)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the regret against virtual time (needs Matplotlib)")
 
 
 def simulate(given: argparse.Namespace) -> Iterator[str]:
