@@ -69,6 +69,8 @@ class State(Enum):
     FAILED = "FAILED"
     COMPLETED = "COMPLETED"
 
+    __hash__ = object.__hash__  # there is one of each, and Enum's own is slow
+
     @property
     def ended(self) -> bool:
         """Whether nothing can follow."""

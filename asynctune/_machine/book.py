@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from asynctune._machine.past import Trials
 from asynctune._machine.trial import Trial
 from asynctune.events import LawEvent, Paused, Started
 from asynctune.objective import Goal
@@ -35,7 +36,7 @@ class Book:
     slot; `declared` are the names of the declared parameters."""
 
     def __init__(self) -> None:
-        self.trials: dict[TrialId, Trial] = {}
+        self.trials = Trials()
         self.live: dict[TrialId, Trial] = {}
         self.parked: dict[TrialId, Trial] = {}
         self.declared: frozenset[str] = frozenset()
@@ -44,7 +45,7 @@ class Book:
 
     def add(self, trial: Trial) -> None:
         """A new trial, PENDING."""
-        self.trials[trial.id] = trial
+        self.trials.add(trial)
         self.counts[trial.state] += 1
 
     def apply(self, trial: Trial, event: LawEvent, at: float, objective: Goal) -> None:
@@ -83,6 +84,12 @@ class Book:
     def moving(self) -> bool:
         """Whether any launch runs, or is on its way out."""
         return len(self.live) > len(self.parked)
+
+    def let_go(self, number: TrialId) -> None:
+        """Keep this trial as a few bytes from now on, if it is over and its launch is."""
+        trial = self.trials[number]
+        if trial.state.ended and trial.launch is None:
+            self.trials.let_go(trial)
 
     def view(self, trial: Trial) -> TrialView:
         """The trial as it stands."""

@@ -17,12 +17,14 @@ from asynctune._machine.exploring import explored
 from asynctune.errors import PluginError, SpaceError, WireError
 from asynctune.objective import Goal
 from asynctune.records import (
+    PAUSE,
     Choice,
     Continue,
     Exploit,
     LaunchNumber,
     Reallocate,
     Report,
+    Stop,
     TrialId,
     TrialView,
     Values,
@@ -41,6 +43,7 @@ __all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Explored"
 
 T = TypeVar("T")
 _TRIES = 20  # more, for values that the rules of the space allow
+_NO_VERDICTS: Mapping[TrialId, Verdict] = {}
 
 
 @frozen
@@ -226,6 +229,8 @@ class Consult:
 
     def _verdicts(self, hook: str, trial: TrialView, call: Callable[[], Verdicts]) -> Mapping[TrialId, Verdict]:
         raw = self._call(self._scheduler, hook, call)
+        if self._recorded is None and (raw is None or isinstance(raw, Continue)):
+            return _NO_VERDICTS
         now = Judged(hook, trial.id, self._checked(hook, trial, raw))
         if self._recorded is not None:
             found = [a for a in self._recorded if isinstance(a, Judged) and (a.hook, a.trial) == (hook, trial.id)]
@@ -350,6 +355,8 @@ def _no_log(_: TrialId, __: LaunchNumber) -> str:
 
 def _as_verdict(value: Any) -> Verdict | None:
     """The verdict that `value` is, as it will be read again: what could not be must not be written down."""
+    if value is PAUSE or (type(value) is Stop and type(value.reason) is str and value.reason.isascii()):
+        return value  # as nearly all are
     try:
         verdict: Verdict = decode(encode(value, Verdict), Verdict)
     except WireError:

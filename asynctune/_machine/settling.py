@@ -197,8 +197,10 @@ def _end(search: Situation, ending: SearchEnded) -> None:
 
 
 def _wake(search: Situation) -> None:
-    deadlines = [*search.consult.deadlines(), search.waiting.next_due]
-    soonest = min((deadline for deadline in deadlines if deadline > search.at), default=math.inf)
+    soonest = search.waiting.next_due
+    for deadline in search.consult.deadlines():
+        if search.at < deadline < soonest:
+            soonest = deadline
     if soonest < search.woken:
         search.woken = soonest
         search.do.append(WakeAt(soonest))

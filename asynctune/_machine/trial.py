@@ -134,6 +134,8 @@ class Trial:
     resources: Resources | None = None
     ready: bool = False
     _shown: TrialView | None = field(default=None, init=False, eq=False, repr=False)
+    # What `values` says, until something could change it: every report shows it.
+    _values: FrozenDict[str, Value] | None = field(default=None, init=False, eq=False, repr=False)
 
     @property
     def checkpoint(self) -> CheckpointKey | None:
@@ -145,6 +147,8 @@ class Trial:
         ran = self.state is State.RUNNING
         self.state = law.step(self.id, self.state, event)
         self._shown = None
+        if type(event) is not Reported:
+            self._values = None
         match event:
             case Started():
                 self._start(event, at)
@@ -224,7 +228,7 @@ class Trial:
     def use(self, values: Values) -> None:
         """The trial has asked for these."""
         self.used.update(values)
-        self._shown = None
+        self._shown = self._values = None
 
     def _start(self, event: Started, at: float) -> None:
         self.hold = self.held_by = None
@@ -296,11 +300,18 @@ class Trial:
         """Whether the view that is shown is of the trial as it stands."""
         return self._shown is None or self._shown == self._view(declared)
 
+    def _shown_values(self, declared: frozenset[str]) -> Values:
+        if type(self.used) is FrozenDict:
+            return self.used
+        if self._values is None:
+            self._values = FrozenDict(self.values(declared))
+        return self._values
+
     def _view(self, declared: frozenset[str]) -> TrialView:
         return TrialView(
             id=self.id,
             state=self.state,
-            values=self.used if type(self.used) is FrozenDict else FrozenDict(self.values(declared)),
+            values=self._shown_values(declared),
             score=self.score,
             scores=self.scores,
             violates=self.violates,

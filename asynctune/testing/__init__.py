@@ -1,6 +1,6 @@
-"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, an
-executor that is as unreliable as a network, and damage to files; a checker for what a search has recorded; and ways to cancel
-and kill a program that searches, wherever that could hurt.
+"""What we test with, you test with: contracts for plugins, rehearsals that drive one by hand, whole simulated searches, a
+simulator that is made for speed, an executor that is as unreliable as a network, and damage to files; a checker for what a
+search has recorded; and ways to cancel and kill a program that searches, wherever that could hurt.
 
 Each name is fetched from its module when it is first asked for: the contracts need pytest, and nothing else here does.
 """
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from asynctune.testing.runners import Behaviour
     from asynctune.testing.scheduler_rehearsal import SchedulerRehearsal
     from asynctune.testing.simulation import SimulatedSearch
+    from asynctune.testing.simulator import Conditions, Simulation, Simulator
     from asynctune.testing.unreliable import UnreliableExecutor
+    from asynctune.testing.workloads import Curve, Synthetic, Table, Workload
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
+            "Conditions": "simulator",
+            "Curve": "workloads",
             "Faults": "faults",
             "HistoryError": "breach",
             "HistoryRule": "breach",
@@ -39,8 +43,13 @@ else:
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "scheduler_rehearsal",
             "SimulatedSearch": "simulation",
+            "Simulation": "simulator",
+            "Simulator": "simulator",
             "Snapshot": "leftovers",
+            "Synthetic": "workloads",
+            "Table": "workloads",
             "UnreliableExecutor": "unreliable",
+            "Workload": "workloads",
             "cancel_at_await": "cancelling",
             "check_history": "history",
             "cut": "damage",
@@ -55,6 +64,8 @@ else:
 __all__ = [
     "KILL_POINTS",
     "Behaviour",
+    "Conditions",
+    "Curve",
     "Faults",
     "HistoryError",
     "HistoryRule",
@@ -63,8 +74,13 @@ __all__ = [
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
+    "Simulation",
+    "Simulator",
     "Snapshot",
+    "Synthetic",
+    "Table",
     "UnreliableExecutor",
+    "Workload",
     "cancel_at_await",
     "check_history",
     "cut",
