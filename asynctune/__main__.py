@@ -1,4 +1,4 @@
-"""The command line: `asynctune show DIR`, `events DIR`, `doctor DIR`, `repair DIR`."""
+"""The command line: `asynctune show DIR`, `events DIR`, `doctor DIR`, `repair DIR`, `simulate CURVES`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -67,6 +68,9 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
         yield from _doctor(given.directory)
     elif given.command == "repair":
         yield from _repair(given.directory)
+    elif given.command == "simulate":
+        # Not imported above: who only looks at a search must have nothing to unpickle with.
+        yield from import_module("asynctune.testing.command").simulate(given)
     elif given.trial is None:
         yield _show(given.directory)
     else:
@@ -74,7 +78,7 @@ def _lines(given: argparse.Namespace) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches, and mend them.")
+    parser = argparse.ArgumentParser(prog="asynctune", description="Look at searches, mend them, and replay their curves.")
     parser.add_argument("--version", action="version", version=f"asynctune {version('asynctune')}")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print the table of a search, also of one that is running")
@@ -86,7 +90,18 @@ def _parser() -> argparse.ArgumentParser:
     mend = commands.add_parser("repair", help="keep what is good of a damaged journal, and the original beside it")
     for command in (show, events, doctor, mend):
         command.add_argument("directory", type=Path, help="the storage= of the search")
+    _add_simulate(commands.add_parser("simulate", help="compare schedulers on recorded curves, on a virtual clock"))
     return parser
+
+
+def _add_simulate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("curves", type=Path, help="the storage= of a search, a folder with a curves.npz, or a table's .npz")
+    parser.add_argument("--task", help="which of the tasks that are there; the first, if left out")
+    schedulers = "a scheduler, such as \"ASHA(factor=4, form='promotion')\"; may be said again; if not, the usual ones"
+    parser.add_argument("--scheduler", action="append", metavar="S", help=schedulers)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="how many trials run at once (1)")
+    parser.add_argument("--runs", type=int, default=10, metavar="N", help="how many runs of each scheduler (10)")
+    parser.add_argument("--straggle", type=float, default=0.0, metavar="X", help="how uneven workers are (0)")
 
 
 def _number(text: str) -> int:

@@ -14,7 +14,9 @@ from asynctune.lazy import lazy
 if TYPE_CHECKING:
     from asynctune.testing.breach import HistoryError, HistoryRule
     from asynctune.testing.cancelling import cancel_at_await
+    from asynctune.testing.comparing import Comparison, Outcome, compare
     from asynctune.testing.contracts import OracleContract, SchedulerContract
+    from asynctune.testing.curves import read_lcbench, read_table, read_taskset, read_workloads
     from asynctune.testing.damage import cut, flipped
     from asynctune.testing.faults import Faults
     from asynctune.testing.history import check_history
@@ -33,6 +35,7 @@ else:
         {
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
+            "Comparison": "comparing",
             "Conditions": "simulator",
             "Curve": "workloads",
             "Faults": "faults",
@@ -40,6 +43,7 @@ else:
             "HistoryRule": "breach",
             "OracleContract": "contracts",
             "OracleRehearsal": "rehearsal",
+            "Outcome": "comparing",
             "SchedulerContract": "contracts",
             "SchedulerRehearsal": "scheduler_rehearsal",
             "SimulatedSearch": "simulation",
@@ -52,11 +56,16 @@ else:
             "Workload": "workloads",
             "cancel_at_await": "cancelling",
             "check_history": "history",
+            "compare": "comparing",
             "cut": "damage",
             "flipped": "damage",
             "kill_repeatedly": "killing",
             "killed_at": "killing",
             "nothing_left": "leftovers",
+            "read_lcbench": "curves",
+            "read_table": "curves",
+            "read_taskset": "curves",
+            "read_workloads": "curves",
             "snapshot": "leftovers",
         },
     )
@@ -64,6 +73,7 @@ else:
 __all__ = [
     "KILL_POINTS",
     "Behaviour",
+    "Comparison",
     "Conditions",
     "Curve",
     "Faults",
@@ -71,6 +81,7 @@ __all__ = [
     "HistoryRule",
     "OracleContract",
     "OracleRehearsal",
+    "Outcome",
     "SchedulerContract",
     "SchedulerRehearsal",
     "SimulatedSearch",
@@ -83,10 +94,15 @@ __all__ = [
     "Workload",
     "cancel_at_await",
     "check_history",
+    "compare",
     "cut",
     "flipped",
     "kill_repeatedly",
     "killed_at",
     "nothing_left",
+    "read_lcbench",
+    "read_table",
+    "read_taskset",
+    "read_workloads",
     "snapshot",
 ]

@@ -1,0 +1,183 @@
+"""Schedulers side by side on a workload: how long each takes to what is good, and how far it is from the best at any time."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from asynctune.errors import ConfigurationError
+from asynctune.objective import Goal
+from asynctune.policies import FailurePolicy
+from asynctune.schedulers.base import Scheduler
+from asynctune.seeds import generator
+from asynctune.testing.heap import Conditions
+from asynctune.testing.simulator import Simulation, Simulator
+from asynctune.testing.workloads import Workload
+
+__all__ = ["Comparison", "Outcome", "bootstrap", "compare"]
+
+_RESAMPLES = 1000
+_POINTS = 200  # of a line in a plot
+
+
+@frozen
+class Outcome:
+    """One run of one scheduler.
+
+    Args:
+        seed: of the run.
+        reached: when a report was first as good as the target; None if none was.
+        at: when it ended. A run that misses the target is counted as if it had reached it then.
+        steps: how many steps were trained.
+        path: see `Simulation`.
+    """
+
+    seed: int
+    reached: float | None
+    at: float
+    steps: int
+    path: Sequence[tuple[float, float]]
+
+    @property
+    def took(self) -> float:
+        """Seconds to the target, or to the end."""
+        return self.at if self.reached is None else self.reached
+
+    @classmethod
+    def of(cls, seed: int, done: Simulation, target: float | None) -> Outcome:
+        """What came of a run."""
+        return cls(seed, None if target is None else done.reached(target), done.at, done.steps, done.path)
+
+
+@frozen
+class Comparison:
+    """Runs of several schedulers over the same seeds; the first is what the others are held against.
+
+    Args:
+        name: the workload's. objective, target: its.
+        workers: how many trials ran at once.
+        runs: by scheduler.
+    """
+
+    name: str
+    objective: Goal
+    target: float | None
+    workers: int
+    runs: Mapping[str, Sequence[Outcome]]
+
+    def speed_ups(self, scheduler: str) -> list[float]:
+        """Seed by seed, how many times sooner than the first scheduler it comes to the target."""
+        first = self.runs[next(iter(self.runs))]
+        pairs = zip(first, self.runs[scheduler], strict=True)
+        return [one.took / other.took for one, other in pairs if other.took > 0 and one.took > 0]
+
+    @property
+    def best(self) -> float:
+        """The best loss that any run has seen."""
+        losses = (self.objective.loss(run.path[-1][1]) for runs in self.runs.values() for run in runs if run.path)
+        return min(losses, default=math.inf)
+
+    def regret(self, scheduler: str, at: float) -> float:
+        """The median over the runs of how much worse the best report by then was than the best that any run has seen; infinite
+        before the first."""
+        found = []
+        for run in self.runs[scheduler]:
+            place = bisect_right(run.path, at, key=lambda point: point[0])
+            found.append(self.objective.loss(run.path[place - 1][1]) - self.best if place else math.inf)
+        return statistics.median(found)
+
+    def table(self) -> Iterator[str]:
+        """One line for each scheduler, below a head."""
+        head = (
+            "scheduler",
+            "to the target",
+            "times sooner",
+            "95 % interval",
+            "reached",
+            "regret at the end",
+            "steps",
+            "ends at",
+        )
+        rows = [head, *(self._row(name) for name in self.runs)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        target = "no target is known" if self.target is None else f"target {self.target:.6g}"
+        runs = len(next(iter(self.runs.values())))
+        yield f"{self.name}: {self.objective}, {target}; {self.workers} workers, {runs} runs of each"
+        for row in rows:
+            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    def _row(self, scheduler: str) -> tuple[str, ...]:
+        runs, ratios = self.runs[scheduler], self.speed_ups(scheduler)
+        low, high = bootstrap(ratios) if ratios else (math.nan, math.nan)
+        told = self.target is not None and bool(ratios)
+        return (
+            scheduler,
+            f"{statistics.median(run.took for run in runs):,.4g} s" if told else "",
+            f"{statistics.geometric_mean(ratios):.2f}" if told else "",
+            f"{low:.2f} to {high:.2f}" if told else "",
+            f"{sum(run.reached is not None for run in runs)} of {len(runs)}" if told else "",
+            f"{self.regret(scheduler, math.inf):.4g}",
+            f"{statistics.median(run.steps for run in runs):,.0f}",
+            f"{statistics.median(run.at for run in runs):,.4g} s",
+        )
+
+    def line(self, scheduler: str) -> tuple[list[float], list[float]]:
+        """The times, evenly spaced on a logarithmic axis, and the regret at each; where it is finite and above 0."""
+        ends = [run.at for runs in self.runs.values() for run in runs]
+        begins = [run.path[0][0] for runs in self.runs.values() for run in runs if run.path and run.path[0][0] > 0]
+        low, high = min(begins, default=1.0), max(ends, default=1.0)
+        times = [low * (high / low) ** (place / (_POINTS - 1)) for place in range(_POINTS)]
+        points = [(at, regret) for at in times if 0 < (regret := self.regret(scheduler, at)) < math.inf]
+        return [at for at, _ in points], [regret for _, regret in points]
+
+
+def bootstrap(ratios: Sequence[float], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the geometric mean of positive numbers, by the percentiles of 1,000 resamples (Efron, 1979)."""
+    luck, logs = generator(seed, "bootstrap"), [math.log(ratio) for ratio in ratios]
+    means = sorted(math.exp(statistics.fmean(luck.choices(logs, k=len(logs)))) for _ in range(_RESAMPLES))
+    return means[_RESAMPLES * 25 // 1000], means[_RESAMPLES * 975 // 1000 - 1]
+
+
+def compare(
+    workload: Workload,
+    schedulers: Mapping[str, Scheduler],
+    *,
+    workers: int = 1,
+    seeds: int = 10,
+    max_trials: int | None = None,
+    conditions: Conditions | None = None,
+) -> Comparison:
+    """Run each scheduler with seeds 0, 1, ...: the proposals are the same for all of them, and so is each curve.
+
+    Args:
+        schedulers: by the name that the table gives them; the first is what the others are held against.
+        seeds: how many runs of each, at least 1.
+        workload, workers, max_trials, conditions: see `Simulator`.
+
+    Raises:
+        ConfigurationError: there is no scheduler, or no run.
+    """
+    if not schedulers or seeds < 1:
+        raise ConfigurationError("compare() takes at least one scheduler, and seeds=1 at least")
+    conditions = Conditions() if conditions is None else conditions
+    runs: dict[str, list[Outcome]] = {}
+    # A curve that diverges is a bad configuration, and no mistake that should end a search.
+    failure = FailurePolicy(max_consecutive_failed_trials=None, non_finite="worst")
+    for name, scheduler in schedulers.items():
+        runs[name] = []
+        for seed in range(seeds):
+            simulator = Simulator(
+                workload=workload,
+                scheduler=scheduler,
+                workers=workers,
+                seed=seed,
+                max_trials=max_trials,
+                conditions=conditions,
+                failure=failure,
+            )
+            runs[name].append(Outcome.of(seed, simulator.run(), workload.target))
+    return Comparison(workload.name, workload.objective, workload.target, workers, runs)
