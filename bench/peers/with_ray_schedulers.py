@@ -1,0 +1,64 @@
+"""Ray Tune's schedulers, driven by hand through given curves: no cluster, no trainable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
+
+from bench.peers import answer
+from bench.peers.replay import Judge, times
+
+
+class _Trial:
+    """All that these schedulers look at."""
+
+    def __init__(self, number: int) -> None:
+        self.trial_id = str(number)
+        self.number = number
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class _Controller:
+    """Who has nothing to say."""
+
+    def get_live_trials(self) -> list[Any]:
+        return []
+
+
+def _driven(scheduler: Any, direction: str) -> tuple[Judge, Callable[[int], None]]:
+    scheduler.set_search_properties("value", direction)
+    trials: dict[int, _Trial] = {}
+    last: dict[int, dict[str, float]] = {}
+
+    def judge(number: int, step: int, value: float) -> bool:
+        if number not in trials:
+            trials[number] = _Trial(number)
+            scheduler.on_trial_add(_Controller(), trials[number])
+        last[number] = {"training_iteration": step, "time_total_s": step, "value": value}
+        verdict = scheduler.on_trial_result(_Controller(), trials[number], last[number])
+        return bool(verdict == TrialScheduler.CONTINUE)
+
+    def ended(number: int) -> None:
+        scheduler.on_trial_complete(_Controller(), trials[number], last[number])
+
+    return judge, ended
+
+
+def asha(file: str, workers: int) -> list[Any]:
+    """ASHA, in its stopping form, by thirds."""
+    return times(file, workers, lambda _, way, steps: _driven(AsyncHyperBandScheduler(max_t=steps, reduction_factor=3), way))
+
+
+def median(file: str, workers: int) -> list[Any]:
+    """The median rule, with a grace of one step as ours has, and its own three samples."""
+    return times(
+        file, workers, lambda _, way, __: _driven(MedianStoppingRule(time_attr="training_iteration", grace_period=1), way)
+    )
+
+
+if __name__ == "__main__":
+    answer({"asha": asha, "median": median})
