@@ -82,6 +82,7 @@ def _start(search: Situation, trial: Trial) -> None:
         search.consult.resumed(search.book.view(trial), "scheduler")
     restore = _goes_on_from(search, trial)
     rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
+    values, declared = trial.values(search.book.declared), search.book.declared
     number, step = trial.launches + 1, restore.step if restore is not None else 0
     search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
     search.do.append(
@@ -90,7 +91,7 @@ def _start(search: Situation, trial: Trial) -> None:
                 trial=trial.id,
                 launch=number,
                 attempt=trial.attempt,
-                values=trial.values(search.book.declared),
+                values=values,
                 space=search.space.parameters,
                 fill=Fill(rule, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
@@ -99,6 +100,7 @@ def _start(search: Situation, trial: Trial) -> None:
                 step=step,
                 parent=trial.parent,
                 budget=trial.budget,
+                found=tuple(name for name in values if name not in declared),
             )
         )
     )
