@@ -74,7 +74,7 @@ class ExternalAttachment(Attachment):
         if key in self._expired:
             raise expired(trial, number, self.lease)
         if view is None or isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= view.launches:
-            there = "no such trial" if view is None else f"{view.launches} launches of it, counted from 1"
+            there = f"{view.launches} launches of it, counted from 1" if view is not None else "no such trial, by its number"
             raise ConfigurationError(f"launch({trial!r}, {number!r}): there is no such launch; there is {there}")
         if number >= self._first.get(trial, view.launches) and not (number == view.launches and view.state is State.PENDING):
             return None

@@ -234,6 +234,9 @@ class HyperParameters(Declaring):
             if parent_values is not None:
                 raise wrong(f"parameter {self._flat(name)!r}: parent_values=", "parent_name= beside it", parent_values)
             return self._ask(name, declare)
+        if parent_values is None:
+            told = f"parent_name={parent_name!r} stands beside parent_values=, the values of it that this one is there for"
+            raise SpaceError(f"parameter {self._flat(name)!r}: {told}; [None] if that is one")
         with self.conditional_scope(parent_name, parent_values):
             return self._ask(name, declare)
 
