@@ -97,7 +97,7 @@ class Pool:
     def _grant(self) -> None:
         # A claimant's `granted` may request or release; each of those calls comes back here, so we take the decision
         # (queue, slot, busy) whole before we tell anybody.
-        while self._waiting and self._fits(self._waiting[0][1]):
+        while self._waiting and self.has_room and self._fits(self._waiting[0][1]):
             claimant, width = self._waiting.popleft()
             if self._free:
                 slot = self._free.pop()
