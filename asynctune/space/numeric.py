@@ -68,7 +68,6 @@ class Int:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
             step = whole("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
             step = None if step == 1 else step  # which KerasTuner writes where no step was given, and is the same
-            _check_step("Int", low, high, step, sampling)
         if quantum is not None:
             quantum = whole("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
             _check_quantum("Int", quantum, step, sampling)
@@ -76,6 +75,7 @@ class Int:
                 if end % quantum:
                     raise wrong(f"Int({name}=...)", f"a multiple of the quantum ({quantum})", end)
         integers = _integers(low, high, step, sampling, quantum)
+        _check_step("Int", low, high, step, 2 if integers[-1] > integers[0] else 1)
         given, default = default, integers[0] if default is None else as_whole(default)
         if not _is_in(default, integers):
             raise wrong("Int(default=...)", f"a value of Int({_span(low, high, step, sampling, quantum)})", given)
@@ -210,7 +210,6 @@ class Float:
         if step is not None:
             above, wanted = (0.0, "") if sampling == "linear" else (1.0, ", a factor")
             step = number("Float(step=...)", step, f"a finite number above {above:g}{wanted}", math.nextafter(above, math.inf))
-            _check_step("Float", low, high, step, sampling)
             if not distinct(low, high, step, sampling):
                 raise wrong("Float(step=...)", f"a step that floats from {low!r} to {high!r} are fine enough for", step)
         if quantum is not None:
@@ -218,6 +217,7 @@ class Float:
             _check_quantum("Float", quantum, step, sampling)
             low, high = _multiples(low, high, quantum)
         rungs = _rungs(low, high, step, sampling) if quantum is None else _rungs(low, high, quantum, "linear")
+        _check_step("Float", low, high, step, 2 if rungs is None else len(rungs))
         first = low if rungs is None else rungs[0]
         start = first if default is None else _on(nearest(plain(default)), low, high, rungs)
         if start is None:
@@ -333,17 +333,10 @@ def _check_sampling(domain: str, sampling: object, low: float) -> None:
         raise wrong(f"{domain}(min_value=...)", f"a number above 0 with sampling={sampling!r}", low)
 
 
-def _check_step(domain: str, low: float, high: float, step: float | None, sampling: Sampling) -> None:
+def _check_step(domain: str, low: float, high: float, step: float | None, values: int) -> None:
     """A step beyond the other end leaves one value, which nobody means who gives a range."""
-    if step is None or low == high:
-        return
-    if sampling == "linear" and step > high - low:
-        wanted = f"a step that fits between {low!r} and {high!r}, at most {high - low!r}"
-    elif sampling != "linear" and step > high / low:
-        wanted = f"a factor that fits between {low!r} and {high!r}, at most {high / low:g}"
-    else:
-        return
-    raise wrong(f"{domain}(step=...)", wanted, step)
+    if step is not None and low != high and values == 1:
+        raise wrong(f"{domain}(step=...)", f"a step from {low!r} to another value that is at most {high!r}", step)
 
 
 def _check_quantum(domain: str, quantum: float, step: float | None, sampling: Sampling) -> None:

@@ -129,7 +129,9 @@ def test_values_come_back_from_a_vector(space: Space, seed: int) -> None:
     for name in values:
         size = None if (domain := space.domain(name, values)) is None else domain.size
         # A unit is a double: it tells 2**53 places apart, and no more. A parent that has more is not had back exactly.
+        # Nor do logarithms tell integers apart that floats do not.
         assume(size is not None and size < 2**50)
+        assume(not isinstance(domain, Int) or domain.sampling == "linear" or domain.max_value < 2**50)
     assert same(back, values)
 
 

@@ -173,7 +173,7 @@ def test_a_parent_is_looked_for_in_its_own_group_first() -> None:
     ("declared", "message"),
     [
         ({"a": When("b", 1, 3)}, "parameter 'a' depends on 'b', which there is not; the parameters are 'a'"),
-        ({"a": When("a", 1, 3)}, "parameter 'a' depends on 'a', which there is not"),
+        ({"a": When("a", 1, 3)}, "parameter 'a' depends on itself"),
         (
             {"a": Int(1, 3), "b": When("a", 5, 1)},
             "parameter 'b' has a wrong condition: 'a' cannot be 5, which is not a value of Int",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,24 @@ def test_a_whole_number_of_any_size_is_an_end_of_a_range(end: int) -> None:
     assert not domain.contains(2**53 + 1)  # a value is what it is, and that is no float
     with pytest.raises(SpaceError, match="one of its values"):
         domain.coerce(2**53 + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Int(1, 10, step=100), r"Int\(step=...\) takes a step from 1 to another value that is at most 10, not 100"),
+        (lambda: Int(2, 63, step=32, sampling="log"), r"Int\(step"),
+        (lambda: Float(0, 1, step=1.5), r"Float\(step"),
+        (lambda: Float(1, 2, step=3, sampling="reverse_log"), r"Float\(step"),
+    ],
+)
+def test_a_step_has_to_fit(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(SpaceError, match=says):
+        make()
+
+
+def test_a_step_that_just_fits_does_so_in_decimal() -> None:
+    assert Float(0.1, 0.3, step=0.2).values == (0.1, 0.3)
+    assert Float(0.1, 0.3, step=3, sampling="log").values == (0.1, 0.3)
+    assert Int(2, 64, step=32, sampling="log").values == (2, 64)
+    assert Int(5, 5, step=3).values == (5,)
