@@ -50,7 +50,8 @@ class Behaviour:
     """What a simulated launch does once it runs.
 
     Args:
-        reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
+        reports: (seconds until it, metrics) for each; the first is of the step after the one it goes on from.
+        stride: how many steps are taken from each report to the next, and to the first; by default 1.
         ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
@@ -58,6 +59,7 @@ class Behaviour:
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
+    stride: int = 1
     ending: Metrics | Failure | Died | TrialLeft | None = None
     lasts: float = 0.0
     checkpoints: bool = False
@@ -198,7 +200,7 @@ class SimulatedRunners(Attachment):
         self._go_on(launch)
 
     def _go_on(self, launch: _Launch) -> None:
-        reports, done = launch.behaviour.reports, launch.step - launch.order.step
+        reports, done = launch.behaviour.reports, (launch.step - launch.order.step) // launch.behaviour.stride
         if done == len(reports):
             self._later(launch.behaviour.lasts, lambda: self._finish(launch))
         else:
@@ -207,7 +209,7 @@ class SimulatedRunners(Attachment):
     def _report(self, launch: _Launch, metrics: Metrics) -> None:
         if launch.over or launch.silent:
             return
-        launch.step += 1
+        launch.step += launch.behaviour.stride
         (trial, number), step, key = launch.key, launch.step, None
         if launch.behaviour.checkpoints:
             key = CheckpointKey(trial, step, number)
