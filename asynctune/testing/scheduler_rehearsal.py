@@ -118,6 +118,10 @@ class SchedulerRehearsal:
         self._set(trial, state=State.PENDING, hold=HELD_BY_USER if by == "user" else f"paused by the {by}")
         self._tell(trial, "on_trial_pause", by)
 
+    def lose(self, trial: TrialId) -> None:
+        """A running trial's launch is lost, and it is started again. No plugin hears of it."""
+        self._set(trial, launches=self.trials[trial].launches + 1)
+
     def choose(self) -> Choice:
         """A slot is free: what runs next. By default the oldest that has not run, then those that were set aside, then a new
         one.

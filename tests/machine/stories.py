@@ -205,9 +205,7 @@ class Story:
         returned = {self.objective.name: level} if order.trial % 2 else None
         ending = endings[trouble] if troubled else returned
         memory = self.rng("memory", order.trial).choice([0, 1, 3, 5]) * 2**20
-        return Behaviour(
-            reports=reports, stride=stride, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory
-        )
+        return Behaviour(reports=reports, stride=stride, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory)
 
     def ask(self, hp: HyperParameters) -> float:
         """Ask for some parameters, those of one branch or of another, and return what level they lead to."""
