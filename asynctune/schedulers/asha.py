@@ -49,8 +49,8 @@ class ASHA(Scheduler):
     trial that may begin with NaN needs a larger `grace`. A curve that diverges to finite numbers (1e18) is behind all others,
     so it passes no rung that enough sound ones have come to: in the promotion form as many as go on, in the stopping form more
     than 1/factor of those before it. There the first few to arrive have nobody to be compared with. So as long as fewer than
-    `factor` have come to a rung, a trial is also stopped if its loss is over 1000 times the largest magnitude in the better half
-    of the rung before (the next lower one to which `factor` have come). This is ours, neither the paper's nor Ray Tune's.
+    `factor` have come to a rung, a trial is also stopped if its loss is over 1000 times the largest magnitude in the better
+    half of the rung before (the next lower one to which `factor` have come). This is ours, neither the paper's nor Ray Tune's.
     Among the first few at the first rung nobody can know yet that a number is enormous: there it passes.
 
     A report costs O(log n) for n trials in a rung; one of the first `factor` at a rung, O(n log n) for those at the rung

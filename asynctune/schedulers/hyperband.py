@@ -37,10 +37,10 @@ class HyperBand(Scheduler):
     - A trial that skips rungs counts at each of them with its first report there or beyond.
     - A trial that fails, or ends by itself, takes nobody's place: of the others, as many go on as would have.
     - A metric that is not finite never passes a rung, even where nobody else is left.
-    - A bracket that will not be full is halved by the number of trials that it has: as soon as all of them have come to the rung,
-      and the oracle is exhausted or there are `max_trials`. So a search of any size trains some trial to the end. If the oracle
-      is only idle, until a trial ends, that is done when nothing else runs. A trial that the user holds is not waited for then;
-      when it comes, it is measured by the last who went on.
+    - A bracket that will not be full is halved by the number of trials that it has: as soon as all of them have come to the
+      rung, and the oracle is exhausted or there are `max_trials`. So a search of any size trains some trial to the end. If the
+      oracle is only idle, until a trial ends, that is done when nothing else runs. A trial that the user holds is not waited
+      for then; when it comes, it is measured by the last who went on.
     - A loss that is finite and enormous ranks last: it passes a rung only where fewer trials are left than go on.
 
     A report costs O(log n) for n trials of a bracket, counting what it costs to sort them.

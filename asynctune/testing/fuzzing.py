@@ -28,10 +28,9 @@ _WORKERS: Final = 4  # that are filled when the moves are over
 _LAST: Final = 40  # steps, after which every trial ends by itself then
 _TRIES: Final = 2000  # at making a history shorter
 _GUARDED: Final = 10  # in one history of so many, whether it changes what it is shown is looked at, too: that is dear
-_KINDS: Final = {  # of moves, and how often each comes
-    **{"run": 30, "report": 50, "finish": 4, "fail": 3, "stop": 2, "pause": 3, "resume": 3, "lose": 2},
-    **{"add": 3, "again": 1, "idle": 1, "exhaust": 1, "grow": 1},
-}
+# Of moves, and how often each comes.
+_KINDS: Final = dict.fromkeys(("again", "idle", "exhaust", "grow"), 1) | dict.fromkeys(("stop", "lose"), 2)
+_KINDS.update(dict.fromkeys(("fail", "pause", "resume", "add"), 3), finish=4, run=30, report=50)
 
 
 class FuzzError(AssertionError):

@@ -125,7 +125,7 @@ def test_what_is_wrong_is_found_and_made_short(kind: Callable[[], Scheduler]) ->
 
 def test_one_that_does_not_fail_again_is_said_to_depend_on_something_else() -> None:
     Leaks.seen.clear()
-    with pytest.raises(FuzzError, match="Leaks answers otherwise.*it depends on something else than what it is told"):
+    with pytest.raises(FuzzError, match=r"Leaks answers otherwise.*it depends on something else than what it is told"):
         fuzz_scheduler(Leaks)
 
 

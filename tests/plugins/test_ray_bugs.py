@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_05_no_rung_is_lost_to_the_rounding_of_a_logarithm(most: int, factor: in
     """[log(1000) / log(10) is 2.9999…: the rungs end at 100.]"""
     rungs = ASHA(max_steps=most, factor=factor, stop_last=False).rungs
     assert rungs[-1] == most
-    assert all(after == factor * before for before, after in zip(rungs, rungs[1:], strict=False))
+    assert all(after == factor * before for before, after in pairwise(rungs))
     assert HyperBand(max_steps=most, factor=factor).shapes[0].steps == rungs
 
 

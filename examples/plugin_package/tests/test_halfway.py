@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asynctune as at
 import pytest
-from asynctune.testing import SchedulerContract, SchedulerRehearsal, fuzz_scheduler
-
 from asynctune_halfway import Halfway
+
+import asynctune as at
+from asynctune.testing import SchedulerContract, SchedulerRehearsal, fuzz_scheduler
 
 
 class TestHalfway(SchedulerContract):
