@@ -85,12 +85,7 @@ def _loaded(argument: str, point: EntryPoint) -> Any:
 def _made(argument: str, name: str, make: Any, kind: type, told: str) -> Any:
     if not callable(make):
         raise ConfigurationError(f"{argument}={name!r} is {told}, which is neither a class nor a function, but {make!r}")
-    try:
-        empty, parameters = inspect.Parameter.empty, inspect.signature(make).parameters.values()
-    except (TypeError, ValueError):
-        parameters = {}.values()  # a signature that cannot be read
-    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [each.name for each in parameters if each.default is empty and each.kind not in various]
+    needed = _needed(make)
     if needed:
         write = f"{told.partition(' ')[0].replace(':', '.')}({', '.join(f'{each}=...' for each in needed)})"
         raise ConfigurationError(f"{argument}={name!r} needs {', '.join(needed)}: pass an object, {argument}={write}")
@@ -98,3 +93,13 @@ def _made(argument: str, name: str, make: Any, kind: type, told: str) -> Any:
     if not isinstance(made, kind):
         raise ConfigurationError(f"{argument}={name!r} is {told}, which makes no asynctune.{kind.__name__}, but {made!r}")
     return made
+
+
+def _needed(make: Any) -> list[str]:
+    """The arguments without which it cannot be made."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # it does not say
+        return []
+    various = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [each.name for each in parameters if each.default is inspect.Parameter.empty and each.kind not in various]

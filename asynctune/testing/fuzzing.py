@@ -44,8 +44,8 @@ class FuzzError(AssertionError):
     """
 
     def __init__(self, reason: str, seed: int | None, moves: str, told: Sequence[str]) -> None:
-        found = "" if seed is None else f" (found with seed {seed})"
-        lines = [f"{reason}{found}", *(f"    {line}" for line in told), "Tell it again:"]
+        found = "What happened:" if seed is None else f"What happened (found with seed {seed}, and made short):"
+        lines = [reason, found, *(f"    {line}" for line in told), "Tell it again:"]
         super().__init__("\n".join([*lines, f"    fuzz_scheduler(make, replay={moves!r})"]))
         self.reason = reason
         self.seed = seed
@@ -366,13 +366,13 @@ def _shortest(make: Callable[[], Scheduler], history: list[_Move], failed: _Fail
 def _plainer(move: _Move) -> list[_Move]:
     """The same move with plainer numbers, the plainest first."""
     if len(move) == 1:
-        return []
+        return [("min",)] if move == ("max",) else []
     if len(move) == 2:
         return [(move[0], which) for which in range(move[1])]
     kind, which, stride, value = move
-    values = [plain for plain in (0.0, 1.0, -1.0, math.nan) if repr(plain) != repr(value)]
-    plainer = [(kind, low, step, plain) for low in range(which + 1) for step in {1, stride} for plain in (*values, value)]
-    return sorted(plainer, key=lambda each: (each[1] + each[2], str(each)))[:12]
+    values = [0.0, 1.0, -1.0, math.nan, value]
+    plainer = [(kind, low, step, plain) for low in range(which + 1) for step in sorted({1, stride}) for plain in values]
+    return plainer[: next(place for place, each in enumerate(plainer) if repr(each) == repr(move))][:20]
 
 
 def _error(failed: _Failed, seed: int | None, history: Sequence[_Move]) -> FuzzError:

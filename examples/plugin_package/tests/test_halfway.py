@@ -44,9 +44,15 @@ async def train(trial: at.AsyncTrial) -> None:
 
 def test_a_search_finds_it_by_its_name() -> None:
     """As it was installed."""
-    objective = at.Objective("loss", "min")
-    settings = {"executor": at.InlineExecutor(2), "max_trials": 20, "seed": 0, "display": False}
-    result = at.run(train, objective=objective, scheduler="halfway", **settings)
+    result = at.run(
+        train,
+        objective=at.Objective("loss", "min"),
+        scheduler="halfway",
+        executor=at.InlineExecutor(2),
+        max_trials=20,
+        seed=0,
+        display=False,
+    )
     stopped = [trial for trial in result.trials.values() if trial.stop_reason]
     assert 0 < len(stopped) < 20
     assert all(trial.step == 5 for trial in stopped)
