@@ -49,6 +49,15 @@ class Judge(Scheduler):
             self.does()
 
 
+class Talker(Scheduler):
+    """Answers something of its own at the second step of trial 1."""
+
+    nonsense: Any = None
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Any:
+        return self.nonsense if (trial.id, report.step) == (1, 2) else None
+
+
 def script(order: RunTrial, hp: HyperParameters) -> Behaviour:
     return Behaviour(reports=[(100.0 + 10 * order.trial, {"loss": float(order.trial)})] * 3)
 
@@ -155,14 +164,12 @@ def test_a_scheduler_that_raises_ends_the_search_by_its_name(error: type[BaseExc
 @pytest.mark.fault(24)
 @pytest.mark.parametrize("nonsense", ["stop", 3, {7: STOP}, {"a": STOP}, Exploit(0), object(), [STOP]])
 def test_a_scheduler_that_answers_nonsense_ends_the_search_by_its_name_and_it_can_be_resumed(nonsense: Any) -> None:
-    class Talks(Judge):
-        def on_trial_result(self, trial: TrialView, report: Report) -> Any:
-            return nonsense if (trial.id, report.step) == (1, 2) else None
-
-    search = simulated(scheduler=Talks())
-    with pytest.raises(PluginError, match=r"^Talks"):
+    talker = Talker()
+    talker.nonsense = nonsense
+    search = simulated(scheduler=talker)
+    with pytest.raises(PluginError, match=r"^Talker"):
         search.run()
-    assert states(simulated(scheduler=Judge(), records=search.records).run()) == [State.COMPLETED] * 6
+    assert states(simulated(scheduler=Talker(), records=search.records).run()) == [State.COMPLETED] * 6
 
 
 @pytest.mark.fault(12)
