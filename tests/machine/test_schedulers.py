@@ -80,7 +80,11 @@ def commands_of(luck: random.Random) -> Sequence[Any]:
 
 def told_of(name: str, seed: int) -> Story:
     luck = random.Random(f"{name} {seed}")
-    changes = {"steps": luck.choice([3, 9, 12]), "max_trials": luck.choice([1, 4, 12, 25]), "workers": luck.choice([1, 2, 5])}
+    changes: dict[str, Any] = {
+        "steps": luck.choice([3, 9, 12]),
+        "max_trials": luck.choice([1, 4, 12, 25]),
+        "workers": luck.choice([1, 2, 5]),
+    }
     changes["strides"] = luck.choice([(1,), (1,), (1, 2, 5), (3,)])
     return story(seed, scheduler=SCHEDULERS[name], **changes)
 
