@@ -19,6 +19,7 @@ from asynctune.executors._acceptable import check_asked, check_trainable, no_tra
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.failure import FailureKind
+from asynctune.installed import named
 from asynctune.objective import Goal, as_objective
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
@@ -220,13 +221,15 @@ def fingerprint(plugin: Oracle | Scheduler) -> str:
 def _plugin(argument: str, given: Any, kind: Any, default: Any) -> Any:
     if given is None:
         return default()
+    if isinstance(given, str):
+        given = named(argument, given)
     if isinstance(given, type) and issubclass(given, kind):
         raise ConfigurationError(f"{argument}= takes an object, not the class {given.__name__}: write {given.__name__}(...)")
     if not isinstance(given, kind):
         kinds = f"asynctune.{kind.__name__}"
         if hasattr(given, "create_trial"):
             kinds += f" (in KerasTuner's words: asynctune.keras.KerasOracle({type(given).__name__}(...)))"
-        raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, not {given!r}")
+        raise ConfigurationError(f"{argument}= takes an object of a subclass of {kinds}, or its name, not {given!r}")
     return _copied(argument, given)
 
 

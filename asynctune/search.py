@@ -39,8 +39,8 @@ class SearchOptions(TypedDict, total=False):
     """The keyword arguments of `Search`, for those that pass them on. `objective` is required."""
 
     objective: Goal | str | Sequence[Goal | str]
-    oracle: Oracle | None
-    scheduler: Scheduler | None
+    oracle: Oracle | str | None
+    scheduler: Scheduler | str | None
     stop: Any
     max_trials: int | None
     failure: FailurePolicy | None
@@ -87,8 +87,9 @@ class Search:
         space: a dict from names to domains (nested dicts allowed), a `Space`, or None when trials name their parameters.
         objective: an `Objective`, a name whose direction Keras defines ("val_accuracy"), or a list of these; see `Objectives`.
             The first report must carry it.
-        oracle: proposes; `RandomSearch()` by default.
-        scheduler: judges; `FIFO()` by default.
+        oracle: proposes; `RandomSearch()` by default. Where it needs no arguments, its name will do: "grid_search".
+        scheduler: judges; `FIFO()` by default; or a name. Installed packages can register names of their own for both, under
+            the entry point groups `asynctune.oracles` and `asynctune.schedulers`.
         stop: a stopper, a function of (trial, report), or a list of them.
         max_trials: how many trials may be proposed, over all the times the search is opened; None for no limit.
         failure, limits, checkpoints, parking, resources: policies; see each.
@@ -124,8 +125,8 @@ class Search:
         space: Any = None,
         *,
         objective: Goal | str | Sequence[Goal | str],
-        oracle: Oracle | None = None,
-        scheduler: Scheduler | None = None,
+        oracle: Oracle | str | None = None,
+        scheduler: Scheduler | str | None = None,
         stop: Any = None,
         max_trials: int | None = None,
         failure: FailurePolicy | None = None,

@@ -27,6 +27,9 @@ class SearchView:
         growing: whether there may be another trial though none that is there proceeds: one that has never run waits, the oracle
             was asked, or it can be asked. False when it is exhausted, when there are `max_trials`, and as long as it is idle
             until it hears of an end.
+        exhausted: whether all the trials are there that there will be, some of which may not have run: the oracle is exhausted,
+            or there are `max_trials`. What can still change it is a trial that the user adds, or one that asks for a parameter
+            nobody knew.
     """
 
     at: float
@@ -36,3 +39,4 @@ class SearchView:
     best: TrialView | None
     running: int = 0
     growing: bool = True
+    exhausted: bool = False

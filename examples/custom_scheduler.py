@@ -1,37 +1,25 @@
-"""A scheduler of your own: one class with one method, shown a trial and its report, that says what becomes of it.
-
-This one stops a trial that is far behind the best that any trial had reached by the same step.
-"""
-
-from collections.abc import Mapping
-from typing import Any
+"""A scheduler of your own: it is shown a trial and its report, and says what becomes of the trial."""
 
 import asynctune as at
 
 
 class Behind(at.Scheduler):
-    """Stops a trial whose loss at a step is over `factor` times the smallest that any trial has had at that step.
+    """Stops a trial that is by `margin` worse than the best that any had at the same step, `grace` steps on or later."""
 
-    Args:
-        factor: over 1.
-        grace: steps that every trial may take.
-    """
-
-    def __init__(self, factor: float, grace: int = 3) -> None:
-        self.factor, self.grace = factor, grace
-        self.smallest: dict[int, float] = {}
+    def __init__(self, margin: float, grace: int = 3) -> None:
+        self.margin, self.grace, self.best = margin, grace, dict[int, float]()
 
     def on_trial_result(self, trial: at.TrialView, report: at.Report) -> at.Stop | None:
         """Judge one report. None means: go on."""
         loss = self.objective.loss(report.metrics[self.objective.name])  # less is better, NaN is worst
-        smallest = self.smallest[report.step] = min(loss, self.smallest.get(report.step, loss))
-        if report.step >= self.grace and not loss <= self.factor * smallest:
-            return at.Stop(f"{loss:.3g} at step {report.step}, where another trial had {smallest:.3g}")
-        return None
+        best = self.best[report.step] = min(loss, self.best.get(report.step, loss))
+        if report.step < self.grace or loss <= best + self.margin:
+            return None
+        return at.Stop(f"{loss:.3g} at step {report.step}, where another trial had {best:.3g}")
 
-    def settings(self) -> Mapping[str, Any]:
+    def settings(self) -> dict[str, float]:
         """What makes it judge as it does: its fingerprint in the journal."""
-        return {"factor": self.factor, "grace": self.grace}
+        return {"margin": self.margin, "grace": self.grace}
 
 
 def train(trial: at.Trial) -> None:
@@ -39,24 +27,12 @@ def train(trial: at.Trial) -> None:
     rate, place = trial.hp.Float("rate", 1e-3, 1.2, sampling="log"), 1.0
     for _ in range(30):
         place -= rate * 2 * place
-        trial.report(loss=place**2 + 1e-3)
+        trial.report(loss=place**2)
 
 
 if __name__ == "__main__":
-    result = at.run(
-        train,
-        objective=at.Objective("loss", "min"),
-        scheduler=Behind(factor=10.0),
-        max_trials=40,
-        executor=at.LocalExecutor(2),
-        seed=0,
-        display=False,
-    )
+    loss = at.Objective("loss", "min")
+    result = at.run(train, objective=loss, scheduler=Behind(margin=0.5), max_trials=40, seed=0, display=False)
     stopped = [trial for trial in result.trials.values() if trial.stop_reason]
-    steps = sum(trial.step for trial in result.trials.values())
-    print(f"{len(stopped)} of {len(result.trials)} trials were stopped, and {steps} of {30 * len(result.trials)} steps taken")
-    for trial in stopped[:3]:
-        print(f"trial {trial.id}: {trial.stop_reason}")
-    best = result.best_trial
-    if best is not None:
-        print(f"best: trial {best.id}, loss {best.score:.4g}, {dict(best.values)}")
+    print(f"{len(stopped)} of 40 trials were stopped, and {sum(t.step for t in result.trials.values())} of 1200 steps taken")
+    print(stopped[0].stop_reason if stopped else "none")

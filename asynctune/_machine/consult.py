@@ -228,7 +228,7 @@ class Consult:
         return dict(source.values)  # these are allowed, and nothing that was explored is
 
     def _verdicts(self, hook: str, trial: TrialView, call: Callable[[], Verdicts]) -> Mapping[TrialId, Verdict]:
-        raw = self._call(self._scheduler, hook, call)
+        raw = self._call(self._scheduler, hook, call, trial)
         if self._recorded is None and (raw is None or isinstance(raw, Continue)):
             return _NO_VERDICTS
         now = Judged(hook, trial.id, self._checked(hook, trial, raw))
@@ -330,14 +330,15 @@ class Consult:
             return reason
         raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
 
-    def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
+    def _call(self, plugin: object, hook: str, call: Callable[[], Any], trial: TrialView | None = None) -> Any:
         asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
         began = self.stopwatch()
         self.asking = asking, began
         try:
             return call()
         except BaseException as error:  # a SystemExit of a plugin's is its failure too
-            raise PluginError(redacted(f"{asking} raised {type(error).__name__}: {error}")) from error
+            about = "" if trial is None else f" (trial {trial.id}, step {trial.step})"
+            raise PluginError(redacted(f"{asking} raised {type(error).__name__}: {error}{about}")) from error
         finally:
             self.asking = None
             took = self.stopwatch() - began

@@ -13,7 +13,7 @@ from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import PluginError
 from asynctune.events import SearchEnded, Started
 from asynctune.messages import Answer, Fill, FillRule, RunTrial, What
-from asynctune.records import CheckpointKey, State, TrialId
+from asynctune.records import CheckpointKey, Choice, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
 __all__ = ["settle", "widely"]
@@ -56,6 +56,22 @@ def _fill_slots(search: Situation) -> None:
             continue
         search.slots.used()
         _start(search, trial)
+    _look_ahead(search)
+
+
+def _look_ahead(search: Situation) -> None:
+    """Where at most those that were set aside could run, ask the scheduler before any slot is asked for. At the end of a search
+    it mostly wants none of them yet; else, with each report, all the free slots would come and go."""
+    if search.slots.held or search.slots.requested or search.user_paused or search.declined is not None:
+        return
+    waiting = search.waiting
+    if search.can_ask or waiting.fresh_count or waiting.ready_count == waiting.owed_count or not search.consult.chooses:
+        return
+    choice = _choice(search)
+    if choice == "NEW" or choice == "WAIT":  # noqa: PLR1714 -- so the types know what is left
+        search.declined = choice
+    elif choice not in waiting:
+        search.declined = "WAIT"
 
 
 def _next(search: Situation) -> TrialId | None:
@@ -68,7 +84,7 @@ def _next(search: Situation) -> TrialId | None:
 
 
 def _chosen(search: Situation) -> TrialId | None:
-    choice = search.consult.choose(search.look())
+    choice = _choice(search)
     if choice == "NEW":
         new = search.waiting.new()
         search.declined = "NEW" if new is None else None
@@ -78,12 +94,24 @@ def _chosen(search: Situation) -> TrialId | None:
         return None
     if search.waiting.take(choice):
         return choice
+    search.declined = "WAIT"  # its process is still on its way out; when that is gone, the scheduler is asked again
+    return None
+
+
+def _choice(search: Situation) -> Choice:
+    """What the scheduler wants to run.
+
+    Raises:
+        PluginError: a trial that is not PENDING.
+    """
+    choice = search.consult.choose(search.look())
+    if choice == "NEW" or choice == "WAIT":  # noqa: PLR1714 -- so the types know what is left
+        return choice
     trial = search.book.trials.get(choice)
     if trial is None or trial.state is not State.PENDING:
         who = search.consult.scheduler_name
         raise PluginError(f"{who}.choose_trial_to_run chose trial {choice}, which is not PENDING: nothing can be run for it")
-    search.declined = "WAIT"  # its process is still on its way out; when that is gone, the scheduler is asked again
-    return None
+    return choice
 
 
 def _width(search: Situation, trial: Trial) -> int:

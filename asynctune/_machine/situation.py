@@ -116,9 +116,14 @@ class Situation:
     @property
     def can_ask(self) -> bool:
         """Whether the oracle may have another trial."""
+        return not (self.asks.idle or self._has_all)
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether the oracle has been asked for every trial that there will be."""
         most = self.settings.max_trials
         started = len(self.book.trials) + len(self.asks.in_flight)
-        return not (self.asks.idle or self.asks.exhausted) and (most is None or started < most)
+        return self.asks.exhausted or (most is not None and started >= most)
 
     def look(self) -> SearchView:
         """The search as plugins see it."""
@@ -131,6 +136,7 @@ class Situation:
             best=None if book.best is None else book.view(book.best),
             running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.under_way_count,
             growing=bool(self.waiting.fresh_count or self.asks.in_flight) or self.can_ask,
+            exhausted=self._has_all and not self.asks.in_flight,
         )
 
     def stop(self, trial: Trial, reason: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
 
 from attrs import define, field
 
@@ -19,6 +19,8 @@ from asynctune.views import SearchView
 
 __all__ = ["ASHA"]
 
+_ENORMOUS: Final = 1000  # times what is usual: nothing that trains gets so much worse from one rung to the next
+
 
 @define(kw_only=True, eq=False, slots=False)
 class ASHA(Scheduler):
@@ -31,7 +33,7 @@ class ASHA(Scheduler):
 
     - `form="stopping"`, which Ray Tune made known, judges a trial at once: it is stopped if it is strictly worse than the
       cutoff that the best 1/factor of those recorded before it at the rung stay within (linear interpolation). So the first to
-      arrive goes on, and equals go on. No trial is ever set aside.
+      arrive goes on, and equals go on; but see below for those that diverge. No trial is ever set aside.
     - `form="promotion"` is the paper's algorithm 2: at each rung a trial is set aside. A free slot goes to the best trial of
       the highest rung that is among the best 1/factor (rounded down) of all that ever came there; if there is none, to a new
       trial. A trial that would get its own slot back goes on at once. When no new trial can come and nothing runs, the best of
@@ -44,9 +46,15 @@ class ASHA(Scheduler):
     factor^-s / (K - s).
 
     A metric that is not finite never passes a rung, not even as the first to arrive, and counts there as one that is worse. A
-    trial that may begin with NaN needs a larger `grace`.
+    trial that may begin with NaN needs a larger `grace`. A curve that diverges to finite numbers (1e18) is behind all others,
+    so it passes no rung that enough sound ones have come to: in the promotion form as many as go on, in the stopping form more
+    than 1/factor of those before it. There the first few to arrive have nobody to be compared with. So as long as fewer than
+    `factor` have come to a rung, a trial is also stopped if its loss is over 1000 times the largest magnitude in the better
+    half of the rung before (the next lower one to which `factor` have come). This is ours, neither the paper's nor Ray Tune's.
+    Among the first few at the first rung nobody can know yet that a number is enormous: there it passes.
 
-    A report costs O(log n) for n trials in a rung. Scores of trials that fail later stay: they were reached.
+    A report costs O(log n) for n trials in a rung; one of the first `factor` at a rung, O(n log n) for those at the rung
+    before. Scores of trials that fail later stay: they were reached.
 
     Args:
         max_steps: the step at which a trial is stopped in any case.
@@ -122,20 +130,26 @@ class ASHA(Scheduler):
         self._reached[trial.id] = index
         if self.chooses:
             return self._rank(trial.id, loss, report, self._rankings[bracket][index])
-        others = self._cutoffs[bracket][index]
-        verdict = self._judge(loss, report, self.rungs[index], others)
-        others.add(loss)
+        cutoffs = self._cutoffs[bracket]
+        verdict = self._judge(loss, report, index, cutoffs)
+        cutoffs[index].add(loss)
         return verdict
 
-    def _judge(self, loss: float, report: Report, rung: int, others: Cutoff) -> Verdicts:
+    def _judge(self, loss: float, report: Report, index: int, cutoffs: Sequence[Cutoff]) -> Verdicts:
         if math.isinf(loss):
             return self._diverged(report)
+        others, reached = cutoffs[index], f"{shown(self.objective, loss)} at step {report.step}"
         cutoff = others.value
-        if cutoff is None or loss <= cutoff:
+        if cutoff is not None and loss > cutoff:
+            known = f"cutoff {shown(self.objective, cutoff)}, {counted(len(others), 'trial')}"
+            return Stop(f"ASHA: {reached} is not among the best 1/{self.factor} of rung {self.rungs[index]} ({known})")
+        if len(others) >= self.factor:
             return None
-        known = f"cutoff {shown(self.objective, cutoff)}, {counted(len(others), 'trial')}"
-        reached = f"{shown(self.objective, loss)} at step {report.step}"
-        return Stop(f"ASHA: {reached} is not among the best 1/{self.factor} of rung {rung} ({known})")
+        below = next((i for i in range(index - 1, -1, -1) if len(cutoffs[i]) >= self.factor), None)
+        usual = 0.0 if below is None else cutoffs[below].magnitude()
+        if below is None or not 0 < usual < loss / _ENORMOUS:
+            return None
+        return Stop(f"ASHA: {reached} is beyond all measure of rung {self.rungs[below]}: half of them are within {usual:.4g}")
 
     def _rank(self, trial: TrialId, loss: float, report: Report, ranking: Ranking) -> Verdicts:
         ranking.add(trial, loss)

@@ -114,6 +114,11 @@ class Bracket:
         return self.full and not self._aims
 
     @property
+    def complete(self) -> bool:
+        """All that are left have come to the rung."""
+        return not self._awaited
+
+    @property
     def best(self) -> TrialId | None:
         """The best that has come to the rung and waits for the others."""
         return min(((loss, trial) for trial, (loss, _) in self._came.items()), default=(0.0, None))[1]

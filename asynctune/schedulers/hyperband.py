@@ -37,9 +37,11 @@ class HyperBand(Scheduler):
     - A trial that skips rungs counts at each of them with its first report there or beyond.
     - A trial that fails, or ends by itself, takes nobody's place: of the others, as many go on as would have.
     - A metric that is not finite never passes a rung, even where nobody else is left.
-    - When no new trial can come and nothing else runs, a bracket that is not full is halved by the number of trials that it
-      has. So a search of any `max_trials` trains some trial to the end. A trial that the user holds is not waited for then;
-      when it comes, it is measured by the last who went on.
+    - A bracket that will not be full is halved by the number of trials that it has: as soon as all of them have come to the
+      rung, and the oracle is exhausted or there are `max_trials`. So a search of any size trains some trial to the end. If the
+      oracle is only idle, until a trial ends, that is done when nothing else runs. A trial that the user holds is not waited
+      for then; when it comes, it is measured by the last who went on.
+    - A loss that is finite and enormous ranks last: it passes a rung only where fewer trials are left than go on.
 
     A report costs O(log n) for n trials of a bracket, counting what it costs to sort them.
 
@@ -129,10 +131,14 @@ class HyperBand(Scheduler):
         """Whoever may go on; a new trial, if there is none."""
         for trial in self._ready:
             return trial
-        if search.running or search.growing:
+        # At the end no bracket will ever be fuller. The first to go on closes its own.
+        if not search.running and not search.growing:
+            lasts = [bracket.best for bracket in self._brackets.values()]
+        elif search.exhausted:
+            newest = self._brackets.get(self._begun - 1)
+            lasts = [newest.best] if newest is not None and newest.complete else []
+        else:
             return "NEW"
-        # It is the end: no bracket will ever be fuller. The first to go on closes its own.
-        lasts = (bracket.best for bracket in self._brackets.values())
         return next((trial for trial in lasts if trial is not None), "NEW")
 
     def _bracket(self, trial: TrialId) -> Bracket | None:

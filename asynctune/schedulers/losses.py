@@ -64,6 +64,11 @@ class Cutoff:
         if len(self._within) < size:
             heappush(self._within, -heappop(self._beyond))
 
+    def magnitude(self) -> float:
+        """The largest magnitude in the better half (rounded up). This looks at each of them."""
+        ranked = sorted([*(-each for each in self._within), *self._beyond])
+        return max(map(abs, ranked[: (len(ranked) + 1) // 2]), default=0.0)
+
     @property
     def value(self) -> float | None:
         """The cutoff; None while there is nothing."""

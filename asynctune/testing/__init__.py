@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from asynctune.testing.curves import read_lcbench, read_table, read_taskset, read_workloads
     from asynctune.testing.damage import cut, flipped
     from asynctune.testing.faults import Faults
+    from asynctune.testing.fuzzing import FuzzError, fuzz_scheduler
     from asynctune.testing.history import check_history
     from asynctune.testing.killing import KILL_POINTS, kill_repeatedly, killed_at
     from asynctune.testing.leftovers import Snapshot, nothing_left, snapshot
@@ -39,6 +40,7 @@ else:
             "Conditions": "simulator",
             "Curve": "workloads",
             "Faults": "faults",
+            "FuzzError": "fuzzing",
             "HistoryError": "breach",
             "HistoryRule": "breach",
             "OracleContract": "contracts",
@@ -59,6 +61,7 @@ else:
             "compare": "comparing",
             "cut": "damage",
             "flipped": "damage",
+            "fuzz_scheduler": "fuzzing",
             "kill_repeatedly": "killing",
             "killed_at": "killing",
             "nothing_left": "leftovers",
@@ -77,6 +80,7 @@ __all__ = [
     "Conditions",
     "Curve",
     "Faults",
+    "FuzzError",
     "HistoryError",
     "HistoryRule",
     "OracleContract",
@@ -97,6 +101,7 @@ __all__ = [
     "compare",
     "cut",
     "flipped",
+    "fuzz_scheduler",
     "kill_repeatedly",
     "killed_at",
     "nothing_left",

@@ -79,10 +79,10 @@ def check_history(
         trial, launch, step = lost[0]
         text = f"step {step} of trial {trial}, launch {launch}, was answered and is not recorded ({len(lost)} such reports)"
         raise HistoryError("acknowledged", None, text)
-    _check_told_again(records, scheduler, oracle, space)
+    _check_plugins(records, scheduler, oracle, space)
 
 
-def _check_told_again(records: list[Record], scheduler: Scheduler | None, oracle: Oracle | None, space: Any) -> None:
+def _check_plugins(records: list[Record], scheduler: Scheduler | None, oracle: Oracle | None, space: Any) -> None:
     declared = declared_space(records, space, oracle)
     folded, found = check_replay(records, scheduler)
     if declared is not None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import Callable, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -32,7 +33,10 @@ from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import fill_seed
 from asynctune.space import Fill, HyperParameters, Space
 
-__all__ = ["Call", "OracleRehearsal", "replay", "watched"]
+__all__ = ["ODD", "Call", "OracleRehearsal", "replay", "watched"]
+
+# What metrics can be: everything that a float can be, ties, the ends of the floats.
+ODD: Final = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 1e18, 1.7e308, -1.7e308, 5e-324)
 
 
 @frozen

@@ -50,7 +50,8 @@ class Behaviour:
     """What a simulated launch does once it runs.
 
     Args:
-        reports: (seconds until it, metrics) for each step; the first is the step after the one it goes on from.
+        reports: (seconds until it, metrics) for each; the first is of the step after the one it goes on from.
+        stride: how many steps are taken from each report to the next, and to the first; by default 1.
         ending: metrics to return, None to return nothing, a `Failure` to raise, a `Died` to die of, a `TrialLeft` to leave.
         lasts: seconds from the last report to the end.
         checkpoints: whether every report carries a checkpoint.
@@ -58,6 +59,7 @@ class Behaviour:
     """
 
     reports: Sequence[tuple[float, Metrics]] = ()
+    stride: int = 1
     ending: Metrics | Failure | Died | TrialLeft | None = None
     lasts: float = 0.0
     checkpoints: bool = False
@@ -98,6 +100,7 @@ class SimulatedRunners(Attachment):
         stored: the checkpoints there are; those that are written are added.
         start_takes, leave_takes: virtual seconds that a start takes, and an end on request.
         limits: of them, `trial_time` is kept.
+        most: the largest size that the pool has had: what was granted then may be used later.
     """
 
     script: Script
@@ -110,8 +113,8 @@ class SimulatedRunners(Attachment):
     start_takes: float = 0.0
     leave_takes: float = 0.0
     limits: Limits = field(factory=Limits)
+    most: int
     _started: set[_Key] = field(init=False, factory=set)
-    _largest: int = field(init=False, default=0)
     _live: dict[_Key, _Launch] = field(init=False, factory=dict)
     _closed: bool = field(init=False, default=False)
 
@@ -120,9 +123,8 @@ class SimulatedRunners(Attachment):
     def start(self, order: RunTrial) -> None:
         """See `Attachment.start`. Also sees to it that there is a slot for every launch, and that none is started twice."""
         key = order.trial, order.launch
-        self._largest = max(self._largest, self.pool.size)
         taken = sum(launch.parked is None for launch in self._live.values())
-        assert taken < self._largest, f"{key} is started, and {taken} of {self._largest} slots are taken"
+        assert taken < self.most, f"{key} is started, and {taken} of {self.most} slots are taken"
         assert key not in self._started, f"{key} is started twice"
         assert order.restore is None or order.restore in self.stored, f"{order.restore} was deleted, and is needed"
         self._started.add(key)
@@ -198,7 +200,7 @@ class SimulatedRunners(Attachment):
         self._go_on(launch)
 
     def _go_on(self, launch: _Launch) -> None:
-        reports, done = launch.behaviour.reports, launch.step - launch.order.step
+        reports, done = launch.behaviour.reports, (launch.step - launch.order.step) // launch.behaviour.stride
         if done == len(reports):
             self._later(launch.behaviour.lasts, lambda: self._finish(launch))
         else:
@@ -207,7 +209,7 @@ class SimulatedRunners(Attachment):
     def _report(self, launch: _Launch, metrics: Metrics) -> None:
         if launch.over or launch.silent:
             return
-        launch.step += 1
+        launch.step += launch.behaviour.stride
         (trial, number), step, key = launch.key, launch.step, None
         if launch.behaviour.checkpoints:
             key = CheckpointKey(trial, step, number)
@@ -292,6 +294,7 @@ class SimulatedRunners(Attachment):
         self._lose([launch, *others[: max(0, gone - 1)]], "the node died")
 
     def _resize(self, size: int) -> None:
+        self.most = max(self.most, size)
         self.pool.resize(size)
         self.resized(size)
 

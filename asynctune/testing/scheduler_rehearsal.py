@@ -50,6 +50,7 @@ class SchedulerRehearsal:
             call is also watched for changes to what it is shown.
         chooses: whether the scheduler chooses what runs next.
         growing: whether there may be another trial; yours to set.
+        exhausted: whether there will be no other; yours to set.
     """
 
     def __init__(self, scheduler: Scheduler, objective: Goal, *, recording: bool = True, guarding: bool = False) -> None:
@@ -66,6 +67,7 @@ class SchedulerRehearsal:
         self._best: TrialView | None = None
         self._held = 0
         self.growing = True
+        self.exhausted = False
         self.chooses = scheduler.chooses
         scheduler.set_search(objective=objective)
 
@@ -116,6 +118,10 @@ class SchedulerRehearsal:
         self._set(trial, state=State.PENDING, hold=HELD_BY_USER if by == "user" else f"paused by the {by}")
         self._tell(trial, "on_trial_pause", by)
 
+    def lose(self, trial: TrialId) -> None:
+        """A running trial's launch is lost, and it is started again. No plugin hears of it."""
+        self._set(trial, launches=self.trials[trial].launches + 1)
+
     def choose(self) -> Choice:
         """A slot is free: what runs next. By default the oldest that has not run, then those that were set aside, then a new
         one.
@@ -147,6 +153,7 @@ class SchedulerRehearsal:
             best=self._best,
             running=counts[State.RUNNING] + self._held,
             growing=self.growing,
+            exhausted=self.exhausted,
         )
 
     def live(self, *states: State) -> list[TrialId]:

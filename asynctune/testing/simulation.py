@@ -123,6 +123,8 @@ class SimulatedSearch:
     _threads: VirtualThreads = field(init=False)
     _pool: Pool = field(init=False)
     _coroutine: OracleCoroutine | None = field(init=False, default=None)
+    _most: int = field(init=False)
+    _attached: SimulatedRunners | None = field(init=False, default=None)
     _answers: Line = field(init=False)
     _stored: set[CheckpointKey] = field(init=False, factory=set)
     _until: float = field(init=False, default=math.inf)
@@ -133,6 +135,7 @@ class SimulatedSearch:
         self.machine = (_Checked if self.check else Machine)(self.scheduler, self.stoppers)
         self.machine.consult.space = Space.of(self.space)
         self._pool = Pool(self.workers)
+        self._most = self.workers
 
     # -------------------------------------------------------------------------------------------------------- running
 
@@ -244,7 +247,7 @@ class SimulatedSearch:
         """Nobody reads the records before the end."""
 
     async def _runners(self, coroutine: OracleCoroutine) -> Attachment:
-        return SimulatedRunners(
+        self._attached = SimulatedRunners(
             script=self.script,
             listener=coroutine,
             pool=self._pool,
@@ -255,7 +258,9 @@ class SimulatedSearch:
             start_takes=self.start_takes,
             leave_takes=self.leave_takes,
             limits=self.limits,
+            most=self._most,
         )
+        return self._attached
 
     def _opening(self, decider: Decider) -> Opening:
         decider.takes(self.machine)
@@ -277,9 +282,12 @@ class SimulatedSearch:
     def _command(self, make: Callable[[float], Stimulus]) -> None:
         assert self._coroutine is not None
         stimulus = make(self._coroutine.now())
-        if isinstance(stimulus, WorkersSet):
-            self._pool.resize(stimulus.slots)
         self._coroutine.hear(stimulus)
+        if isinstance(stimulus, WorkersSet):
+            self._most = max(self._most, stimulus.slots)
+            if self._attached is not None:
+                self._attached.most = self._most
+            self._pool.resize(stimulus.slots)
 
     def _answered(self, answers: Sequence[Answered]) -> None:
         assert self._coroutine is not None

@@ -23,7 +23,7 @@ LAYERS = [
     {"observers", "oracles", "schedulers", "stoppers"},
     {"_machine"},
     {"_engine", "executors"},
-    {"life", "listening", "request", "results", "search", "warm_start"},
+    {"installed", "life", "listening", "request", "results", "search", "warm_start"},
     {"testing"},
     {"keras", "script", "tune"},
     {"__main__"},

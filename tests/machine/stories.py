@@ -128,6 +128,7 @@ class Story:
         luck: what everything that happens is drawn from.
         steps: how many a trial takes. troubled: the share of attempts that come to grief.
         names: whether trials name parameters that the space does not declare.
+        strides: an attempt reports every step, or every second, ...: one of these.
     """
 
     luck: int
@@ -146,6 +147,7 @@ class Story:
     steps: int
     troubled: float
     takes: Sequence[float]
+    strides: Sequence[int] = (1,)
 
     @property
     def learns(self) -> bool:
@@ -186,8 +188,8 @@ class Story:
             trouble, last = -1, self.steps
         if trouble == 0:
             raise FailedTrialError("not these values")
-        reports = []
-        for step in range(order.step + 1, last + 1):
+        reports, stride = [], self.rng("stride", order.trial, order.attempt).choice(self.strides)
+        for step in range(order.step + stride, last + 1, stride):
             luck = self.rng("step", order.trial, order.attempt, step)
             value = math.nan if luck.random() < self.troubled / 10 else level + luck.random() / step
             reports.append((luck.choice([0.0, 0.5, 1.0, 7.0]), {self.objective.name: value, "other": float(step)}))
@@ -203,7 +205,7 @@ class Story:
         returned = {self.objective.name: level} if order.trial % 2 else None
         ending = endings[trouble] if troubled else returned
         memory = self.rng("memory", order.trial).choice([0, 1, 3, 5]) * 2**20
-        return Behaviour(reports=reports, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory)
+        return Behaviour(reports=reports, stride=stride, ending=ending, checkpoints=self.saves, lasts=0.25, memory=memory)
 
     def ask(self, hp: HyperParameters) -> float:
         """Ask for some parameters, those of one branch or of another, and return what level they lead to."""

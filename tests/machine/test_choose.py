@@ -191,13 +191,40 @@ def test_a_slot_that_only_a_new_trial_could_use_is_not_given_back_and_asked_for_
     assert driven.machine.slots.held == 1
 
 
+def test_at_the_end_the_scheduler_is_asked_before_slots_are() -> None:
+    """Else all that are free would come and go with each report."""
+    driven = Driven(chooses(lambda fresh, held: held[0] if len(held) == 2 else "NEW"), slots=8, max_trials=3)
+    driven.open()
+    for trial in range(3):
+        driven.start(x=trial)
+    while driven.machine.slots.requested:
+        driven.grant()
+    assert driven.machine.slots.held == 0
+    driven.report(0, 1, loss=1.0)
+    assert driven.left(0) == []
+    assert driven.report(1, 2, loss=1.0) == [AnswerReport(answer(1, 1, 2))]
+    assert RequestSlots(1) in driven.report(2, 1, loss=1.0)
+    assert driven.left(2) == [RequestSlots(1)]
+    driven.grant()
+    assert started(driven) == [0]
+    assert driven.grant() == [ReleaseSlot()]
+
+
+def test_what_is_chosen_before_there_is_a_slot_must_be_pending_too() -> None:
+    driven = Driven(chooses(lambda fresh, held: 1 if held else "NEW"), slots=2, max_trials=2)
+    driven.open()
+    for trial in range(2):
+        driven.start(x=trial)
+    with pytest.raises(PluginError, match="chose trial 1, which is not PENDING"):
+        pause(driven, 0)
+
+
 @pytest.mark.parametrize("choice", ["NEW", "WAIT"])
 def test_when_nothing_is_chosen_and_nothing_else_can_come_all_that_wait_are_stopped(choice: str) -> None:
     driven = Driven(chooses(lambda fresh, held: choice if len(held) == 2 else "NEW"), max_trials=2)
     for trial in range(2):
         driven.start(x=trial)
         pause(driven, trial)
-    driven.grant()
     assert driven.happened() == (
         Stopped(trial=0, reason="not promoted", score=1.0),
         Stopped(trial=1, reason="not promoted", score=1.0),

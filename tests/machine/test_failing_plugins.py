@@ -13,7 +13,7 @@ from asynctune.errors import PluginError
 from asynctune.messages import RunTrial
 from asynctune.oracles import Oracle, RandomSearch
 from asynctune.policies import Limits
-from asynctune.records import Report, State, Suggestion, TrialId, TrialView
+from asynctune.records import STOP, Exploit, Report, State, Suggestion, TrialId, TrialView
 from asynctune.schedulers import FIFO, Scheduler
 from asynctune.space import Float, HyperParameters, Space
 from asynctune.stoppers import TimeBudget
@@ -47,6 +47,15 @@ class Judge(Scheduler):
     def on_trial_result(self, trial: TrialView, report: Report) -> None:
         if (trial.id, report.step) == (1, 2):
             self.does()
+
+
+class Talker(Scheduler):
+    """Answers something of its own at the second step of trial 1."""
+
+    nonsense: Any = None
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Any:
+        return self.nonsense if (trial.id, report.step) == (1, 2) else None
 
 
 def script(order: RunTrial, hp: HyperParameters) -> Behaviour:
@@ -146,8 +155,21 @@ def test_a_scheduler_that_raises_ends_the_search_by_its_name(error: type[BaseExc
         raise error("bad luck")
 
     judge.does = raises
-    with pytest.raises(PluginError, match=rf"Judge\.on_trial_result raised {error.__name__}: bad luck"):
-        simulated(scheduler=judge).run()
+    search = simulated(scheduler=judge)
+    with pytest.raises(PluginError, match=rf"Judge\.on_trial_result raised {error.__name__}: bad luck \(trial 1, step 2\)"):
+        search.run()
+    assert states(simulated(scheduler=Judge(), records=search.records).run()) == [State.COMPLETED] * 6
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("nonsense", ["stop", 3, {7: STOP}, {"a": STOP}, Exploit(0), object(), [STOP]])
+def test_a_scheduler_that_answers_nonsense_ends_the_search_by_its_name_and_it_can_be_resumed(nonsense: Any) -> None:
+    talker = Talker()
+    talker.nonsense = nonsense
+    search = simulated(scheduler=talker)
+    with pytest.raises(PluginError, match=r"^Talker"):
+        search.run()
+    assert states(simulated(scheduler=Talker(), records=search.records).run()) == [State.COMPLETED] * 6
 
 
 @pytest.mark.fault(12)

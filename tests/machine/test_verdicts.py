@@ -129,17 +129,17 @@ def test_they_are_heard_when_what_waits_is_not_promoted() -> None:
 class Holding(Answers):
     """Sets each trial aside at step 1 and never takes one on; writes down what it sees."""
 
-    seen: list[tuple[int, bool]] = field(factory=list)
+    seen: list[tuple[int, bool, bool]] = field(factory=list)
 
     def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
         return PAUSE if report.step == 1 else None
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
-        self.seen.append((search.running, search.growing))
+        self.seen.append((search.running, search.growing, search.exhausted))
         return "NEW"
 
 
-def seen(driven: Driven) -> tuple[int, bool]:
+def seen(driven: Driven) -> tuple[int, bool, bool]:
     assert isinstance(driven.scheduler, Holding)
     return driven.scheduler.seen[-1]
 
@@ -151,7 +151,7 @@ def test_it_sees_whether_there_may_be_another_trial() -> None:
         driven.report(x, 1, loss=1.0)
         driven.left(x)
         driven.grant()
-        assert seen(driven) == (0, may_grow)
+        assert seen(driven) == (0, may_grow, not may_grow)
 
 
 @pytest.mark.parametrize("answer", [Suggestion.exhausted(), Suggestion.idle()])
@@ -162,9 +162,9 @@ def test_it_sees_that_the_oracle_has_nothing_more(answer: Suggestion) -> None:
     driven.left(0)
     driven.start(x=2)
     driven.grant()
-    assert seen(driven) == (1, True)  # the oracle thinks
+    assert seen(driven) == (1, True, False)  # the oracle thinks
     driven.suggest(answer)
-    assert seen(driven) == (1, False)
+    assert seen(driven) == (1, False, answer == Suggestion.exhausted())
 
 
 def test_a_retry_counts_as_running_though_it_is_not_due() -> None:
@@ -176,7 +176,7 @@ def test_a_retry_counts_as_running_though_it_is_not_due() -> None:
     driven.report(1, 1, loss=1.0)
     driven.left(1)
     driven.grant()
-    assert seen(driven) == (1, False)
+    assert seen(driven) == (1, False, True)
 
 
 def test_a_trial_whose_launch_was_lost_counts_as_running() -> None:

@@ -235,6 +235,52 @@ def test_a_curve_that_explodes_is_stopped() -> None:
     assert verdicts(rehearsal, 1, [0.7, 0.5, 0.6, 1e18, 1.7e308]) == [C, C, S, S, S]
 
 
+def young(rung: Sequence[float], direction: Literal["min", "max"] = "min") -> SchedulerRehearsal:
+    """Trials that all came to rung 1 of 1, 3 and 9 with these, the best of them last; nobody has come farther."""
+    rehearsal = rehearse(ASHA(max_steps=27, factor=3), direction)
+    for value in rung:
+        rehearsal.report(rehearsal.add(), 1, value)
+    return rehearsal
+
+
+@pytest.mark.parametrize("direction", ["min", "max"])
+def test_a_curve_that_explodes_is_stopped_though_it_is_the_first_to_arrive(direction: Literal["min", "max"]) -> None:
+    worse = 1.0 if direction == "min" else -1.0
+    rehearsal = young([2.0 - worse * 0.3, 2.0 - worse * 0.4, 2.0 - worse * 0.5], direction)
+    assert isinstance(rehearsal.report(2, 3, worse * 1e18), Stop)
+    assert "beyond all measure of rung 1" in str(rehearsal.trials[2].stop_reason)
+    # Far worse than before, but no explosion; as the first there it goes on, as it ever did.
+    assert rehearsal.report(0, 3, worse * 1000.0) == CONTINUE
+
+
+def test_what_has_diverged_itself_at_the_rung_before_is_no_measure() -> None:
+    rehearsal = young([1e18, 1e18, 0.7, 0.6, 0.5])
+    assert isinstance(rehearsal.report(0, 3, 1e18), Stop)
+    assert isinstance(rehearsal.report(1, 9, 1e17), Stop)  # nobody is at rung 3 but the one that was stopped
+
+
+def test_where_half_have_diverged_nobody_can_tell() -> None:
+    rehearsal = young([1e18, 1e18, 0.5])
+    assert isinstance(rehearsal.report(0, 3, 1e18), CONTINUE.__class__)
+
+
+@pytest.mark.parametrize("rung", [[1.0, 1.0], [0.0, 0.0, 0.0], []])
+def test_where_nothing_is_usual_the_first_to_arrive_goes_on(rung: Sequence[float]) -> None:
+    rehearsal = young(rung)
+    trial = rehearsal.add() if not rung else 0
+    assert rehearsal.report(trial, 3, 1e18) == CONTINUE
+
+
+def test_a_rung_that_enough_have_come_to_is_its_own_measure() -> None:
+    rehearsal = young([1e-9, 1e-9, 1e-9])
+    for trial, value in ((0, 9.0), (1, 3.0), (2, 1e-7)):
+        stopped = isinstance(rehearsal.report(trial, 3, value), Stop)
+        assert stopped == (value > 1e-6)
+    late = rehearsal.add()
+    assert rehearsal.report(late, 3, 1e-7) == CONTINUE
+    assert isinstance(rehearsal.report(rehearsal.add(), 3, 1e18), Stop)
+
+
 # -------------------------------------------------------------------------------------------------- other people's tests
 # The scenarios of the suites in which Ray Tune tests its AsyncHyperBand, by meaning; their steps count from 0, ours from 1.
 

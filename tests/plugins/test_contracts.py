@@ -13,11 +13,14 @@ import pytest
 from attrs import define, field
 
 from asynctune.errors import PluginError
+from asynctune.objective import Objective
 from asynctune.oracles import Oracle, RandomSearch
-from asynctune.records import PAUSE, STOP, Choice, Report, Stop, Suggestion, TrialId, TrialView, Verdicts
+from asynctune.records import PAUSE, STOP, Choice, Report, State, Stop, Suggestion, TrialId, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.space import Space
 from asynctune.testing import OracleContract, SchedulerContract
+from asynctune.testing.contracts.counting import CountingRehearsal
+from asynctune.testing.contracts.schedulers import _play
 from asynctune.views import SearchView
 
 
@@ -115,6 +118,22 @@ class SettingsThatCannotBeWritten(Counting):
         return {"what": {1, 2}}
 
 
+class LooksThroughAll(Counting):
+    def choose_trial_to_run(self, search: SearchView) -> Choice:
+        return next((view.id for view in search.trials.values() if view.state is State.PENDING), "NEW")
+
+
+class SortsAll(Counting):
+    def __init__(self) -> None:
+        super().__init__()
+        self.losses: list[float] = []
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        self.losses.append(report.metrics["score"])
+        self.losses.sort()
+        return None
+
+
 class Silent(Counting):
     def plan(self) -> str:
         return ""
@@ -139,10 +158,12 @@ SCHEDULERS = [
     (CountsInItsSettings, "test_its_settings_are_a_fingerprint", None),
     (SettingsThatCannotBeWritten, "test_its_settings_are_a_fingerprint", "not JSON serializable"),
     (Silent, "test_it_says_what_it_will_do", None),
+    (Raises, "test_any_order", "Raises raised AssertionError"),
 ]
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "test_every_trial_comes_to_an_end": {"seed": 0, "direction": "max", "workers": 3},
     "test_told_the_same_it_answers_the_same": {"seed": 0},
+    "test_any_order": {"seeds": range(3)},
     "test_what_it_is_shown_is_left_alone": {"seed": 0},
     "test_spaces_that_are_found_on_the_way": {"seed": 0, "trainable": lambda hp: float(hp.Int("x", 1, 3)), "workers": 2},
     "test_declared_spaces": {"seed": 0, "name": "small", "workers": 2},
@@ -155,6 +176,15 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 def test_a_scheduler_that_breaks_a_promise_is_caught(plugin: type[Scheduler], test: str, said: str | None) -> None:
     with pytest.raises((AssertionError, TypeError, ValueError), match=said):
         run(SchedulerContract, plugin, test, **ARGUMENTS.get(test, {}))
+
+
+@pytest.mark.parametrize(("plugin", "grows"), [(LooksThroughAll, True), (SortsAll, True), (Counting, False)])
+def test_costs_that_grow_with_the_search_are_seen(plugin: type[Scheduler], grows: bool) -> None:
+    """Also where C code compares what was reported."""
+    rehearsal = CountingRehearsal(plugin(), Objective("score", "max"), windows=((10, 20), (290, 300)))
+    _play(rehearsal, Random(0), trials=300, workers=4, value=lambda rng, *_: rng.random(), trouble=False, steps=3)
+    few, many = rehearsal.means()
+    assert (many > 3 * few + 100) == grows, (few, many)
 
 
 @pytest.mark.parametrize("plugin", [Counting, PausesAndChooses])

@@ -371,6 +371,30 @@ def test_while_another_bracket_runs_one_that_is_not_full_waits() -> None:
     assert rehearsal.live() == []
 
 
+def test_when_all_trials_are_there_one_that_is_not_full_waits_for_nobody_else() -> None:
+    rehearsal = rehearse()
+    come(rehearsal, add(rehearsal, 9), 1)
+    trials = add(rehearsal, 2)
+    come(rehearsal, trials, 3)
+    rehearsal.growing, rehearsal.exhausted = False, True
+    assert go_on(rehearsal) == [7, 6, 10]  # 8 has not come to the rung of its own bracket
+    come(rehearsal, [10], 9)
+    come(rehearsal, [6, 7, 8], 3)
+    rehearsal.report(8, 9, 8.0)
+    assert rehearsal.live() == []
+
+
+def test_one_that_is_not_full_waits_for_its_own_trials() -> None:
+    rehearsal = rehearse()
+    come(rehearsal, add(rehearsal, 9), 1)
+    late, early = add(rehearsal, 2)
+    come(rehearsal, [early], 3)
+    rehearsal.growing, rehearsal.exhausted = False, True
+    assert go_on(rehearsal) == [7, 6]
+    rehearsal.fail(late)
+    assert go_on(rehearsal) == [early]
+
+
 def test_a_closed_bracket_takes_no_more() -> None:
     rehearsal = rehearse()
     come(rehearsal, add(rehearsal, 4), 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from asynctune.schedulers import (
     ASHA,
     BOHB,
@@ -105,3 +107,9 @@ class TestPatienceWithASHA(SchedulerContract):
 class TestWilcoxon(SchedulerContract):
     def make(self) -> Scheduler:
         return Wilcoxon()
+
+
+class TestTheExample(SchedulerContract):
+    def make(self) -> Scheduler:
+        made: Scheduler = import_module("examples.custom_scheduler").Behind(margin=1.0)
+        return made

@@ -183,6 +183,14 @@ def secret(trial: at.Trial) -> None:
     assert_type(key.reveal(), str)
 
 
+def named() -> None:
+    at.run(train, objective="val_loss", oracle="grid_search", scheduler="median_stopping", display=False)
+    try:
+        at.testing.fuzz_scheduler(Scheduler, seeds=10)
+    except at.testing.FuzzError as error:
+        assert_type((error.reason, error.seed, error.moves), tuple[str, int | None, str])
+
+
 def misspelled() -> None:
     at.Serch  # type: ignore[attr-defined]
     at.executors.LocalExectuor  # type: ignore[attr-defined]

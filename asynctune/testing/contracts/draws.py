@@ -1,15 +1,14 @@
-"""What both contracts draw from."""
+"""What both contracts vary."""
 
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 from typing import Any, Final
 
 import pytest
 
-__all__ = ["COPIES", "ODD", "SEEDS"]
+__all__ = ["COPIES", "SEEDS"]
 
 
 def _pickled(plugin: Any) -> Any:
@@ -18,6 +17,3 @@ def _pickled(plugin: Any) -> Any:
 
 SEEDS: Final = pytest.mark.parametrize("seed", range(6))
 COPIES: Final = pytest.mark.parametrize("copied", [copy.deepcopy, _pickled])
-
-# What metrics can be: everything that a float can be, ties, the ends of the floats.
-ODD: Final = (math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, 1.0, 1e18, 1.7e308, -1.7e308, 5e-324)

@@ -18,8 +18,8 @@ from asynctune.records import State, SuggestionStatus
 from asynctune.seeds import generator
 from asynctune.space import Boolean, Choice, Domain, Fixed, Float, HyperParameters, Int, Space
 from asynctune.space.conditions import Case, Cases, Condition
-from asynctune.testing.contracts.draws import COPIES, ODD, SEEDS
-from asynctune.testing.rehearsal import Call, OracleRehearsal, replay
+from asynctune.testing.contracts.draws import COPIES, SEEDS
+from asynctune.testing.rehearsal import ODD, Call, OracleRehearsal, replay
 
 __all__ = ["OracleContract"]
 

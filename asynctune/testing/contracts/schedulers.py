@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import pytest
 
@@ -15,8 +15,10 @@ from asynctune.objective import Objective
 from asynctune.records import State
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import generator
-from asynctune.testing.contracts.draws import COPIES, ODD, SEEDS
-from asynctune.testing.rehearsal import replay
+from asynctune.testing.contracts.counting import CountingRehearsal
+from asynctune.testing.contracts.draws import COPIES, SEEDS
+from asynctune.testing.fuzzing import fuzz_scheduler
+from asynctune.testing.rehearsal import ODD, replay
 from asynctune.testing.scheduler_rehearsal import HELD_BY_USER, SchedulerRehearsal
 
 __all__ = ["SchedulerContract"]
@@ -25,7 +27,15 @@ _DIRECTIONS: Final = pytest.mark.parametrize("direction", ["min", "max"])
 
 
 class SchedulerContract(ABC):
-    """Subclass it, and write `make`: it returns a new scheduler, with the same settings each time."""
+    """Subclass it, and write `make`: it returns a new scheduler, with the same settings each time.
+
+    Attributes:
+        flat: whether it promises that a call of it costs about as much after 3000 trials as after 300; by default True. Counted
+            in Python's instructions, so that it is the same on every machine. What C code does is not seen, but where it
+            compares what was reported.
+    """
+
+    flat: ClassVar[bool] = True
 
     @abstractmethod
     def make(self) -> Scheduler:
@@ -102,11 +112,20 @@ class SchedulerContract(ABC):
         _play(rehearsal, generator(0), trials=50, workers=8, value=lambda *_: 0.1, trouble=False)
         assert not rehearsal.live()
 
+    @pytest.mark.parametrize("seeds", [range(10)], ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+    def test_any_order(self, seeds: range) -> None:
+        """Reports, failures, ends, losses and the user's pauses in any order, and another one in its place at any moment."""
+        fuzz_scheduler(self.make, seeds=seeds)
+
     def test_thousands_of_trials(self) -> None:
-        """A search of this size is ordinary."""
-        rehearsal = SchedulerRehearsal(self.make(), Objective("score", "max"), recording=False)
+        """A search of this size is ordinary; and with `flat`, a call does not cost more the more trials there were."""
+        rehearsal = CountingRehearsal(self.make(), Objective("score", "max"), windows=((250, 300), (2950, 3000)))
         _play(rehearsal, generator(0), trials=3000, workers=64, value=lambda rng, *_: rng.random(), trouble=False, steps=12)
         assert not rehearsal.live()
+        few, many = rehearsal.means()
+        if self.flat:
+            told = f"a call takes {few:.0f} instructions with 300 trials, and {many:.0f} with 3000: see SchedulerContract.flat"
+            assert many <= 3 * few + 100, told
 
     def test_its_settings_are_a_fingerprint(self) -> None:
         """They can be written down, are the same for each that `make` makes, and stay as they are."""
@@ -166,6 +185,7 @@ def _fill(rehearsal: SchedulerRehearsal, trials: int, workers: int) -> Any:
     # At most one turn for each slot and each trial: a scheduler may pause what it has just chosen.
     for _ in range(workers + trials):
         rehearsal.growing = len(rehearsal.trials) < trials
+        rehearsal.exhausted = not rehearsal.growing
         if len(rehearsal.live(State.RUNNING)) >= workers:
             return None
         choice = rehearsal.choose()
