@@ -10,6 +10,7 @@ from asynctune.schedulers.hyperband import HyperBand
 from asynctune.schedulers.median import MedianStopping
 from asynctune.schedulers.patience import Patience
 from asynctune.schedulers.percentile import Percentile
+from asynctune.schedulers.population import PopulationBasedTraining
 from asynctune.schedulers.threshold import Threshold
 from asynctune.schedulers.wilcoxon import Wilcoxon
 
@@ -21,6 +22,7 @@ __all__ = [
     "MedianStopping",
     "Patience",
     "Percentile",
+    "PopulationBasedTraining",
     "Scheduler",
     "Threshold",
     "Wilcoxon",
