@@ -11,6 +11,7 @@ from asynctune.schedulers.median import MedianStopping
 from asynctune.schedulers.patience import Patience
 from asynctune.schedulers.percentile import Percentile
 from asynctune.schedulers.population import PopulationBasedTraining
+from asynctune.schedulers.replay import PopulationBasedTrainingReplay
 from asynctune.schedulers.threshold import Threshold
 from asynctune.schedulers.wilcoxon import Wilcoxon
 
@@ -23,6 +24,7 @@ __all__ = [
     "Patience",
     "Percentile",
     "PopulationBasedTraining",
+    "PopulationBasedTrainingReplay",
     "Scheduler",
     "Threshold",
     "Wilcoxon",

@@ -10,6 +10,7 @@ from asynctune.schedulers import (
     MedianStopping,
     Patience,
     Percentile,
+    PopulationBasedTraining,
     Scheduler,
     Threshold,
     Wilcoxon,
@@ -105,3 +106,23 @@ class TestPatienceWithASHA(SchedulerContract):
 class TestWilcoxon(SchedulerContract):
     def make(self) -> Scheduler:
         return Wilcoxon()
+
+
+class TestPopulationBasedTraining(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=3)
+
+
+class TestPopulationBasedTrainingSynchronously(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=4, synchronous=True, hyperparam_mutations={"x": (0, 99)})
+
+
+class TestPopulationBasedTrainingInTurns(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=2, population=10, burn_in_period=3)
+
+
+class TestPopulationBasedTrainingOfAllAtOnce(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=2, population=8, synchronous=True)
