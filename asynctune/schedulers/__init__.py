@@ -9,8 +9,8 @@ from asynctune.schedulers.fifo import FIFO
 from asynctune.schedulers.hyperband import HyperBand
 from asynctune.schedulers.median import MedianStopping
 from asynctune.schedulers.patience import Patience
+from asynctune.schedulers.pbt import PopulationBasedTraining
 from asynctune.schedulers.percentile import Percentile
-from asynctune.schedulers.population import PopulationBasedTraining
 from asynctune.schedulers.replay import PopulationBasedTrainingReplay
 from asynctune.schedulers.threshold import Threshold
 from asynctune.schedulers.wilcoxon import Wilcoxon

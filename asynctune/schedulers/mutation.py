@@ -16,7 +16,7 @@ from asynctune.records import Value
 from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Normal
 from asynctune.space.scales import closest_multiple, squeeze
 
-__all__ = ["Mutations", "as_mutations", "closest", "multiplied", "neighbour"]
+__all__ = ["Mutations", "as_mutations", "closest", "kept", "multiplied", "neighbour"]
 
 Mutations: TypeAlias = Mapping[str, Domain | None]
 """What may be changed, by flat name: within which domain, or None for the one that the space has."""
@@ -98,6 +98,15 @@ def neighbour(domain: Domain, value: Value, unit: float) -> Value:
     if place is None:
         return value
     return values[min(max(place + (1 if unit >= 0.5 else -1), 0), len(values) - 1)]
+
+
+def kept(domain: Domain | None, value: Value, before: Value) -> Value:
+    """The value, within the domain that the space has; where that is not of numbers, the one before."""
+    if domain is None or domain.contains(value):
+        return value
+    if isinstance(domain, Int | Float | Normal) and isinstance(value, int | float) and not isinstance(value, bool):
+        return closest(domain, value)
+    return before
 
 
 @frozen

@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 from attrs import Attribute, define, field
 
 from asynctune.errors import ConfigurationError
-from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Value, Verdict, Verdicts
+from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.losses import counted, loss_of
-from asynctune.schedulers.mutation import Mutations, as_mutations, closest, multiplied, neighbour
-from asynctune.seeds import derive, unit
-from asynctune.space import Domain, Float, Int, Normal, Space, draw
+from asynctune.schedulers.mutation import Mutations, as_mutations
+from asynctune.seeds import derive
+from asynctune.space import Domain, Space
 from asynctune.validators import flag, number
 from asynctune.views import SearchView
 
-__all__ = ["Member", "PopulationBasedTraining"]
+__all__ = ["Member", "Population"]
 
 
 def _quantile(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -28,23 +28,12 @@ def _quantile(instance: Any, attribute: Attribute[Any], value: Any) -> None:
         raise ConfigurationError(f"{who}(quantile_fraction={value!r}) is more than 0.5: the worst would be among the best")
 
 
-def _factors(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    fine = isinstance(value, tuple) and value
-    if not fine or not all(isinstance(each, int | float) and each > 0 and math.isfinite(each) for each in value):
-        wanted = "numbers above 0, such as (0.8, 1.2)"
-        raise ConfigurationError(f"{type(instance).__name__}({attribute.name}=...) takes {wanted}, not {value!r}")
-
-
-def _listed(given: Any) -> Any:
-    return tuple(given) if isinstance(given, list) else given
-
-
 @define
 class Member:
     """A live trial that has reported.
 
     Attributes:
-        since: the step since which it has trained with its values.
+        since: the step at which it was last compared, or from which it goes on as another trial.
         step: the last step that it has reported.
         loss: at the last perturbation interval's end; None until then, and when it has gone on as another trial since.
         saved: whether it has a checkpoint.
@@ -78,47 +67,10 @@ class Member:
 
 
 @define(kw_only=True, eq=False, slots=False)
-class PopulationBasedTraining(Scheduler):
-    """Population Based Training of Jaderberg et al., "Population Based Training of Neural Networks" (arXiv:1711.09846, 2017),
-    with the defaults of Ray Tune.
+class Population(Scheduler):
+    """Who of a population goes on as whom, and when. What becomes of the values is for those who subclass it.
 
-    Each `perturbation_interval` steps a trial is compared with the others, each by what it reported at the end of its own last
-    interval. If it is in the worst `quantile_fraction`, and one of the best `quantile_fraction` is better, it goes on as that
-    one: from its newest checkpoint, with its values, changed a little (exploit and explore). So what is found is a schedule of
-    values, and no single set: `trial.lineage` has it, and `PopulationBasedTrainingReplay` repeats it.
-
-    Of each value, with `resample_probability`, another is drawn from its domain. Otherwise numbers are multiplied with one of
-    the `perturbation_factors`, and kept within the domain, on its steps; an integer moves by one at least. Categories, and
-    numbers in a `Choice`, are never multiplied: theirs is the value listed before or behind. What is not changed is as the
-    other one has it.
-
-    - In the asynchronous form, nobody waits for anybody.
-    - With `synchronous=True`, all trials are brought to the same step, and are then compared at once. Whoever is there first is
-      set aside meanwhile.
-    - With a `population` larger than the slots, trials take turns: at the end of an interval a trial is set aside, and the one
-      that is furthest behind goes on.
-
-    A metric that is not finite is worse than all others: such a trial is never a source, and always goes on as another one.
-    Trials that have ended are no longer part of the population; new ones take their places as long as any come. Sources need
-    checkpoints (`checkpoints=`): a trial that has none yet is a source for nobody if another one is.
-
-    A comparison costs O(n log n) for a population of n.
-
-    Args:
-        perturbation_interval: the steps after which a trial is compared. Too few, and chance decides.
-        hyperparam_mutations: what may be changed: a list of names, or a dict from names to domains (`Float(1e-4, 1e-1)`), lists
-            of values, or ranges in a tuple; None there is the domain of the space. By default, everything that the space has.
-            Values are kept within the domains of the space, too.
-        burn_in_period: the step before which no trial is compared; by default 0.
-        quantile_fraction: the share of the best, and of the worst; above 0 and at most 0.5; by default 0.25.
-        resample_probability: with which a value is drawn anew; by default 0.25.
-        perturbation_factors: by which numbers are multiplied, one of them at random; by default 0.8 and 1.2.
-        synchronous: whether all are compared at the same step; by default not.
-        population: how many trials there are at a time; by default as many as there are slots.
-
-    Raises:
-        ConfigurationError: for an interval below 1, a quantile of 0 or above 0.5, mutations that name nothing or a parameter
-            that the declared space does not have, or another argument of the wrong type or size.
+    Args: as `PopulationBasedTraining` has them.
     """
 
     exploits: ClassVar[bool] = True
@@ -127,8 +79,6 @@ class PopulationBasedTraining(Scheduler):
     hyperparam_mutations: Any = None
     burn_in_period: int = field(default=0, validator=number(0, integer=True))
     quantile_fraction: float = field(default=0.25, validator=_quantile)
-    resample_probability: float = field(default=0.25, validator=number(0, most=1))
-    perturbation_factors: Sequence[float] = field(default=(0.8, 1.2), converter=_listed, validator=_factors)
     synchronous: bool = field(default=False, validator=flag)
     population: int | None = field(default=None, validator=number(2, integer=True, optional=True))
     _mutations: Mutations | None = field(init=False, repr=False)
@@ -179,12 +129,13 @@ class PopulationBasedTraining(Scheduler):
             if report.step < self._meeting:
                 return self._told()
             self._measured(trial, member, loss)
+            member.loss = loss
             member.hold(ready=False)
             return self._told(self._met(trial.id))
         if report.step < self.burn_in_period or report.step - member.since < self.perturbation_interval:
             return self._told()
         self._measured(trial, member, loss)
-        member.since = report.step
+        member.loss, member.since = loss, report.step
         best, worst = self._quantiles()
         verdict: Verdict | None = self._exploit(trial.id, best) if trial.id in worst else None
         if verdict is None and self._has_others():
@@ -195,8 +146,7 @@ class PopulationBasedTraining(Scheduler):
         return self._told({trial.id: verdict})
 
     def _measured(self, trial: TrialView, member: Member, loss: float) -> None:
-        """An interval of this trial is over. (For those who learn from what came of it.)"""
-        member.loss = loss
+        """An interval of this trial is over, and this is its loss; for those who learn from that."""
 
     def _quantiles(self) -> tuple[list[TrialId], list[TrialId]]:
         """The best and the worst, of those that have a loss."""
@@ -251,7 +201,7 @@ class PopulationBasedTraining(Scheduler):
         farthest = max(member.step for member in there.values())
         self._meeting = max(self._meeting + self.perturbation_interval, farthest)
         for trial, member in there.items():
-            member.ready = True
+            member.ready, member.since = True, member.step
             if trial in worst and (exploit := self._exploit(trial, best)) is not None:
                 verdicts[trial] = exploit
         return verdicts
@@ -311,34 +261,13 @@ class PopulationBasedTraining(Scheduler):
         # Nobody else will come: they meet without. The best goes first, so that the others can go on as it.
         return min(waiting, key=lambda trial: (_rank(waiting[trial]), trial), default="NEW")
 
-    # ---------------------------------------------------------------------------------------------------------- exploring
-
-    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
-        """The values of the other trial, each changed a little."""
-        changed = {}
-        for name, domain in self._changing(source).items():
-            value = source.values[name]
-            found = draw(domain, seed, "drawn", name) if unit(seed, "whether", name) < self.resample_probability else None
-            if found is None:
-                found = self._perturbed(domain, value, unit(seed, "how", name))
-            changed[name] = _kept(self.space.domain(name, source.values) if name in self.space else None, found, value)
-        return changed
-
-    def _changing(self, source: TrialView) -> dict[str, Domain]:
+    def changing(self, source: TrialView) -> dict[str, Domain]:
         """What may be changed of what the source has, and within which domain."""
         known = self.space.active(source.values) if len(self.space) else {}
         if self._mutations is None:
             return {name: domain for name, domain in known.items() if name in source.values}
         found = {name: known.get(name) if domain is None else domain for name, domain in self._mutations.items()}
         return {name: domain for name, domain in found.items() if domain is not None and name in source.values}
-
-    def _perturbed(self, domain: Domain, value: Value, luck: float) -> Value:
-        if not isinstance(domain, Int | Float | Normal):
-            return neighbour(domain, value, luck)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return value
-        factors = self.perturbation_factors
-        return multiplied(domain, value, factors[min(int(luck * len(factors)), len(factors) - 1)])
 
     # ------------------------------------------------------------------------------------------------------- what it says
 
@@ -356,16 +285,13 @@ class PopulationBasedTraining(Scheduler):
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it judge as it does."""
-        mutations = self._mutations
+        found = self._mutations
+        names = None if found is None else {name: None if what is None else what.describe() for name, what in found.items()}
         return {
             "perturbation_interval": self.perturbation_interval,
-            "hyperparam_mutations": None
-            if mutations is None
-            else {name: None if domain is None else domain.describe() for name, domain in mutations.items()},
+            "hyperparam_mutations": names,
             "burn_in_period": self.burn_in_period,
             "quantile_fraction": self.quantile_fraction,
-            "resample_probability": self.resample_probability,
-            "perturbation_factors": list(self.perturbation_factors),
             "synchronous": self.synchronous,
             "population": self.population,
         }
@@ -377,12 +303,3 @@ def _is_pending(search: SearchView, trial: TrialId) -> bool:
 
 def _rank(member: Member) -> float:
     return math.inf if member.loss is None else member.loss
-
-
-def _kept(domain: Domain | None, value: Value, before: Value) -> Value:
-    """The value, within the domain that the space has; where that is not of numbers, the one before."""
-    if domain is None or domain.contains(value):
-        return value
-    if isinstance(domain, Int | Float | Normal) and isinstance(value, int | float) and not isinstance(value, bool):
-        return closest(domain, value)
-    return before
