@@ -9,6 +9,7 @@ from asynctune.schedulers.fifo import FIFO
 from asynctune.schedulers.hyperband import HyperBand
 from asynctune.schedulers.median import MedianStopping
 from asynctune.schedulers.patience import Patience
+from asynctune.schedulers.pb2 import PB2
 from asynctune.schedulers.pbt import PopulationBasedTraining
 from asynctune.schedulers.percentile import Percentile
 from asynctune.schedulers.replay import PopulationBasedTrainingReplay
@@ -19,6 +20,7 @@ __all__ = [
     "ASHA",
     "BOHB",
     "FIFO",
+    "PB2",
     "HyperBand",
     "MedianStopping",
     "Patience",

@@ -100,9 +100,9 @@ def neighbour(domain: Domain, value: Value, unit: float) -> Value:
     return values[min(max(place + (1 if unit >= 0.5 else -1), 0), len(values) - 1)]
 
 
-def kept(domain: Domain | None, value: Value, before: Value) -> Value:
-    """The value, within the domain that the space has; where that is not of numbers, the one before."""
-    if domain is None or domain.contains(value):
+def kept(domain: Domain, value: Value, before: Value) -> Value:
+    """The value, within this domain; where that is not of numbers, and does not have it, the one before."""
+    if domain.contains(value):
         return value
     if isinstance(domain, Int | Float | Normal) and isinstance(value, int | float) and not isinstance(value, bool):
         return closest(domain, value)

@@ -10,7 +10,7 @@ from attrs import Attribute, define, field
 
 from asynctune.errors import ConfigurationError
 from asynctune.records import TrialView, Value
-from asynctune.schedulers.mutation import kept, multiplied, neighbour
+from asynctune.schedulers.mutation import multiplied, neighbour
 from asynctune.schedulers.population import Population
 from asynctune.seeds import unit
 from asynctune.space import Domain, Float, Int, Normal, draw
@@ -82,10 +82,11 @@ class PopulationBasedTraining(Population):
         changed = {}
         for name, domain in self.changing(source).items():
             value = source.values[name]
-            found = draw(domain, seed, "drawn", name) if unit(seed, "whether", name) < self.resample_probability else None
-            if found is None:
+            if unit(seed, "whether", name) < self.resample_probability:
+                found = draw(domain, seed, "drawn", name)
+            else:
                 found = self._perturbed(domain, value, unit(seed, "how", name))
-            changed[name] = kept(self.space.domain(name, source.values) if name in self.space else None, found, value)
+            changed[name] = self.within_space(name, found, source)
         return changed
 
     def _perturbed(self, domain: Domain, value: Value, luck: float) -> Value:

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from attrs import Attribute, define, field
 
 from asynctune.errors import ConfigurationError
-from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Verdict, Verdicts
+from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Value, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.losses import counted, loss_of
-from asynctune.schedulers.mutation import Mutations, as_mutations
+from asynctune.schedulers.mutation import Mutations, as_mutations, kept
 from asynctune.seeds import derive
 from asynctune.space import Domain, Space
 from asynctune.validators import flag, number
@@ -268,6 +268,11 @@ class Population(Scheduler):
             return {name: domain for name, domain in known.items() if name in source.values}
         found = {name: known.get(name) if domain is None else domain for name, domain in self._mutations.items()}
         return {name: domain for name, domain in found.items() if domain is not None and name in source.values}
+
+    def within_space(self, name: str, value: Value, source: TrialView) -> Value:
+        """The value, or the one closest to it that the space has; of what are no numbers, the source's."""
+        domain = self.space.domain(name, source.values) if name in self.space else None
+        return value if domain is None else kept(domain, value, source.values[name])
 
     # ------------------------------------------------------------------------------------------------------- what it says
 

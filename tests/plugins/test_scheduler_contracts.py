@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
+from asynctune.records import CheckpointKey, Origin, State, TrialView
 from asynctune.schedulers import (
     ASHA,
     BOHB,
     FIFO,
+    PB2,
     HyperBand,
     MedianStopping,
     Patience,
     Percentile,
     PopulationBasedTraining,
+    PopulationBasedTrainingReplay,
     Scheduler,
     Threshold,
     Wilcoxon,
@@ -126,3 +131,15 @@ class TestPopulationBasedTrainingInTurns(SchedulerContract):
 class TestPopulationBasedTrainingOfAllAtOnce(SchedulerContract):
     def make(self) -> Scheduler:
         return PopulationBasedTraining(perturbation_interval=2, population=8, synchronous=True)
+
+
+class TestPB2(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PB2(perturbation_interval=3, hyperparam_mutations={"x": (0, 99)})
+
+
+class TestPopulationBasedTrainingReplay(SchedulerContract):
+    def make(self) -> Scheduler:
+        alone = TrialView(id=0, state=State.COMPLETED, values={"x": 0})
+        origin = Origin(0, CheckpointKey(0, 2, 1), {"x": 7}, 2, {})
+        return PopulationBasedTrainingReplay(policy={0: evolve(alone, lineage=(origin,))}, trial=0)
