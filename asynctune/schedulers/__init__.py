@@ -8,6 +8,7 @@ from asynctune.schedulers.bohb import BOHB
 from asynctune.schedulers.fifo import FIFO
 from asynctune.schedulers.hyperband import HyperBand
 from asynctune.schedulers.median import MedianStopping
+from asynctune.schedulers.moasha import MOASHA
 from asynctune.schedulers.patience import Patience
 from asynctune.schedulers.pb2 import PB2
 from asynctune.schedulers.pbt import PopulationBasedTraining
@@ -20,6 +21,7 @@ __all__ = [
     "ASHA",
     "BOHB",
     "FIFO",
+    "MOASHA",
     "PB2",
     "HyperBand",
     "MedianStopping",

@@ -9,6 +9,7 @@ from asynctune.schedulers import (
     ASHA,
     BOHB,
     FIFO,
+    MOASHA,
     PB2,
     HyperBand,
     MedianStopping,
@@ -143,3 +144,8 @@ class TestPopulationBasedTrainingReplay(SchedulerContract):
         alone = TrialView(id=0, state=State.COMPLETED, values={"x": 0})
         origin = Origin(0, CheckpointKey(0, 2, 1), {"x": 7}, 2, {})
         return PopulationBasedTrainingReplay(policy={0: evolve(alone, lineage=(origin,))}, trial=0)
+
+
+class TestMOASHA(SchedulerContract):
+    def make(self) -> Scheduler:
+        return MOASHA(max_steps=27)
