@@ -16,14 +16,14 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
-__all__ = ["Model", "best", "learnt"]
+__all__ = ["Model", "best", "model_of"]
 
 Array: TypeAlias = NDArray[np.float64]
 
 _CANDIDATES: Final = 500  # of which the best climb
-_CLIMBERS: Final = 3
+_CLIMBERS: Final = 2
 _STEPS: Final = 20  # of each climb, at most
-_LEARNT: Final = 100  # observations, the newest, from which the hyperparameters are learnt
+_LEARNT: Final = 60  # observations, the newest, from which the hyperparameters are learnt
 _FARTHEST: Final = 2.0  # deviations from the mean: a gain beyond counts as that much
 _JITTER: Final = 1e-8
 # Logarithms of the length of the scale, of the part that an interval forgets, and of the noise; within these.
@@ -68,8 +68,8 @@ class Model:
         return float(self.gains @ solved) / 2 + float(np.log(np.diag(factor)).sum()) + prior
 
 
-def learnt(points: Sequence[Sequence[float]], times: Sequence[float], gains: Sequence[float]) -> Model:
-    """The model of these observations, of which there is at least one, with the hyperparameters that are most probable."""
+def model_of(points: Sequence[Sequence[float]], times: Sequence[float], gains: Sequence[float]) -> Model:
+    """The model of these observations, with the hyperparameters that are most probable for the newest of them."""
     seen, when, told = np.array(points, dtype=np.float64), np.array(times, dtype=np.float64), _standard(gains)
 
     def surprise(theta: Array) -> float:

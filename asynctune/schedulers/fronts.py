@@ -87,6 +87,5 @@ def spread(points: Sequence[Point], count: int) -> list[Point]:
         newest = max(far, key=lambda point: far[point])
         del far[newest]
         chosen.append(newest)
-        for point in far:
-            far[point] = min(far[point], math.dist(scaled[point], scaled[newest]))
+        far = {point: min(before, math.dist(scaled[point], scaled[newest])) for point, before in far.items()}
     return chosen

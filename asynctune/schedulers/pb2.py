@@ -11,10 +11,10 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from asynctune.errors import ConfigurationError
-from asynctune.records import Exploit, TrialId, TrialView, Value, Values
+from asynctune.records import Exploit, Report, TrialId, TrialView, Value, Values, Verdicts
 from asynctune.schedulers.mutation import closest, multiplied
 from asynctune.schedulers.population import Member, Population
-from asynctune.seeds import derive, unit
+from asynctune.seeds import unit
 from asynctune.space import Domain, Float, Int, Normal
 
 __all__ = ["PB2"]
@@ -73,9 +73,10 @@ class PB2(Population):
 
     _gains: list[_Gain] = field(init=False, factory=list, repr=False)
     _starts: dict[TrialId, _Start] = field(init=False, factory=dict, repr=False)
-    # With which values each live trial was seen last; and those that were told last to go on as another one, in that order.
+    # With which values each live trial was seen last.
     _tried: dict[TrialId, Values] = field(init=False, factory=dict, repr=False)
-    _moved: dict[TrialId, tuple[TrialId, int]] = field(init=False, factory=dict, repr=False)
+    # What was chosen at this very moment, for those that go on together. No memory: what happens next begins without it.
+    _moment: dict[TrialId, Sequence[float]] = field(init=False, factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -100,21 +101,25 @@ class PB2(Population):
                 del self._gains[:-_MOST]
         self._starts[trial.id] = _Start(loss, member.origins)
         self._tried[trial.id] = trial.values
-        self._moved = {each: when for each, when in self._moved.items() if each in self._members and each != trial.id}
 
     def _exploit(self, trial: TrialId, best: Sequence[TrialId]) -> Exploit | None:
         loss, exploit = self._members[trial].loss, super()._exploit(trial, best)
         if exploit is not None:
             theirs = self._members[exploit.source].loss
             self._starts[trial] = _Start(math.inf if loss is None else loss, self._members[trial].origins, theirs)
-            self._moved[trial] = exploit.source, self._members[trial].step
             self._tried.pop(trial, None)
         return exploit
 
-    def on_trial_complete(self, trial: TrialView) -> Any:
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        """Compare the trial with the others, if its interval is over."""
+        self._moment = {}
+        return super().on_trial_result(trial, report)
+
+    def on_trial_complete(self, trial: TrialView) -> Verdicts:
         """The others wait for it no more. What it has shown stays known."""
-        for known in (self._starts, self._tried, self._moved):
-            known.pop(trial.id, None)
+        self._moment = {}
+        self._starts.pop(trial.id, None)
+        self._tried.pop(trial.id, None)
         return super().on_trial_complete(trial)
 
     # ---------------------------------------------------------------------------------------------------------- exploring
@@ -133,8 +138,8 @@ class PB2(Population):
     def _expected(
         self, trial: TrialView, source: TrialView, domains: Mapping[str, Domain], gains: Sequence[_Gain], seed: int
     ) -> Mapping[str, Value]:
-        losses = [gain.before for gain in gains]
         theirs = self._loss_of(source.id)
+        losses = [gain.before for gain in gains]
         low, high = min(*losses, theirs), max(*losses, theirs)
 
         def scaled(loss: float) -> float:
@@ -143,25 +148,16 @@ class PB2(Population):
         models: Any = import_module("asynctune.schedulers._time_varying")
         points = [[*_units(domains, gain.values), scaled(gain.before)] for gain in gains]
         times = [gain.step / self.perturbation_interval for gain in gains]
-        model = models.learnt(points, times, [gain.gain for gain in gains])
-        pending = [_units(domains, values) for values in self._tried.values() if _has(domains, values)]
-        units: list[float] = []
-        # What was chosen for those before it, at the same moment, is not told; but it can be worked out again.
-        for other, (of, step) in self._together(trial.id).items():
-            luck = seed if other == trial.id else derive("PB2", other, step)
-            known, now = [scaled(self._loss_of(of))], step / self.perturbation_interval
-            units = models.best(model, known, now, pending=pending, width=len(domains), luck=luck)
-            pending.append(units)
+        model = models.model_of(points, times, [gain.gain for gain in gains])
+        others = (values for other, values in self._tried.items() if other != trial.id and _has(domains, values))
+        pending = [_units(domains, values) for values in others]
+        pending += [units for other, units in self._moment.items() if other != trial.id and len(units) == len(domains)]
+        now = self._members[trial.id].step if trial.id in self._members else trial.step
+        units = models.best(
+            model, [scaled(theirs)], now / self.perturbation_interval, pending=pending, width=len(domains), luck=seed
+        )
+        self._moment[trial.id] = units
         return {name: domain.from_unit(unit) for (name, domain), unit in zip(domains.items(), units, strict=True)}
-
-    def _together(self, trial: TrialId) -> Mapping[TrialId, tuple[TrialId, int]]:
-        """Those who go on as others and have not been seen since, up to this one, which is the last."""
-        found = {}
-        for other, told in self._moved.items():
-            found[other] = told
-            if other == trial:
-                break
-        return found
 
     def _loss_of(self, trial: TrialId) -> float:
         member = self._members.get(trial)

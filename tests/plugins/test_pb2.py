@@ -37,9 +37,7 @@ def taught(best: float = 0.7, trials: int = 8, steps: int = 6, **settings: Any) 
 
 def asked(rehearsal: SchedulerRehearsal, trial: int, source: int, seed: int = 0) -> Any:
     """What the scheduler has a trial do that it has just told to go on as another."""
-    scheduler: Any = rehearsal.scheduler
-    scheduler._moved[trial] = source, rehearsal.trials[trial].step
-    return scheduler.explore(rehearsal.trials[trial], rehearsal.trials[source], seed)["a"]
+    return rehearsal.scheduler.explore(rehearsal.trials[trial], rehearsal.trials[source], seed)["a"]
 
 
 @pytest.mark.parametrize("best", [0.3, 0.7])
@@ -69,10 +67,8 @@ def test_until_something_is_known_numbers_are_multiplied() -> None:
 def test_only_numbers_are_changed_and_they_keep_to_the_space() -> None:
     rehearsal = taught(hyperparam_mutations=None)
     rehearsal.scheduler.set_space(SPACE)
-    scheduler: Any = rehearsal.scheduler
-    scheduler._moved[0] = 5, 6
     for seed in range(5):
-        found = scheduler.explore(rehearsal.trials[0], rehearsal.trials[5], seed)
+        found = rehearsal.scheduler.explore(rehearsal.trials[0], rehearsal.trials[5], seed)
         assert set(found) == {"a", "b"}
         SPACE.validate({"kind": "x", **found})
 

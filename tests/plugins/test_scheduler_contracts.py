@@ -136,7 +136,7 @@ class TestPopulationBasedTrainingOfAllAtOnce(SchedulerContract):
 
 class TestPB2(SchedulerContract):
     def make(self) -> Scheduler:
-        return PB2(perturbation_interval=3, hyperparam_mutations={"x": (0, 99)})
+        return PB2(perturbation_interval=5, quantile_fraction=0.05, hyperparam_mutations={"x": (0, 99)})
 
 
 class TestPopulationBasedTrainingReplay(SchedulerContract):
