@@ -14,6 +14,7 @@ from asynctune.schedulers.pb2 import PB2
 from asynctune.schedulers.pbt import PopulationBasedTraining
 from asynctune.schedulers.percentile import Percentile
 from asynctune.schedulers.replay import PopulationBasedTrainingReplay
+from asynctune.schedulers.resource_changing import ResourceChanging, Shares, evenly
 from asynctune.schedulers.threshold import Threshold
 from asynctune.schedulers.wilcoxon import Wilcoxon
 
@@ -29,7 +30,10 @@ __all__ = [
     "Percentile",
     "PopulationBasedTraining",
     "PopulationBasedTrainingReplay",
+    "ResourceChanging",
     "Scheduler",
+    "Shares",
     "Threshold",
     "Wilcoxon",
+    "evenly",
 ]

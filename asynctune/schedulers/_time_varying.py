@@ -6,7 +6,7 @@ Only numbers come in and go out: this room knows no trials and no parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -20,9 +20,9 @@ __all__ = ["Model", "best", "model_of"]
 
 Array: TypeAlias = NDArray[np.float64]
 
-_CANDIDATES: Final = 500  # of which the best climb
-_CLIMBERS: Final = 2
-_STEPS: Final = 20  # of each climb, at most
+_CANDIDATES: Final = 300  # anywhere; then as many around the best of them, and nearer
+_SPREADS: Final = (0.1, 0.02, 0.004)
+_STEPS: Final = 10  # of L-BFGS-B, at most
 _LEARNT: Final = 60  # observations, the newest, from which the hyperparameters are learnt
 _FARTHEST: Final = 2.0  # deviations from the mean: a gain beyond counts as that much
 _JITTER: Final = 1e-8
@@ -96,7 +96,7 @@ def best(
         known: what is known beside the values, scaled as in the model's points.
         time: for when, in intervals.
         pending: values (in [0, 1]) that are being tried, of which nothing is known yet: around them there is less to learn.
-        luck: a seed of where the climbs begin.
+        luck: a seed of where it looks.
     """
     now, beside = np.array([time]), np.array(known, dtype=np.float64)
     weights = cho_solve((model.factor(model.points, model.times), True), model.gains)
@@ -111,12 +111,13 @@ def best(
         half = solve_triangular(factor, model.covariance(rows, now, points, times).T, lower=True)
         return np.asarray(-mean - kappa * np.sqrt(np.maximum(1 - np.einsum("ij,ij->j", half, half), 0.0)), dtype=np.float64)
 
-    candidates = np.random.default_rng(luck).random((_CANDIDATES, width))
-    starts = candidates[np.argsort(losses(candidates), kind="stable")[:_CLIMBERS]]
-    bounds, options = [(0.0, 1.0)] * width, {"maxiter": _STEPS}
+    random = np.random.default_rng(luck)
+    found = _lowest(losses, random.random((_CANDIDATES, width)))
+    for spread in _SPREADS:
+        around = np.clip(found + spread * random.standard_normal((_CANDIDATES, width)), 0.0, 1.0)
+        found = _lowest(losses, np.vstack([found, around]))
+    return [float(each) for each in found]
 
-    def climbed(start: Array) -> Any:
-        return minimize(lambda each: float(losses(each[None, :])[0]), start, method="L-BFGS-B", bounds=bounds, options=options)
 
-    highest = min(map(climbed, starts), key=lambda each: float(each.fun))
-    return [min(max(float(each), 0.0), 1.0) for each in highest.x]
+def _lowest(losses: Callable[[Array], Array], rows: Array) -> Array:
+    return np.asarray(rows[int(losses(rows).argmin())], dtype=np.float64)

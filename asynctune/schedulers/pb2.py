@@ -151,7 +151,7 @@ class PB2(Population):
         model = models.model_of(points, times, [gain.gain for gain in gains])
         others = (values for other, values in self._tried.items() if other != trial.id and _has(domains, values))
         pending = [_units(domains, values) for values in others]
-        pending += [units for other, units in self._moment.items() if other != trial.id and len(units) == len(domains)]
+        pending += [list(units) for other, units in self._moment.items() if other != trial.id and len(units) == len(domains)]
         now = self._members[trial.id].step if trial.id in self._members else trial.step
         units = models.best(
             model, [scaled(theirs)], now / self.perturbation_interval, pending=pending, width=len(domains), luck=seed
@@ -173,7 +173,7 @@ def _has(domains: Mapping[str, Domain], values: Values) -> bool:
     return all(_is_number(values.get(name)) for name in domains)
 
 
-def _units(domains: Mapping[str, Any], values: Values) -> list[float]:
+def _units(domains: Mapping[str, Any], values: Mapping[str, Any]) -> list[float]:
     return [domain.to_unit(closest(domain, values[name])) for name, domain in domains.items()]
 
 

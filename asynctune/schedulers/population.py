@@ -259,7 +259,7 @@ class Population(Scheduler):
         if search.running:
             return "WAIT"
         # Nobody else will come: they meet without. The best goes first, so that the others can go on as it.
-        return min(waiting, key=lambda trial: (_rank(waiting[trial]), trial), default="NEW")
+        return min(waiting, key=lambda trial: (_rank(waiting[trial]), trial)) if waiting else "NEW"
 
     def changing(self, source: TrialView) -> dict[str, Domain]:
         """What may be changed of what the source has, and within which domain."""

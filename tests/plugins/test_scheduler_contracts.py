@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from asynctune.policies import Resources
 from asynctune.records import CheckpointKey, Origin, State, TrialView
 from asynctune.schedulers import (
     ASHA,
@@ -17,6 +18,7 @@ from asynctune.schedulers import (
     Percentile,
     PopulationBasedTraining,
     PopulationBasedTrainingReplay,
+    ResourceChanging,
     Scheduler,
     Threshold,
     Wilcoxon,
@@ -136,7 +138,7 @@ class TestPopulationBasedTrainingOfAllAtOnce(SchedulerContract):
 
 class TestPB2(SchedulerContract):
     def make(self) -> Scheduler:
-        return PB2(perturbation_interval=5, quantile_fraction=0.05, hyperparam_mutations={"x": (0, 99)})
+        return PB2(perturbation_interval=10, quantile_fraction=0.05, hyperparam_mutations={"x": (0, 99)})
 
 
 class TestPopulationBasedTrainingReplay(SchedulerContract):
@@ -149,3 +151,8 @@ class TestPopulationBasedTrainingReplay(SchedulerContract):
 class TestMOASHA(SchedulerContract):
     def make(self) -> Scheduler:
         return MOASHA(max_steps=27)
+
+
+class TestResourceChanging(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ResourceChanging(total=Resources(cpu=8), trials=30, inside=HyperBand(max_steps=9))
