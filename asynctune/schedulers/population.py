@@ -258,8 +258,11 @@ class Population(Scheduler):
             return min(ready, key=lambda trial: (waiting[trial].step, trial))
         if search.running:
             return "WAIT"
+        if not waiting:
+            return "NEW"
         # Nobody else will come: they meet without. The best goes first, so that the others can go on as it.
-        return min(waiting, key=lambda trial: (_rank(waiting[trial]), trial)) if waiting else "NEW"
+        best: TrialId = min(waiting, key=lambda trial: (_rank(waiting[trial]), trial))
+        return best
 
     def changing(self, source: TrialView) -> dict[str, Domain]:
         """What may be changed of what the source has, and within which domain."""
