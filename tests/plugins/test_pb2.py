@@ -11,6 +11,7 @@ from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
 from asynctune.records import CheckpointKey, Exploit, Origin, Report, State, TrialView
 from asynctune.schedulers import PB2
+from asynctune.schedulers._time_varying import best, model_of
 from asynctune.space import Choice, Float, Int, Space
 from asynctune.testing import SchedulerRehearsal
 
@@ -21,8 +22,8 @@ def pb2(**settings: Any) -> PB2:
     return PB2(**{"perturbation_interval": 1, "hyperparam_mutations": {"a": Float(0, 1)}, **settings})
 
 
-def taught(best: float = 0.7, trials: int = 8, steps: int = 6, **settings: Any) -> SchedulerRehearsal:
-    """Trials that never exploit (all are equally good), whose steps bring more the closer `a` is to `best`."""
+def taught(peak: float = 0.7, trials: int = 8, steps: int = 6, **settings: Any) -> SchedulerRehearsal:
+    """Trials that never exploit (all are equally good), whose steps bring more the closer `a` is to `peak`."""
     scheduler = pb2(quantile_fraction=1e-9, **settings)
     rehearsal = SchedulerRehearsal(scheduler, Objective("score", "max"))
     for trial in range(trials):
@@ -30,7 +31,7 @@ def taught(best: float = 0.7, trials: int = 8, steps: int = 6, **settings: Any) 
     scores = dict.fromkeys(range(trials), 0.0)
     for step in range(1, steps + 1):
         for trial in range(trials):
-            scores[trial] += 1 - abs(rehearsal.trials[trial].values["a"] - best)  # type: ignore[operator]
+            scores[trial] += 1 - abs(rehearsal.trials[trial].values["a"] - peak)  # type: ignore[operator]
             rehearsal.report(trial, step, scores[trial])
     return rehearsal
 
@@ -40,10 +41,18 @@ def asked(rehearsal: SchedulerRehearsal, trial: int, source: int, seed: int = 0)
     return rehearsal.scheduler.explore(rehearsal.trials[trial], rehearsal.trials[source], seed)["a"]
 
 
-@pytest.mark.parametrize("best", [0.3, 0.7])
-def test_it_goes_where_most_was_gained(best: float) -> None:
-    rehearsal = taught(best)
-    assert asked(rehearsal, 0, round(7 * best)) == pytest.approx(best, abs=0.25)
+def test_it_goes_where_most_was_gained() -> None:
+    assert asked(taught(0.7), 0, 5) == pytest.approx(0.7, abs=0.25)
+
+
+@pytest.mark.parametrize("peak", [0.2, 0.5, 0.8])
+def test_the_model_finds_the_peak_and_stays_in_range(peak: float) -> None:
+    places = [(k / 9, step) for step in range(1, 5) for k in range(10)]
+    points, times = [[x, 0.5] for x, _ in places], [float(step) for _, step in places]
+    model = model_of(points, times, [-abs(x - peak) for x, _ in places])
+    alone = best(model, [0.5], 4.0, pending=[], width=1, luck=1)
+    assert alone == [pytest.approx(peak, abs=0.15)]
+    assert all(0 <= each <= 1 for each in best(model, [0.5], 9.0, pending=[alone] * 3, width=1, luck=1))
 
 
 def test_those_who_go_at_the_same_moment_do_not_all_try_the_same() -> None:
