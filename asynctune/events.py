@@ -199,6 +199,11 @@ class Exploited:
     checkpoint: CheckpointKey
     values: Values
 
+    @property
+    def reason(self) -> str:
+        """Why the trial waits meanwhile."""
+        return "goes on with other values" if self.source == self.trial else f"goes on as trial {self.source}"
+
 
 @frozen(kw_only=True)
 class ExploitSkipped:

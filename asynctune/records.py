@@ -225,8 +225,8 @@ class Stop:
 
 @frozen
 class Exploit:
-    """Go on from the newest checkpoint of another trial, the source, with the values that `Scheduler.explore` gives. As long as
-    the source has no checkpoint, it is CONTINUE."""
+    """Go on from the newest checkpoint of another trial, the source, with the values that `Scheduler.explore` gives; or of the
+    trial itself, to change its values alone. As long as the source has no checkpoint, it is CONTINUE."""
 
     source: TrialId
 
@@ -258,16 +258,18 @@ class Origin:
     """Where a trial that has exploited another one goes on from, and with what.
 
     Args:
-        source: the other trial.
+        source: the other trial; or this one, where only the values were to be other.
         checkpoint: its newest one, then.
         values: those that were explored, by flat name.
         launch: the trial's own launch that began with this.
+        before: the values that the trial had until then.
     """
 
     source: TrialId
     checkpoint: CheckpointKey
     values: Values
     launch: LaunchNumber
+    before: Values = field(factory=dict)
 
 
 @frozen(kw_only=True, weakref_slot=False)

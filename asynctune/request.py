@@ -124,6 +124,7 @@ class Request:
         _check_objectives(request)
         _check_failure(request)
         _check_saves(request)
+        request.scheduler.set_space(request.space)
         return request
 
     def check_executor(self, executor: Executor) -> None:

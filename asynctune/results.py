@@ -11,8 +11,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
+from asynctune._engine.journal import read_records
+from asynctune._engine.retelling import retold
 from asynctune.checkpoints import DirectoryStore
-from asynctune.errors import ConfigurationError
+from asynctune.errors import ConfigurationError, StorageError
 from asynctune.objective import Goal
 from asynctune.observers.rows import as_row
 from asynctune.pareto import Point, front, hypervolume
@@ -53,6 +55,25 @@ class Result:
         self.reason = reason
         self.directory = directory
         self._finalizer = weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True) if temporary else None
+
+    @classmethod
+    def read(cls, directory: str | Path) -> Result:
+        """What a search has found, from its directory. It may still run: then it is what was found so far.
+
+        Raises:
+            ConfigurationError: there is no search, or it cannot be read.
+        """
+        if not isinstance(directory, str | Path) or not str(directory) or "\0" in str(directory):
+            raise ConfigurationError(f"Result.read(directory) takes the directory of a search, not {directory!r}")
+        path = Path(directory).expanduser().absolute()
+        try:
+            found = retold(read_records(path))
+        except StorageError as error:
+            raise ConfigurationError(f"Result.read({str(directory)!r}): {error}") from error
+        if found.settings is None:
+            raise ConfigurationError(f"Result.read({str(directory)!r}): nothing is recorded there yet")
+        reason = "it has not ended" if found.ended is None else found.ended.reason
+        return cls(trials=found.trials, objective=found.settings.objective, reason=reason, directory=path, temporary=False)
 
     def __repr__(self) -> str:
         best = self.best_trial

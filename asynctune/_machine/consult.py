@@ -157,8 +157,12 @@ class Consult:
         self.answers = []
 
     def set_search(self, objective: Goal) -> None:
-        """Tell the scheduler what is wanted."""
+        """Tell the scheduler what is wanted, and what is declared."""
         self._call(self._scheduler, "set_search", lambda: self._scheduler.set_search(objective=objective))
+        self._set_space(self.space)
+
+    def _set_space(self, space: Space) -> None:
+        self._call(self._scheduler, "set_space", lambda: self._scheduler.set_space(space))
 
     # ------------------------------------------------------------------------------------------------- the scheduler
 
@@ -216,6 +220,7 @@ class Consult:
 
     def _explored(self, trial: TrialView, source: TrialView, seed: int, space: Space) -> Values:
         known = self.space.grow(space)
+        self._set_space(known)
         try:
             for luck in (seed, *(derive(seed, "again", number) for number in range(_TRIES))):
                 said = self._call(self._scheduler, "explore", partial(self._scheduler.explore, trial, source, luck))

@@ -55,14 +55,14 @@ def _set_aside(search: Situation, trial: Trial, reason: str) -> None:
 
 
 def _exploit(search: Situation, trial: Trial, source: Trial) -> None:
-    """The trial is set aside, and goes on as the other one when it is started next. Until then it stays what it is: should it
-    be ended before, it ends with its own score."""
+    """The trial is set aside, and goes on as the other one (or as itself, with other values) when it is started next. Until
+    then it stays what it is: should it be ended before, it ends with its own score."""
     assert source.checkpoint is not None
     seed = derive(search.settings.seed, "explore", trial.id, trial.exploits + 1)
     book = search.book
     values = search.consult.explore(book.view(trial), book.view(source), seed, search.space)
-    _set_aside(search, trial, f"goes on as trial {source.id}")
     event = Exploited(trial=trial.id, source=source.id, checkpoint=source.checkpoint, values=values)
+    _set_aside(search, trial, event.reason)
     trial.will_exploit(event)
     search.happened.append(event)
     search.pin(trial)

@@ -231,8 +231,6 @@ class Situation:
         if trial is None or trial.state.ended:
             return "which has ended or never was"
         match verdict:
-            case Exploit(source=source) if source == key:
-                return "which is the same one"
             case Exploit(source=source) if source not in self.book.trials:
                 return f"and there is no trial {source}"
             case Reallocate(resources=resources):

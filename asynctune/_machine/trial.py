@@ -202,7 +202,7 @@ class Trial:
         self.exploit, self.ready = event, True
         self.exploits += 1
         if self.state is State.PENDING:
-            self.hold = f"goes on as trial {event.source}"
+            self.hold = event.reason
         self._shown = None
 
     def reallocate(self, resources: Resources) -> None:
@@ -247,10 +247,11 @@ class Trial:
         """Go on as another trial: with its weights, and values of its kind. What this one has done beyond that step is no part
         of it any more. A new list, for views hold the old one."""
         self.exploit, self.origin, self.mark = None, exploit.checkpoint, exploit.checkpoint.step
+        before, after = FrozenDict({**self.proposed, **self.used}), FrozenDict(exploit.values)
         self.proposed, self.used = exploit.values, {}
         self.reports = [report for report in self.reports if report.step <= self.mark]
         self.checkpoints = []
-        self.lineage = (*self.lineage, Origin(exploit.source, exploit.checkpoint, FrozenDict(exploit.values), self.launches))
+        self.lineage = (*self.lineage, Origin(exploit.source, exploit.checkpoint, after, self.launches, before))
 
     def _report(self, event: Reported, at: float) -> None:
         if self.reports and self.reports[-1].launch != event.launch:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from asynctune.objective import Goal
 from asynctune.records import Choice, Report, TrialView, Verdicts
+from asynctune.space import Space
 from asynctune.views import SearchView
 
 __all__ = ["Scheduler"]
@@ -32,12 +33,14 @@ class Scheduler(ABC):
         exploits: whether it may answer `Exploit`, which needs trials that can be restored from each other's checkpoints.
         reallocates: whether it may answer `Reallocate`, which needs slots of other sizes.
         objective: what is wanted; set before the first trial.
+        space: the parameters that are known; see `set_space`.
     """
 
     several: ClassVar[bool] = False
     exploits: ClassVar[bool] = False
     reallocates: ClassVar[bool] = False
     objective: Goal
+    space: Space = Space()
 
     @property
     def chooses(self) -> bool:
@@ -48,6 +51,15 @@ class Scheduler(ABC):
     def set_search(self, *, objective: Goal) -> None:
         """Called once, before everything else."""
         self.objective = objective
+
+    def set_space(self, space: Space) -> None:
+        """The parameters that are known: called before the first trial, with those that are declared, and again before
+        `explore`, with those that trials have named, too. It is for `explore`; verdicts do not depend on it.
+
+        Raises:
+            ConfigurationError: of what is declared, something does not fit: the search is refused before anything starts.
+        """
+        self.space = space
 
     def on_trial_add(self, trial: TrialView) -> Verdicts:
         """A trial was proposed. Once for each."""

@@ -276,8 +276,8 @@ class Reader:
 
     def _exploit(self, trial: _Trial, event: Exploited | ExploitSkipped) -> None:
         source, who = self._known(event.source), f"trial {event.trial} is to go on as trial {event.source}"
-        if trial is source or trial.state.ended or (trial.state is State.RUNNING and isinstance(event, Exploited)):
-            self._wrong("lineage", f"{who}, and is {'the same' if trial is source else trial.state.value}")
+        if trial.state.ended or (trial.state is State.RUNNING and isinstance(event, Exploited)):
+            self._wrong("lineage", f"{who}, and is {trial.state.value}")
         if isinstance(event, ExploitSkipped):
             return
         if event.checkpoint not in source.saved or event.checkpoint.trial != event.source:

@@ -214,7 +214,7 @@ class SchedulerRehearsal:
                 self.complete(trial, stop_reason=reason)
             case Pause() if view.state is State.RUNNING:
                 self.pause(trial, by="scheduler")
-            case Exploit(source) if self.scheduler.exploits and source != trial and source in self.trials:
+            case Exploit(source) if self.scheduler.exploits and source in self.trials:
                 # The trial goes on as its source, from where that stands; what it reported beyond counts no more.
                 step = self.trials[source].step
                 self._reports[trial] = [report for report in self._reports[trial] if report.step <= step]

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "asynctune"
 ABOUT_LIBRARIES = frozenset(
     {
         "asynctune.keras.callback",
+        "asynctune.schedulers._time_varying",
         *(f"asynctune.oracles._bayesian.{name}" for name in ("candidates", "process", "promise", "surrogate")),
     }
 )

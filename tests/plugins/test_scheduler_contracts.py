@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from attrs import evolve
+
+from asynctune.policies import Resources
+from asynctune.records import CheckpointKey, Origin, State, TrialView
 from asynctune.schedulers import (
     ASHA,
     BOHB,
     FIFO,
+    MOASHA,
+    PB2,
     HyperBand,
     MedianStopping,
     Patience,
     Percentile,
+    PopulationBasedTraining,
+    PopulationBasedTrainingReplay,
+    ResourceChanging,
     Scheduler,
     Threshold,
     Wilcoxon,
@@ -113,3 +122,45 @@ class TestTheExample(SchedulerContract):
     def make(self) -> Scheduler:
         made: Scheduler = import_module("examples.custom_scheduler").Behind(margin=1.0)
         return made
+
+
+class TestPopulationBasedTraining(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=3)
+
+
+class TestPopulationBasedTrainingSynchronously(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=4, synchronous=True, hyperparam_mutations={"x": (0, 99)})
+
+
+class TestPopulationBasedTrainingInTurns(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=2, population=10, burn_in_period=3)
+
+
+class TestPopulationBasedTrainingOfAllAtOnce(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PopulationBasedTraining(perturbation_interval=2, population=8, synchronous=True)
+
+
+class TestPB2(SchedulerContract):
+    def make(self) -> Scheduler:
+        return PB2(perturbation_interval=10, quantile_fraction=0.05, hyperparam_mutations={"x": (0, 99)})
+
+
+class TestPopulationBasedTrainingReplay(SchedulerContract):
+    def make(self) -> Scheduler:
+        alone = TrialView(id=0, state=State.COMPLETED, values={"x": 0})
+        origin = Origin(0, CheckpointKey(0, 2, 1), {"x": 7}, 2, {})
+        return PopulationBasedTrainingReplay(policy={0: evolve(alone, lineage=(origin,))}, trial=0)
+
+
+class TestMOASHA(SchedulerContract):
+    def make(self) -> Scheduler:
+        return MOASHA(max_steps=27)
+
+
+class TestResourceChanging(SchedulerContract):
+    def make(self) -> Scheduler:
+        return ResourceChanging(total=Resources(cpu=8), trials=30, inside=HyperBand(max_steps=9))

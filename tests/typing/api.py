@@ -68,12 +68,35 @@ class Scheduler(at.Scheduler):
         return at.Reallocate(at.Resources(cpu=2)) if report.step > 5 else at.Exploit(source=3)
 
 
+def widest(shares: at.schedulers.Shares) -> at.Resources | None:
+    return shares.total if shares.left == 1 and shares.place == 0 and shares.each.cpu > 1 else None
+
+
 def schedulers() -> list[at.Scheduler]:
     bohb = at.schedulers.BOHB(max_steps=27, grace=1, factor=3)
     assert_type(bohb.oracle(random_fraction=0.5), at.oracles.BOHB)
     return [
         *(bohb, at.schedulers.HyperBand(max_steps=81), at.schedulers.FIFO()),
         at.schedulers.ASHA(max_steps=27, form="promotion", brackets=2),
+        at.schedulers.PopulationBasedTraining(
+            perturbation_interval=5,
+            hyperparam_mutations={"rate": at.Float(0.1, 1), "units": (16, 64), "kind": ["a", "b"], "rest": None},
+            burn_in_period=10,
+            quantile_fraction=0.2,
+            resample_probability=0.5,
+            perturbation_factors=[0.5, 2.0],
+            synchronous=True,
+            population=8,
+        ),
+        at.schedulers.PopulationBasedTrainingReplay(policy=at.Result.read("runs/population"), trial=3),
+        at.schedulers.ResourceChanging(
+            total=at.Resources(cpu=8),
+            trials=4,
+            each=at.Resources(cpu=1),
+            allocation=lambda trial, report, shares: widest(shares) or at.schedulers.evenly(trial, report, shares),
+            inside=at.schedulers.ASHA(max_steps=27),
+        ),
+        *(at.schedulers.PB2(perturbation_interval=5, population=4), at.schedulers.MOASHA(max_steps=27, grace=1, factor=3)),
         at.schedulers.MedianStopping(grace=2, min_samples=3, hard_stop=False),
         at.schedulers.Percentile(percentile=25, startup_trials=5, grace=1, interval=1, min_samples=1),
         at.schedulers.Patience(patience=3, min_delta=0.1, inside=at.schedulers.ASHA(max_steps=27)),

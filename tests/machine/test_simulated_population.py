@@ -1,0 +1,86 @@
+"""Whole simulated searches by schedulers whose trials go on as each other: they end, are resumed anywhere, and improve."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from asynctune.events import Exploited
+from asynctune.oracles import RandomSearch
+from asynctune.policies import CheckpointPolicy, FailurePolicy
+from asynctune.schedulers import PB2, PopulationBasedTraining, Scheduler
+from asynctune.testing import Faults, SimulatedSearch, check_history
+from tests.machine.stories import Story, story
+
+FORMS: Sequence[Callable[[], Scheduler]] = (
+    lambda: PopulationBasedTraining(perturbation_interval=2),
+    lambda: PopulationBasedTraining(perturbation_interval=1, population=4, quantile_fraction=0.5),
+    lambda: PopulationBasedTraining(perturbation_interval=2, synchronous=True, population=4, resample_probability=1),
+    lambda: PopulationBasedTraining(perturbation_interval=2, synchronous=True, burn_in_period=3),
+    lambda: PopulationBasedTraining(perturbation_interval=2, synchronous=True, population=40),
+    lambda: PB2(perturbation_interval=2, synchronous=True, population=4, quantile_fraction=0.5),
+)
+SEEDS = range(30)
+PATIENT = FailurePolicy(max_retries_per_trial=2, max_consecutive_failed_trials=None)
+
+
+def population(seed: int, **changes: Any) -> Story:
+    """A search with one of the forms."""
+    setup = {"stoppers": (), "saves": seed % 7 > 0, "workers": 1 + seed % 4, "max_trials": 6, "steps": 7, **changes}
+    return story(seed, scheduler=FORMS[seed % len(FORMS)], **setup)
+
+
+def exploits(search: SimulatedSearch) -> list[Exploited]:
+    return [event for record in search.records for event in record.happened if isinstance(event, Exploited)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_ends_and_its_history_holds(seed: int) -> None:
+    told = population(seed)
+    search = told.search().run()
+    assert search.end is not None
+    check_history(search.records, scheduler=told.scheduler())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cut_off_anywhere_and_with_things_going_wrong_it_ends_and_its_history_holds(seed: int) -> None:
+    told, luck = population(seed), random.Random(seed)
+    faults = Faults(seed=seed, dies=0.05, lost=0.05, late=0.5, gone=0.1 * (seed % 2))
+    kept = told.search(faults=faults, failure=PATIENT).run().records
+    for _ in range(2):
+        kept = told.search(kept[: luck.randrange(1, len(kept))], faults=faults, failure=PATIENT).run().records
+    check_history(kept, scheduler=told.scheduler())
+
+
+def test_many_exploits_happen_in_every_form() -> None:
+    found: Counter[int] = Counter()
+    for seed in SEEDS:
+        found[seed % len(FORMS)] += len(exploits(population(seed, saves=True, troubled=0.0).search().run()))
+    assert len(found) == len(FORMS)
+    assert min(found.values()) > 5, found
+
+
+def lives(search: SimulatedSearch) -> dict[int, object]:
+    """What became of each trial: its values, and as whom it went on."""
+    views = [search.machine.book.view(trial) for trial in search.machine.book.trials.values()]
+    return {
+        view.id: (dict(view.values), view.step, [(o.source, o.checkpoint.step, dict(o.values)) for o in view.lineage])
+        for view in views
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5, 7, 8, 11, 13])
+def test_resumed_at_any_record_it_takes_the_same_decisions(seed: int) -> None:
+    # With one worker, and a population that takes turns, nothing depends on what runs when.
+    setup = {"workers": 1, "saves": True, "troubled": 0.0, "names": False, "max_trials": 4, "oracle": RandomSearch}
+    told = population(seed, checkpoints=CheckpointPolicy(keep=None), **setup)
+    whole = told.search().run()
+    assert len(exploits(whole)) > 1
+    for cut in range(1, len(whole.records), 7):
+        resumed = told.search(whole.records[:cut]).run()
+        check_history(resumed.records, scheduler=told.scheduler())
+        assert lives(resumed) == lives(whole)
