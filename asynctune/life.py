@@ -255,6 +255,7 @@ class Life:
             objective=request.objective,
             resources=request.resources,
             limits=request.limits,
+            checkpoints=request.checkpoints,
             temporary=self.temporary,
             shape=request.space.shape,
         )

@@ -10,14 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from asynctune.errors import ConfigurationError
+from asynctune.policies import CheckpointPolicy
 from asynctune.records import SELDOM, Metrics
 from asynctune.validators import number, one_of
 from asynctune.wire import closed_union
 
-__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective"]
+__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective", "directed"]
 
 # Names that Keras itself defines, for its losses and metrics. For any other name the direction has to be said: a guess that is
 # wrong (F1, R2, IoU as "min") costs a whole search.
@@ -334,3 +335,22 @@ def _one(objective: Any) -> Objective:
         return Objective(objective, "max")
     message = f'whether {objective!r} is better small or large cannot be known: write Objective({objective!r}, "min") or "max"'
     raise ConfigurationError(message)
+
+
+def directed(policy: CheckpointPolicy, objective: Goal) -> CheckpointPolicy:
+    """The policy, with the direction of its score, if it has one.
+
+    Raises:
+        ConfigurationError: it is not said, and cannot be known.
+    """
+    if policy.score is None or policy.direction is not None:
+        return policy
+    known = {each.name: each.direction for each in objective.each}
+    if policy.score in known:
+        return evolve(policy, direction=known[policy.score])
+    try:
+        return evolve(policy, direction=_one(policy.score).direction)
+    except ConfigurationError:
+        message = f"whether {policy.score!r} is better small or large cannot be known"
+        hint = f"write CheckpointPolicy(score={policy.score!r}, direction='min') or 'max'"
+        raise ConfigurationError(f"{message}: {hint}") from None

@@ -15,11 +15,11 @@ from attrs import frozen
 from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import ConfigurationError
-from asynctune.executors._acceptable import check_asked, check_trainable, no_trainable
+from asynctune.executors._acceptable import check_asked, check_saves, check_trainable, no_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.failure import FailureKind
-from asynctune.objective import Goal, as_objective
+from asynctune.objective import Goal, as_objective, directed
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
@@ -98,6 +98,8 @@ class Request:
                 raise no_trainable(trainable)
             check_trainable(trainable)
         declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
+        given = {name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()}
+        given["checkpoints"] = directed(given["checkpoints"], wanted)
         request = cls(
             trainable=trainable,
             space=declared,
@@ -116,13 +118,13 @@ class Request:
             new_entries=_new_entries(new_entries, declared),
             observers=_observers(observers, display),
             saves=policies["checkpoints"] is not None,
-            **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
+            **given,
         )
         _check_oracle(request.oracle, request.space)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
-        _check_saves(request)
+        check_saves(request.trainable, request.oracle, request.scheduler, request.checkpoints, said=request.saves)
         return request
 
     def check_executor(self, executor: Executor) -> None:
@@ -328,7 +330,7 @@ def _policy(name: str, kind: type, given: Any) -> Any:
 _ATTRIBUTES: Final[tuple[tuple[str, type, str], ...]] = (
     ("ahead", int, "a whole number of at least 0"),
     ("fill", FillRule, "FillRule.DRAW or FillRule.DEFAULT"),
-    *((name, bool, "True or False") for name in ("learns", "apart", "exhaustive", "several", "repeats")),
+    *((name, bool, "True or False") for name in ("learns", "apart", "exhaustive", "several", "repeats", "descends")),
 )
 
 
@@ -372,12 +374,6 @@ def _check_objectives(request: Request) -> None:
             message = f"{type(plugin).__name__} {what} by one number, and {request.objective} are several"
             hint = "write Objectives([...], combine='sum'), or take one that says several = True in its class"
             raise ConfigurationError(f"{message}: {hint}")
-
-
-def _check_saves(request: Request) -> None:
-    if request.scheduler.exploits and not request.saves:  # before it runs, nobody can see whether a function saves
-        what = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
-        raise ConfigurationError(f"{what}: if the trainable saves some, say so with checkpoints=CheckpointPolicy(...)")
 
 
 def _check_failure(request: Request) -> None:
