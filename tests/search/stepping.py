@@ -1,4 +1,4 @@
-"""Trainables that are classes, for processes of their own; one of their searches runs in such a one, so that it can be killed."""
+"""Trainables that are classes, for processes of their own; in one of these a whole search runs, so that it can be killed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Dies(Adds):
     """Is killed in the middle of its fifth step, the first time."""
 
     def step(self) -> Mapping[str, Any]:
-        if self.steps == 4 and self.trial.launch == 1:
+        if self.steps == 4 and (self.trial.id, self.trial.launch) == (0, 1):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().step()
 
@@ -64,7 +64,7 @@ class TakesItAll(Adds):
     """Takes the search with it: its third step kills the process that searches."""
 
     def step(self) -> Mapping[str, Any]:
-        if self.steps == 2 and self.trial.launch == 1:
+        if self.steps == 2 and (self.trial.id, self.trial.launch) == (0, 1):
             os.kill(self.trial.data["searcher"], signal.SIGKILL)
         return super().step()
 

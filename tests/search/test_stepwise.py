@@ -23,7 +23,8 @@ each_step = [f"step {step}" for step in range(1, STEPS + 1)]
 
 
 def kept(storage: Path) -> list[tuple[int, int]]:
-    return sorted((key.trial, key.step) for key in DirectoryStore(storage / "checkpoints").keys())
+    keys = DirectoryStore(storage / "checkpoints").keys()
+    return sorted((key.trial, key.step) for key in keys)
 
 
 # ----------------------------------------------------------------------------------------------------------- to the end
@@ -152,18 +153,19 @@ async def test_when_the_search_is_left_what_waits_is_saved(tmp_path: Path) -> No
         "executor": at.InlineExecutor(1),
         "limits": at.Limits(grace=0.2),
         "data": {"free": free},
+        "try_first": [{"x": 5}, {"x": 6}],
         "seed": 1,
     }
-    async with at.Search(Waits, {"x": at.Int(5, 5)}, **options) as search:
+    async with at.Search(Waits, {"x": at.Int(5, 6)}, **options) as search:
         async for event in search.events():
             if any(isinstance(what, Started) and what.trial == 1 for what in event.happened):
                 break
     free.set()
-    async with at.Search(Waits, {"x": at.Int(5, 5)}, **options) as search:
+    async with at.Search(Waits, {"x": at.Int(5, 6)}, **options) as search:
         saved = [what async for event in search.events() for what in event.happened if isinstance(what, CheckpointSaved)]
         result = await search.result()
     assert [(what.trial, what.checkpoint.step, what.size) for what in saved] == [(0, 2, 2)]
-    assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(15, 2), (15, 2)]
+    assert [(trial.score, trial.launches) for trial in result.trials.values()] == [(15, 2), (18, 2)]
     check_history(tmp_path / "search", scheduler=HoldsAt())
 
 
