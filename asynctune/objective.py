@@ -18,7 +18,7 @@ from asynctune.records import SELDOM, Metrics
 from asynctune.validators import number, one_of
 from asynctune.wire import closed_union
 
-__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective", "directed"]
+__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective", "directed", "direction_of"]
 
 # Names that Keras itself defines, for its losses and metrics. For any other name the direction has to be said: a guess that is
 # wrong (F1, R2, IoU as "min") costs a whole search.
@@ -337,6 +337,21 @@ def _one(objective: Any) -> Objective:
     raise ConfigurationError(message)
 
 
+def direction_of(name: str, objective: Goal, hint: str) -> Literal["min", "max"]:
+    """Whether this metric is better small or large: as an objective says, or Keras.
+
+    Raises:
+        ConfigurationError: neither does; with the hint.
+    """
+    for each in objective.each:
+        if each.name == name:
+            return each.direction
+    try:
+        return _one(name).direction
+    except ConfigurationError:
+        raise ConfigurationError(f"whether {name!r} is better small or large cannot be known: {hint}") from None
+
+
 def directed(policy: CheckpointPolicy, objective: Goal) -> CheckpointPolicy:
     """The policy, with the direction of its score, if it has one.
 
@@ -345,12 +360,5 @@ def directed(policy: CheckpointPolicy, objective: Goal) -> CheckpointPolicy:
     """
     if policy.score is None or policy.direction is not None:
         return policy
-    known = {each.name: each.direction for each in objective.each}
-    if policy.score in known:
-        return evolve(policy, direction=known[policy.score])
-    try:
-        return evolve(policy, direction=_one(policy.score).direction)
-    except ConfigurationError:
-        message = f"whether {policy.score!r} is better small or large cannot be known"
-        hint = f"write CheckpointPolicy(score={policy.score!r}, direction='min') or 'max'"
-        raise ConfigurationError(f"{message}: {hint}") from None
+    hint = f"write CheckpointPolicy(score={policy.score!r}, direction='min') or 'max'"
+    return evolve(policy, direction=direction_of(policy.score, objective, hint))

@@ -28,7 +28,7 @@ from asynctune.records import Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import FillRule, Space
-from asynctune.stoppers import SearchStopper, Stopper, as_stopper
+from asynctune.stoppers import SearchStopper, Stopper, ready, stopper_of
 from asynctune.warm_start import WarmStart, completed, completed_points, given_values, points
 
 __all__ = ["Request", "fingerprint", "new_seed"]
@@ -106,7 +106,7 @@ class Request:
             objective=wanted,
             oracle=_plugin("oracle", oracle, Oracle, RandomSearch),
             scheduler=_plugin("scheduler", scheduler, Scheduler, FIFO),
-            stoppers=_stoppers(stop),
+            stoppers=_stoppers(stop, wanted),
             max_trials=most,
             data=_data(data),
             storage=_storage(storage),
@@ -240,11 +240,11 @@ def _copied(argument: str, given: Any) -> Any:
         raise ConfigurationError(f"{message}: {type(error).__name__}: {error}") from error
 
 
-def _stoppers(stop: Any) -> tuple[Stopper, ...]:
+def _stoppers(stop: Any, objective: Goal) -> tuple[Stopper, ...]:
     if stop is None:
         return ()
     given = stop if isinstance(stop, list | tuple) else [stop]
-    return tuple(_copied("stop", as_stopper(each)) for each in given)
+    return tuple(ready(_copied("stop", stopper_of(each)), objective) for each in given)
 
 
 def _observers(given: Any, display: Any) -> tuple[Observer, ...]:

@@ -122,6 +122,7 @@ class Situation:
         self.waiting.drop(trial.id)
         self.asks.trial_ended()
         view = self.book.view(trial)
+        self.consult.ended(view)
         if trial.state is State.COMPLETED:
             # One that could not be tried, or was ended while it waited, says nothing of whether the trainable works.
             if ran and not (isinstance(event, Stopped) and event.infeasible):
