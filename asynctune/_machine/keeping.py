@@ -16,7 +16,7 @@ from asynctune.records import CheckpointKey, Report, TrialId
 
 __all__ = ["Shelf", "by_worth"]
 
-_Rank = tuple[float, int, int]
+_Rank = tuple[float, int, int, int, int]
 
 
 def by_worth(checkpoints: Sequence[CheckpointKey], reports: Sequence[Report], policy: CheckpointPolicy) -> list[CheckpointKey]:
@@ -43,8 +43,8 @@ class Shelf:
 
     def __init__(self) -> None:
         self._sizes: dict[CheckpointKey, int] = {}
-        self._ended: list[tuple[_Rank, CheckpointKey]] = []  # a heap; what is not in `_sizes` any more is skipped
-        self._others: dict[CheckpointKey, None] = {}
+        self._ended: list[tuple[_Rank, CheckpointKey]] = []  # a heap; what is not in `_ranked` any more is skipped
+        self._ranked: set[CheckpointKey] = set()
         #: In bytes.
         self.total = 0
 
@@ -56,22 +56,21 @@ class Shelf:
         """A checkpoint was left, of a trial that has not ended."""
         self.remove(key)
         self._sizes[key] = size or 0
-        self._others[key] = None
         self.total += size or 0
 
     def remove(self, key: CheckpointKey) -> None:
         """It is not there any more."""
         self.total -= self._sizes.pop(key, 0)
-        self._others.pop(key, None)
+        self._ranked.discard(key)
 
     def end(self, trial: TrialId, loss: float | None, worth: Sequence[CheckpointKey]) -> None:
         """The trial has ended, with this loss (None for none at all), and these are left of it, from the one that is worth
         most."""
         rank = -math.inf if loss is None else -loss
         for place, key in enumerate(worth):
-            if key in self._others:
-                del self._others[key]
-                heappush(self._ended, ((rank, trial, -place), key))
+            if key not in self._ranked:
+                self._ranked.add(key)
+                heappush(self._ended, ((rank, trial, -place, key.step, key.launch), key))
 
     def dispensable(self, needed: Callable[[CheckpointKey], bool], most: int) -> Iterator[CheckpointKey]:
         """Those that go, one after the other, as long as all of them are larger than `most`. Each is to be removed before the
@@ -79,7 +78,7 @@ class Shelf:
         passed: list[tuple[_Rank, CheckpointKey]] = []
         while self.total > most and self._ended:
             entry = heappop(self._ended)
-            if entry[1] not in self._sizes:
+            if entry[1] not in self._ranked:
                 continue
             if needed(entry[1]):
                 passed.append(entry)
@@ -88,6 +87,6 @@ class Shelf:
         for entry in passed:
             heappush(self._ended, entry)
         if self.total > most:
-            for key in list(self._others):
+            for key in [key for key in self._sizes if key not in self._ranked]:
                 if self.total > most and not needed(key):
                     yield key

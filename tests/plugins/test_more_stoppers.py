@@ -256,7 +256,7 @@ async def train(trial: at.AsyncTrial) -> float:
     ("stop", "trials"),
     [
         (NoImprovement(trials=3), 4),
-        (SearchPlateau(top=4, std=10.0), 4),
+        (SearchPlateau(top=4, std=1000.0), 4),
         (MaxReports(4), 4),
         (all_of(MaxReports(2), NoImprovement(trials=3)), 4),
     ],
