@@ -94,11 +94,11 @@ class Work:
     directory: str
     objective: Goal
     limits: Limits
-    checkpoints: CheckpointPolicy
     reference: str | None
     cwd: str
     argv: tuple[str, ...]
     sys_path: tuple[str, ...]
+    checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
 
 
 # -------------------------------------------------------------------------------------------------------------- root

@@ -37,7 +37,7 @@ class Watched:
 
     metric: str | None = field(default=None, validator=no_metric)
     direction: Literal["min", "max"] | None = field(default=None, validator=no_way)
-    _of: Callable[[Metrics], float | None] = field(default=None, init=False, eq=False, repr=False)  # type: ignore[assignment]
+    _of: Callable[[Metrics], float | None] = field(default=None, init=False, eq=False, repr=False)
     _sign: float = field(default=1.0, init=False, repr=False)
 
     def set_search(self, *, objective: Goal) -> None:

@@ -91,7 +91,7 @@ def test_so_many_are_left_and_the_newest_as_long_as_it_lives(
 ) -> None:
     search = driven(policy)
     for step, f1 in enumerate([0.1, 0.9, 0.2, 0.9, math.nan], start=1):
-        save(search, 0, step, loss=1.0, **{"eval/f1": f1})
+        save(search, 0, step, MiB, loss=1.0, **{"eval/f1": f1})
     assert kept(search) == [(0, step) for step in living]
     search.returned(0, loss=1.0)
     assert kept(search) == [(0, step) for step in ended]

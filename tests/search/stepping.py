@@ -15,7 +15,7 @@ STEPS = 8
 WEIGHT = at.Objective("weight", "max")
 
 
-class Adds(at.Trainable):
+class Forgets(at.Trainable):
     """Adds x to what it has, at each step; so what it has tells which values it had, and when. Writes down what it is asked."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -28,14 +28,6 @@ class Adds(at.Trainable):
         self.note(f"step {self.steps}")
         return {"weight": self.weight, "deep": {"half": self.weight / 2}, "done": self.steps == STEPS}
 
-    def save_checkpoint(self, directory: Path) -> None:
-        (directory / "state").write_text(f"{self.steps} {self.weight}")
-        self.note(f"save {self.steps}")
-
-    def load_checkpoint(self, directory: Path) -> None:
-        self.steps, self.weight = map(int, (directory / "state").read_text().split())
-        self.note(f"load {self.steps}")
-
     def cleanup(self) -> None:
         self.note("cleanup")
 
@@ -44,11 +36,16 @@ class Adds(at.Trainable):
             file.write(f"{what}\n")
 
 
-class Forgets(Adds):
-    """The same, which cannot be saved."""
+class Adds(Forgets):
+    """The same, which can be saved."""
 
-    save_checkpoint = at.Trainable.save_checkpoint
-    load_checkpoint = at.Trainable.load_checkpoint
+    def save_checkpoint(self, directory: Path) -> None:
+        (directory / "state").write_text(f"{self.steps} {self.weight}")
+        self.note(f"save {self.steps}")
+
+    def load_checkpoint(self, directory: Path) -> None:
+        self.steps, self.weight = map(int, (directory / "state").read_text().split())
+        self.note(f"load {self.steps}")
 
 
 class Dies(Adds):
