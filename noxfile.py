@@ -32,12 +32,13 @@ BENCHES = {
     "oracle_process": [],
     "startup": [],
     "slots": ["--trials", "10000"],
+    "parked": [],
     "display": [],
     "service": [],
     "faults": [],
     "oracles": ["--seeds", "2", "--oracles", "RandomSearch", "BayesianOptimization", "TPE", "CMAES"],
 }
-PEERLESS = {"slots", "display", "service", "oracle_process"}
+PEERLESS = {"slots", "parked", "display", "service", "oracle_process"}
 # Whom we are measured beside, each in an environment of its own, with the Keras search of the benches.
 PEERS = {
     "keras-tuner": ["keras-tuner", "tensorflow", "tensorboard"],

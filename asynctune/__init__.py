@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from asynctune import errors, executors, keras, observers, oracles, schedulers, stoppers, testing, tune
     from asynctune._runner.async_trial import AsyncTrial
+    from asynctune._runner.stepwise import Trainable
     from asynctune._runner.trial import Trial
     from asynctune.errors import (
         AsynctuneError,
@@ -109,6 +110,7 @@ __all__ = [
     "State",
     "Stop",
     "Suggestion",
+    "Trainable",
     "Trial",
     "TrialView",
     "When",
@@ -146,6 +148,7 @@ _ROOMS: Final = {
     "asynctune.schedulers.base": ("Scheduler",),
     "asynctune.executors": ("Executor", "External", "InlineExecutor", "Launch", "LocalExecutor"),
     "asynctune._runner.trial": ("Trial",),
+    "asynctune._runner.stepwise": ("Trainable",),
     "asynctune._runner.async_trial": ("AsyncTrial",),
     "asynctune.errors": (
         *("AsynctuneError", "FailedTrialError", "FatalError", "FatalRuntimeError", "FatalTypeError", "FatalValueError"),

@@ -38,6 +38,9 @@ class CheckpointStore(Protocol):
     def exists(self, key: CheckpointKey) -> bool:
         """Whether the checkpoint can be read."""
 
+    def size(self, key: CheckpointKey) -> int:
+        """What the files of the checkpoint hold, in bytes."""
+
     def delete(self, key: CheckpointKey) -> None:
         """Delete the checkpoint, if it exists."""
 
@@ -115,6 +118,16 @@ class DirectoryStore:
         """Whether the checkpoint is there, whole."""
         final = self._place(key)
         return _is_directory(final.parent) and _is_directory(final)
+
+    def size(self, key: CheckpointKey) -> int:
+        """What the files of the checkpoint hold, in bytes; links are not followed.
+
+        Raises:
+            StorageError: if it does not exist, or the disk refuses.
+        """
+        with _told(f"{_name(key)} cannot be measured"):
+            files = (Path(folder, name) for folder, _, names in os.walk(self.path(key)) for name in names)
+            return sum(path.lstat().st_size for path in files)
 
     def delete(self, key: CheckpointKey) -> None:
         """Delete the checkpoint, if it exists. It is gone at once, and never half there.

@@ -20,7 +20,9 @@ from asynctune.wire import closed_union, plain, typed
 
 __all__ = [
     "AttemptFailed",
+    "CheckpointDropped",
     "CheckpointGone",
+    "CheckpointSaved",
     "Event",
     "ExploitSkipped",
     "Exploited",
@@ -64,7 +66,8 @@ class Started:
 
 @frozen(kw_only=True)
 class Reported:
-    """Metrics at a step. `judged` is False when the step was only repeated, or did not carry the objective."""
+    """Metrics at a step. `judged` is False when the step was only repeated, or did not carry the objective. `size` is that of
+    the checkpoint, in bytes."""
 
     trial: TrialId
     launch: LaunchNumber
@@ -72,6 +75,7 @@ class Reported:
     metrics: Metrics
     checkpoint: CheckpointKey | None = None
     judged: bool = True
+    size: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -101,6 +105,7 @@ class Finished:
             not come to one number.
         scores: a number for each objective, where there are several.
         violates: the metrics that do not keep to their constraints.
+        size: of the checkpoint, in bytes.
     """
 
     trial: TrialId
@@ -111,6 +116,7 @@ class Finished:
     checkpoint: CheckpointKey | None = None
     scores: tuple[float, ...] = field(default=(), metadata=SELDOM)
     violates: tuple[str, ...] = field(default=(), metadata=SELDOM)
+    size: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -222,6 +228,23 @@ class Reallocated:
 
 
 @frozen(kw_only=True)
+class CheckpointSaved:
+    """A launch that was told to stop has left a checkpoint of the last step that it reported, of `size` bytes."""
+
+    trial: TrialId
+    checkpoint: CheckpointKey
+    size: int | None = None
+
+
+@frozen(kw_only=True)
+class CheckpointDropped:
+    """A checkpoint that nobody needs was given up, as all of them were larger than `CheckpointPolicy(max_size=...)`."""
+
+    trial: TrialId
+    checkpoint: CheckpointKey
+
+
+@frozen(kw_only=True)
 class CheckpointGone:
     """When the search was opened again, a checkpoint that the trial could have gone on from was not there. It counts no more:
     the trial goes on from the newest that is there, or begins anew."""
@@ -270,6 +293,8 @@ Happening: TypeAlias = (
     | Exploited
     | ExploitSkipped
     | Reallocated
+    | CheckpointSaved
+    | CheckpointDropped
     | CheckpointGone
     | ParkedGone
     | SearchOpened

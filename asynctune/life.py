@@ -247,16 +247,16 @@ class Life:
             _OWNED.add(self._executor)
             self._owns_executor = True
             await self._executor.open()
-        request = self._request
         recipe = Recipe(
-            trainable=request.trainable,
-            data=request.data,
+            trainable=self._request.trainable,
+            data=self._request.data,
             directory=self.directory,
-            objective=request.objective,
-            resources=request.resources,
-            limits=request.limits,
+            objective=self._request.objective,
+            resources=self._request.resources,
+            limits=self._request.limits,
+            checkpoints=self._request.checkpoints,
             temporary=self.temporary,
-            shape=request.space.shape,
+            shape=self._request.space.shape,
         )
         self._attachment = await self._executor.attach(recipe, self._ear)
 

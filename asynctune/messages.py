@@ -90,7 +90,7 @@ class Answer:
 
     Args:
         what: go on, stop, or wait inside `report()` for the next answer.
-        save: write a checkpoint at the next chance.
+        save: write a checkpoint at the next chance; with "stop", of the step that was reported, before it leaves, if it can.
         reason: why it is to stop.
     """
 
@@ -104,11 +104,16 @@ class Answer:
 
 @frozen(kw_only=True)
 class Halt:
-    """Stop as soon as you can; not an answer to anything. Seen by `trial.should_stop`, `report()` and `checkpoint()`."""
+    """Stop as soon as you can; not an answer to anything. Seen by `trial.should_stop`, `report()` and `checkpoint()`.
+
+    Args:
+        save: as in `Answer`.
+    """
 
     trial: TrialId
     launch: LaunchNumber
     reason: str
+    save: bool = field(default=False, metadata=SELDOM)
 
 
 ToRunner: TypeAlias = RunTrial | Answer | Halt
@@ -139,6 +144,7 @@ class MetricsReported:
     Args:
         clock: the runner's monotonic clock, in seconds, when `report()` was called; tells reports of a launch apart.
         checkpoint: the checkpoint of this step, durable by now.
+        size: of that, in bytes.
     """
 
     trial: TrialId
@@ -147,6 +153,7 @@ class MetricsReported:
     metrics: Metrics
     clock: float
     checkpoint: CheckpointKey | None = None
+    size: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -158,6 +165,7 @@ class TrialReturned:
         executions: the metrics of each, when it returned a list of results (`metrics` is their mean).
         step: the best step of a Keras History (the mean of them for a list), if it returned one.
         checkpoint: written after the last report, durable by now.
+        size: of that, in bytes.
     """
 
     trial: TrialId
@@ -166,6 +174,7 @@ class TrialReturned:
     executions: tuple[Metrics, ...] = ()
     step: int | None = None
     checkpoint: CheckpointKey | None = None
+    size: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)
@@ -179,12 +188,19 @@ class TrialRaised:
 
 @frozen(kw_only=True)
 class TrialLeft:
-    """The trial stopped because it was told to (by an `Answer` or a `Halt` that it saw), or by itself: `infeasible` says why
-    its values cannot be tried."""
+    """The trial stopped because it was told to (by an `Answer` or a `Halt` that it saw), or by itself.
+
+    Args:
+        infeasible: why its values cannot be tried, if it says so.
+        checkpoint: of the last step that it reported, written as it left, durable by now.
+        size: of that, in bytes.
+    """
 
     trial: TrialId
     launch: LaunchNumber
     infeasible: str | None = None
+    checkpoint: CheckpointKey | None = field(default=None, metadata=SELDOM)
+    size: int | None = field(default=None, metadata=SELDOM)
 
 
 @frozen(kw_only=True)

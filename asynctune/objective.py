@@ -10,14 +10,15 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from asynctune.errors import ConfigurationError
+from asynctune.policies import CheckpointPolicy
 from asynctune.records import SELDOM, Metrics
 from asynctune.validators import number, one_of
 from asynctune.wire import closed_union
 
-__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective"]
+__all__ = ["Constraint", "Goal", "Objective", "Objectives", "as_objective", "directed", "direction_of"]
 
 # Names that Keras itself defines, for its losses and metrics. For any other name the direction has to be said: a guess that is
 # wrong (F1, R2, IoU as "min") costs a whole search.
@@ -334,3 +335,30 @@ def _one(objective: Any) -> Objective:
         return Objective(objective, "max")
     message = f'whether {objective!r} is better small or large cannot be known: write Objective({objective!r}, "min") or "max"'
     raise ConfigurationError(message)
+
+
+def direction_of(name: str, objective: Goal, hint: str) -> Literal["min", "max"]:
+    """Whether this metric is better small or large: as an objective says, or Keras.
+
+    Raises:
+        ConfigurationError: neither does; with the hint.
+    """
+    for each in objective.each:
+        if each.name == name:
+            return each.direction
+    try:
+        return _one(name).direction
+    except ConfigurationError:
+        raise ConfigurationError(f"whether {name!r} is better small or large cannot be known: {hint}") from None
+
+
+def directed(policy: CheckpointPolicy, objective: Goal) -> CheckpointPolicy:
+    """The policy, with the direction of its score, if it has one.
+
+    Raises:
+        ConfigurationError: it is not said, and cannot be known.
+    """
+    if policy.score is None or policy.direction is not None:
+        return policy
+    hint = f"write CheckpointPolicy(score={policy.score!r}, direction='min') or 'max'"
+    return evolve(policy, direction=direction_of(policy.score, objective, hint))

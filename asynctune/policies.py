@@ -16,12 +16,14 @@ from attrs import field, fields, frozen
 
 from asynctune.errors import ConfigurationError, FailedTrialError, FatalError
 from asynctune.frozen import FrozenDict
-from asynctune.validators import LARGEST_INTEGER, as_bytes, number, one_of, size
+from asynctune.validators import LARGEST_INTEGER, as_bytes, flag, number, one_of, size
 
 __all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Parking", "Resources", "Rule", "type_name"]
 
 Rule: TypeAlias = Literal["retry", "fail", "end"]
 """What a failure can lead to: another attempt, while there are any left; the end of the trial; the end of the search."""
+
+_SELDOM: Mapping[str, bool] = {"seldom": True}  # as `records.SELDOM`, a room below
 
 
 @frozen(kw_only=True)
@@ -234,15 +236,62 @@ class FailurePolicy:
         return None if max_trials is None else max(1, math.ceil(round(limit * max_trials, 6)))
 
 
+def _check_metric(_: object, __: object, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise ConfigurationError(f"CheckpointPolicy(score=...) takes the name of a metric, or None, not {value!r}")
+
+
+def _check_way(_: object, __: object, value: Any) -> None:
+    if value not in (None, "min", "max"):
+        raise ConfigurationError(f"CheckpointPolicy(direction=...) takes 'min', 'max' or None, not {value!r}")
+
+
 @frozen(kw_only=True)
 class CheckpointPolicy:
-    """Which checkpoints are kept.
+    """Which checkpoints are written, where that is done for the trial, and which are kept.
+
+    A checkpoint that somebody needs is never deleted: the newest of a trial that has not ended, which may have to go on from it
+    (it runs, it is set aside, it is to be tried again), and one from which another trial goes on, or is to.
 
     Args:
-        keep: how many of the newest checkpoints of each trial; None keeps all of them.
+        keep: how many checkpoints of each trial are left when it has ended; None for all of them, 0 for none. As long as it has
+            not ended, its newest is kept beside them.
+        score: which they are: those whose report has the best value of this metric ("eval/loss" for one that is nested), and of
+            equal ones the newer. One without it, or where it is NaN, comes last. None for the newest.
+        direction: whether "min" or "max" is best for `score`. Need not be said of an objective, nor of a name whose direction
+            Keras defines.
+        every: the steps between two automatic checkpoints: those of a `Trainable`, and of `keras.ReportCallback` with
+            `checkpoint=True`. None for no such ones: then a trial is saved only when it is set aside. In a function of your own
+            `trial.should_checkpoint` says when one is due.
+        at_end: whether the last step of a trial is saved automatically, too.
+        max_size: what the checkpoints of all trials may take on the disk together, in bytes or as text ("10 GiB"), at least 1
+            MiB. Past it, checkpoints that nobody needs are deleted: first those of ended trials, from the worst score to the
+            best; then older ones of the others. What is needed may be more than that. None for no bound.
+
+    Raises:
+        ConfigurationError: for a value that is out of range, or one that says nothing beside another.
     """
 
-    keep: int | None = field(default=1, validator=number(1, integer=True, optional=True, most=LARGEST_INTEGER))
+    keep: int | None = field(default=1, validator=number(0, integer=True, optional=True, most=LARGEST_INTEGER))
+    score: str | None = field(default=None, validator=_check_metric, metadata=_SELDOM)
+    direction: Literal["min", "max"] | None = field(default=None, validator=_check_way, metadata=_SELDOM)
+    every: int | None = field(
+        default=1, validator=number(1, integer=True, optional=True, most=LARGEST_INTEGER), metadata=_SELDOM
+    )
+    at_end: bool = field(default=False, validator=flag, metadata=_SELDOM)
+    max_size: int | None = field(default=None, converter=as_bytes, validator=size(1024**2), metadata=_SELDOM)
+
+    def __attrs_post_init__(self) -> None:
+        if self.score is None and self.direction is not None:
+            raise ConfigurationError(f"CheckpointPolicy(direction={self.direction!r}) says nothing without score=")
+        if self.score is not None and self.keep in (None, 0) and self.max_size is None:
+            what = "all" if self.keep is None else "none"
+            message = f"CheckpointPolicy(score={self.score!r}) is about which are kept, and keep={self.keep} keeps {what}"
+            raise ConfigurationError(f"{message}: give keep=, or leave score= out")
+
+    def is_due(self, step: int) -> bool:
+        """Whether a checkpoint of this step is written automatically, wherever it is."""
+        return self.every is not None and step % self.every == 0
 
 
 @frozen(kw_only=True)

@@ -15,12 +15,12 @@ from attrs import frozen
 from asynctune import observers as known_observers
 from asynctune._machine.stimuli import Settings
 from asynctune.errors import ConfigurationError
-from asynctune.executors._acceptable import check_asked, check_trainable, no_trainable
+from asynctune.executors._acceptable import check_asked, check_saves, check_trainable, no_trainable
 from asynctune.executors.base import Executor
 from asynctune.executors.trainable import pack_call, pack_oracle
 from asynctune.failure import FailureKind
 from asynctune.installed import named
-from asynctune.objective import Goal, as_objective
+from asynctune.objective import Goal, as_objective, directed
 from asynctune.observers.base import Observer
 from asynctune.oracles.base import Oracle
 from asynctune.oracles.random import RandomSearch
@@ -29,7 +29,7 @@ from asynctune.records import Observation, Values
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.space import FillRule, Space
-from asynctune.stoppers import SearchStopper, Stopper, as_stopper
+from asynctune.stoppers import SearchStopper, Stopper, ready, stopper_of
 from asynctune.warm_start import WarmStart, completed, completed_points, given_values, points
 
 __all__ = ["Request", "fingerprint", "new_seed"]
@@ -99,13 +99,15 @@ class Request:
                 raise no_trainable(trainable)
             check_trainable(trainable)
         declared, wanted, most = Space.of(space), as_objective(objective), _count("max_trials", max_trials, least=1)
+        given = {name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()}
+        given["checkpoints"] = directed(given["checkpoints"], wanted)
         request = cls(
             trainable=trainable,
             space=declared,
             objective=wanted,
             oracle=_plugin("oracle", oracle, Oracle, RandomSearch),
             scheduler=_plugin("scheduler", scheduler, Scheduler, FIFO),
-            stoppers=_stoppers(stop),
+            stoppers=_stoppers(stop, wanted),
             max_trials=most,
             data=_data(data),
             storage=_storage(storage),
@@ -117,13 +119,13 @@ class Request:
             new_entries=_new_entries(new_entries, declared),
             observers=_observers(observers, display),
             saves=policies["checkpoints"] is not None,
-            **{name: _policy(name, kind, policies[name]) for name, kind in _POLICIES.items()},
+            **given,
         )
         _check_oracle(request.oracle, request.space)
         _check_end(request)
         _check_objectives(request)
         _check_failure(request)
-        _check_saves(request)
+        check_saves(request.trainable, request.oracle, request.scheduler, request.checkpoints, said=request.saves)
         request.scheduler.set_space(request.space)
         return request
 
@@ -242,11 +244,11 @@ def _copied(argument: str, given: Any) -> Any:
         raise ConfigurationError(f"{message}: {type(error).__name__}: {error}") from error
 
 
-def _stoppers(stop: Any) -> tuple[Stopper, ...]:
+def _stoppers(stop: Any, objective: Goal) -> tuple[Stopper, ...]:
     if stop is None:
         return ()
     given = stop if isinstance(stop, list | tuple) else [stop]
-    return tuple(_copied("stop", as_stopper(each)) for each in given)
+    return tuple(ready(_copied("stop", stopper_of(each)), objective) for each in given)
 
 
 def _observers(given: Any, display: Any) -> tuple[Observer, ...]:
@@ -332,7 +334,7 @@ def _policy(name: str, kind: type, given: Any) -> Any:
 _ATTRIBUTES: Final[tuple[tuple[str, type, str], ...]] = (
     ("ahead", int, "a whole number of at least 0"),
     ("fill", FillRule, "FillRule.DRAW or FillRule.DEFAULT"),
-    *((name, bool, "True or False") for name in ("learns", "apart", "exhaustive", "several", "repeats")),
+    *((name, bool, "True or False") for name in ("learns", "apart", "exhaustive", "several", "repeats", "descends")),
 )
 
 
@@ -376,12 +378,6 @@ def _check_objectives(request: Request) -> None:
             message = f"{type(plugin).__name__} {what} by one number, and {request.objective} are several"
             hint = "write Objectives([...], combine='sum'), or take one that says several = True in its class"
             raise ConfigurationError(f"{message}: {hint}")
-
-
-def _check_saves(request: Request) -> None:
-    if request.scheduler.exploits and not request.saves:  # before it runs, nobody can see whether a function saves
-        what = f"{type(request.scheduler).__name__} has trials go on from each other's checkpoints"
-        raise ConfigurationError(f"{what}: if the trainable saves some, say so with checkpoints=CheckpointPolicy(...)")
 
 
 def _check_failure(request: Request) -> None:

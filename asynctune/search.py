@@ -82,7 +82,8 @@ class Search:
     aside, to be resumed; when it is left, no process, descriptor, thread or temporary file of the search remains.
 
     Args:
-        trainable: what a trial runs: a function of one argument, or "package.module:name". The argument is the trial; or,
+        trainable: what a trial runs: a function of one argument, a subclass of `Trainable`, or "package.module:name". The
+            function's argument is the trial; or,
             when it is named `hp`, the hyperparameters alone; or, when it is named `config`, the values as a plain dict.
         space: a dict from names to domains (nested dicts allowed), a `Space`, or None when trials name their parameters.
         objective: an `Objective`, a name whose direction Keras defines ("val_accuracy"), or a list of these; see `Objectives`.
@@ -90,7 +91,8 @@ class Search:
         oracle: proposes; `RandomSearch()` by default. Where it needs no arguments, its name will do: "grid_search".
         scheduler: judges; `FIFO()` by default; or a name. Installed packages can register names of their own for both, under
             the entry point groups `asynctune.oracles` and `asynctune.schedulers`.
-        stop: a stopper, a function of (trial, report), or a list of them.
+        stop: a stopper, a function of (trial, report), a dict of limits such as `{"step": 100, "loss": 0.1}`, or a list of
+            these. `asynctune.stoppers` has them.
         max_trials: how many trials may be proposed, over all the times the search is opened; None for no limit.
         failure, limits, checkpoints, parking, resources: policies; see each.
         executor: where trials run; `LocalExecutor()` by default. One that you entered is shared and outlives the search.

@@ -34,7 +34,7 @@ from asynctune._engine.retelling import Retold, retold
 from asynctune._machine.stimuli import Opened
 from asynctune.checkpoints import DirectoryStore
 from asynctune.errors import JournalCorruptError, StorageError
-from asynctune.events import Finished, Reported
+from asynctune.events import CheckpointSaved, Finished, Reported
 from asynctune.records import CheckpointKey, State
 
 __all__ = ["Checkup", "checkup"]
@@ -124,7 +124,7 @@ def _gathered(database: sqlite3.Connection, directory: Path, told: _Told, mark: 
         if isinstance(record.stimulus, Opened):
             told.openings.append(record.stimulus)
         for event in record.happened:
-            if isinstance(event, Reported | Finished) and event.checkpoint is not None:
+            if isinstance(event, Reported | Finished | CheckpointSaved) and event.checkpoint is not None:
                 told.checkpoints.add(event.checkpoint)
         told.follows.hear(record)
         yield record

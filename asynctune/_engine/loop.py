@@ -55,7 +55,7 @@ from asynctune._machine.stimuli import (
     Weighed,
 )
 from asynctune.errors import ConfigurationError, ExecutorError, PluginError
-from asynctune.messages import Breach, Ending, MetricsReported, ParametersDeclared, Weight
+from asynctune.messages import Breach, Ending, Halt, MetricsReported, ParametersDeclared, Weight
 
 __all__ = ["OracleCoroutine"]
 
@@ -373,6 +373,8 @@ class OracleCoroutine:
 
     def _stop(self, instruction: StopLaunch) -> None:
         grace = 0.0 if self._closing > 1 else instruction.grace
+        if instruction.save and grace:
+            self.attachment.send(Halt(trial=instruction.trial, launch=instruction.launch, reason=instruction.reason, save=True))
         self.attachment.halt(instruction.trial, instruction.launch, reason=instruction.reason, grace=grace)
 
     def _wake_at(self, instruction: WakeAt) -> None:

@@ -13,10 +13,11 @@ from asynctune._machine.stimuli import Opened, Settings
 from asynctune._machine.trial import Trial
 from asynctune.events import (
     AttemptFailed,
+    CheckpointDropped,
     CheckpointGone,
+    CheckpointSaved,
     Exploited,
     ExploitSkipped,
-    Finished,
     GaveUp,
     Happening,
     LawEvent,
@@ -24,7 +25,6 @@ from asynctune.events import (
     ParkedGone,
     Paused,
     Reallocated,
-    Reported,
     SearchEnded,
     SearchOpened,
     SpaceGrew,
@@ -35,7 +35,9 @@ from asynctune.records import CheckpointKey, LaunchNumber, TrialId, TrialView
 
 __all__ = ["FailedLaunch", "Retold", "retold", "to_go_on_from"]
 
-_OfTrial: TypeAlias = LawEvent | ParametersUsed | CheckpointGone | Exploited | ExploitSkipped | Reallocated
+_OfTrial: TypeAlias = (
+    LawEvent | ParametersUsed | CheckpointSaved | CheckpointDropped | CheckpointGone | Exploited | ExploitSkipped | Reallocated
+)
 
 
 @frozen
@@ -98,8 +100,8 @@ def retold(records: Iterable[Record]) -> Retold:
                     if (failure := _failure(happening)) is not None:
                         failed.setdefault(trial.id, []).append(FailedLaunch(at, trial.attempt, trial.launches, failure))
                     _befall(trial, happening, at)
-                    if settings is not None and isinstance(happening, Reported | Finished):
-                        trial.prune(settings.checkpoints.keep)
+                    if settings is not None:
+                        trial.prune(settings.checkpoints)
     declared = settings.declared if settings is not None else frozenset()
     checkpoints = {each.id: keys for each in trials.values() if not each.state.ended and (keys := to_go_on_from(each, trials))}
     return Retold(settings, [trial.view(declared) for trial in trials.values()], ended, failed, checkpoints)
@@ -111,6 +113,10 @@ def _befall(trial: Trial, happening: _OfTrial, at: float) -> None:
             trial.use(values)
         case CheckpointGone(checkpoint=key):
             trial.forget(key)
+        case CheckpointSaved(checkpoint=key):
+            trial.saved(key)
+        case CheckpointDropped(checkpoint=key):
+            trial.drop(key)
         case Exploited():
             trial.will_exploit(happening)
         case Reallocated(resources=resources):

@@ -116,6 +116,9 @@ def _add(search: Situation, number: TrialId, said: Suggestion, *, ask: int | Non
     trial = Trial(number, dict(said.values), search.at, said.parent, said.budget)
     search.book.add(trial)
     search.happened.append(TrialAdded(trial=number, values=dict(said.values), ask=ask, parent=said.parent, budget=said.budget))
+    if said.parent is not None:
+        search.heirs.setdefault(said.parent, []).append(number)
+        search.pin(trial)
     queue = search.waiting.enqueued if ask is None else search.waiting.proposed
     queue(number)
     if ask is None:

@@ -91,6 +91,11 @@ class Book:
         if trial.state.ended and trial.launch is None:
             self.trials.let_go(trial)
 
+    def keep(self, trial: Trial) -> None:
+        """Something was done to this trial, which may be kept as a few bytes."""
+        if self.trials.is_let_go(trial.id):
+            self.trials.let_go(trial)
+
     def view(self, trial: Trial) -> TrialView:
         """The trial as it stands."""
         return trial.view(self.declared)

@@ -35,7 +35,7 @@ from asynctune.schedulers.base import Scheduler
 from asynctune.secret import redacted
 from asynctune.seeds import derive
 from asynctune.space import Space
-from asynctune.stoppers import FunctionStopper, SearchStopper, Stopper, TrialStopper
+from asynctune.stoppers import FunctionStopper, HearsEnds, HearsReports, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
 from asynctune.wire import closed_union, decode, encode
 
@@ -125,6 +125,8 @@ class Consult:
         self._scheduler = scheduler
         self._trial_stoppers = [stopper for stopper in stoppers if isinstance(stopper, TrialStopper)]
         self._search_stoppers = [stopper for stopper in stoppers if isinstance(stopper, SearchStopper)]
+        self._hear_reports = [stopper for stopper in stoppers if isinstance(stopper, HearsReports)]
+        self._hear_ends = [stopper for stopper in stoppers if isinstance(stopper, HearsEnds)]
         self._has_choice = scheduler.chooses
         self.asking: tuple[str, float] | None = None
         self.stopwatch: Callable[[], float] = float
@@ -274,6 +276,8 @@ class Consult:
 
     def stop_trial(self, trial: TrialView, report: Report) -> str | None:
         """The first stopper's reason to end this trial. All are asked, for some count."""
+        for listener in self._hear_reports:
+            self._call(listener, "on_trial_result", partial(listener.on_trial_result, trial, report))
         reasons = []
         for stopper in self._trial_stoppers:
             said = self._call(stopper, "should_stop_trial", partial(stopper.should_stop_trial, trial, report))
@@ -284,6 +288,11 @@ class Consult:
         if reason is not None:
             self.answers.append(EndTrial(trial.id, reason))
         return reason
+
+    def ended(self, trial: TrialView) -> None:
+        """Tell the stoppers that a trial has ended."""
+        for listener in self._hear_ends:
+            self._call(listener, "on_trial_end", partial(listener.on_trial_end, trial))
 
     def stop_search(self, search: Callable[[], SearchView]) -> str | None:
         """The first stopper's reason to end the search."""

@@ -13,7 +13,7 @@ from asynctune._machine.situation import Situation
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, Ticked, Weighed
 from asynctune._machine.trial import STEPS, Launch, Trial
 from asynctune.errors import SpaceError
-from asynctune.events import AttemptFailed, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
+from asynctune.events import AttemptFailed, CheckpointSaved, Finished, GaveUp, ParametersUsed, Reported, SpaceGrew, Stopped
 from asynctune.failure import Failure, FailureKind
 from asynctune.frozen import FrozenDict
 from asynctune.messages import (
@@ -112,9 +112,9 @@ def _metrics(search: Situation, trial: Trial, message: MetricsReported) -> None:
             metrics=FrozenDict(message.metrics),
             checkpoint=message.checkpoint,
             judged=judged,
+            size=message.size if message.checkpoint is not None else None,
         ),
     )
-    search.discard(trial.prune(search.settings.checkpoints.keep))
     search.objective_seen = search.objective_seen or objective.seen_in(message.metrics)
     if not search.objective_seen:
         _objective_missing(search, trial, message.metrics)
@@ -131,7 +131,12 @@ def _refusal(launch: Launch, message: MetricsReported) -> str | None:
     own = CheckpointKey(message.trial, message.step, message.launch)
     if message.checkpoint not in (None, own):
         return f"reported step {message.step} with {message.checkpoint}, which is no checkpoint of it"
-    return None
+    return _no_size(message.size)
+
+
+def _no_size(size: int | None) -> str | None:
+    """Why that cannot be the size of a checkpoint."""
+    return None if size is None or 0 <= size < STEPS else f"told of a checkpoint of {size} bytes"
 
 
 def _judge(search: Situation, trial: Trial, *, judged: bool) -> None:
@@ -158,7 +163,8 @@ def answer(search: Situation, message: ParametersDeclared | MetricsReported) -> 
     if isinstance(message, ParametersDeclared) or launch is None:
         return
     what = What.PARK if launch.parked else What.GO if launch.halted is None else What.STOP
-    said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, reason=launch.halted)
+    save = what is What.STOP and search.wants_saved(search.book.trials[message.trial])
+    said = Answer(trial=message.trial, launch=message.launch, step=message.step, what=what, save=save, reason=launch.halted)
     search.do.append(AnswerReport(said))
 
 
@@ -176,6 +182,8 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
     ending, trial = stimulus.ending, search.book.trials[stimulus.ending.trial]
     launch = trial.launch
     assert launch is not None
+    if isinstance(ending, TrialLeft) and ending.checkpoint is not None:
+        _left(search, trial, ending.checkpoint, ending.size)
     if trial.state is not State.RUNNING:
         search.lose(trial, "", ending)
         return
@@ -201,11 +209,31 @@ def launch_ended(search: Situation, stimulus: LaunchEnded) -> None:
         _failed(search, trial, Failure(kind=FailureKind.EXITED, message=text))
 
 
+def _left(search: Situation, trial: Trial, key: CheckpointKey, size: int | None) -> None:
+    """As it was told to stop, it has left a checkpoint of its last step."""
+    launch = trial.launch
+    assert launch is not None
+    is_own = key == CheckpointKey(trial.id, launch.step, launch.number) and key not in trial.checkpoints
+    if not is_own or launch.halted is None or _no_size(size) is not None:
+        return  # it counts for nothing, and is swept when the search is opened again
+    if not search.wants_saved(trial) or (trial.state.ended and trial.id in search.heirs):
+        search.discard([key])  # those that go on from it have begun without it
+        return
+    trial.saved(key)
+    search.shelf.put(key, size)
+    search.happened.append(CheckpointSaved(trial=trial.id, checkpoint=key, size=size))
+    search.pin(trial)
+    search.tidy(trial)
+
+
 def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
     objective, launch, key = search.settings.objective, trial.launch, ending.checkpoint
     assert launch is not None
-    if key is not None and not (key.trial == trial.id and key.launch == launch.number and launch.step < key.step < STEPS):
+    is_new = key is None or (key.trial == trial.id and key.launch == launch.number and launch.step <= key.step < STEPS)
+    text = _no_size(ending.size)
+    if not is_new or key in trial.checkpoints:
         text = f"returned with {key}, which is no new checkpoint of it"
+    if text is not None:
         _failed(search, trial, Failure(kind=FailureKind.REFUSED, message=text))
         return
     standing = trial.final_standing(objective, ending.metrics)
@@ -237,11 +265,11 @@ def _returned(search: Situation, trial: Trial, ending: TrialReturned) -> None:
                 violates=standing.violates,
                 metrics=ending.metrics,
                 executions=ending.executions,
-                checkpoint=ending.checkpoint,
+                checkpoint=key,
+                size=ending.size if key is not None else None,
             ),
         )
         search.book.ended(trial)
-        search.discard(trial.prune(search.settings.checkpoints.keep))
 
 
 def _failed(search: Situation, trial: Trial, failure: Failure) -> None:

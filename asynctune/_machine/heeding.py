@@ -46,12 +46,12 @@ def _heed(search: Situation, trial: Trial, verdict: Verdict) -> None:
             _reallocate(search, trial, resources)
 
 
-def _set_aside(search: Situation, trial: Trial, reason: str) -> None:
+def _set_aside(search: Situation, trial: Trial, reason: str, *, save: bool) -> None:
     """Set the trial aside, unless it waits already; and have its launch end, also one that is parked."""
     if trial.state is State.RUNNING:
-        search.pause(trial, reason)
+        search.pause(trial, reason, save=save)
     else:
-        search.halt(trial, reason)
+        search.halt(trial, reason, save=save)
 
 
 def _exploit(search: Situation, trial: Trial, source: Trial) -> None:
@@ -62,7 +62,7 @@ def _exploit(search: Situation, trial: Trial, source: Trial) -> None:
     book = search.book
     values = search.consult.explore(book.view(trial), book.view(source), seed, search.space)
     event = Exploited(trial=trial.id, source=source.id, checkpoint=source.checkpoint, values=values)
-    _set_aside(search, trial, event.reason)
+    _set_aside(search, trial, event.reason, save=False)
     trial.will_exploit(event)
     search.happened.append(event)
     search.pin(trial)
@@ -71,7 +71,7 @@ def _exploit(search: Situation, trial: Trial, source: Trial) -> None:
 
 def _reallocate(search: Situation, trial: Trial, resources: Resources) -> None:
     """The trial is set aside, and goes on from its newest checkpoint with these."""
-    _set_aside(search, trial, f"goes on with {resources.told}")
+    _set_aside(search, trial, f"goes on with {resources.told}", save=True)
     trial.reallocate(resources)
     search.happened.append(Reallocated(trial=trial.id, resources=resources))
     search.waiting.reconsider(trial.id)

@@ -120,12 +120,13 @@ class AnswerReport:
 
 @frozen
 class StopLaunch:
-    """End a launch: tell it, and kill it when the grace is over."""
+    """End a launch: tell it, and kill it when the grace is over. With `save` it may leave a checkpoint of its last step."""
 
     trial: TrialId
     launch: LaunchNumber
     reason: str
     grace: float
+    save: bool = False
 
 
 @frozen

@@ -62,7 +62,8 @@ def _check_trials(machine: Machine) -> None:
 def _check_lineage(machine: Machine, trial: Trial) -> None:
     """What a trial goes on from is held for it, and it stands on nothing that it has left behind."""
     who, pins = f"trial {trial.id}", machine.pins
-    assert pins.needs(trial.id) == trial.needed, f"{who} needs {set(trial.needed)} and holds {set(pins.needs(trial.id))}"
+    needed = machine.needed(trial)
+    assert pins.needs(trial.id) == needed, f"{who} needs {set(needed)} and holds {set(pins.needs(trial.id))}"
     assert not (trial.state.ended and trial.needed), f"{who} has ended and holds checkpoints"
     assert trial.state is not State.RUNNING or trial.exploit is None, f"{who} runs, and is still to become another trial"
     assert not trial.origin or not trial.checkpoints, f"{who} has checkpoints of its own, and holds another trial's"
@@ -83,6 +84,10 @@ def _check_pins(machine: Machine) -> None:
         assert key in kept or key in machine.pins.doomed, f"{key} is held, and nobody will delete it"
     assert machine.pins.doomed <= machine.pins.held.keys(), "a checkpoint is kept for nobody"
     assert not machine.pins.doomed & kept, "a checkpoint is to be deleted that its own trial has"
+    there = machine.shelf.keys()
+    assert there == kept | machine.pins.doomed, (
+        f"there are {there - kept} more checkpoints, or {kept - there} fewer, than known"
+    )
 
 
 def _check_search(machine: Machine) -> None:

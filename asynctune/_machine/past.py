@@ -55,6 +55,10 @@ class Trials(Mapping[TrialId, Trial]):
         """A new trial."""
         self._trials[trial.id] = trial
 
+    def is_let_go(self, trial: TrialId) -> bool:
+        """Whether this one is kept as bytes."""
+        return isinstance(self._trials[trial], bytes)
+
     def let_go(self, trial: Trial) -> None:
         """Nothing more happens to this one."""
         packed = _packed(trial)

@@ -17,7 +17,8 @@ from asynctune._machine.asks import Asks
 from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
 from asynctune._machine.death import gone, with_end
-from asynctune._machine.instructions import Instruction, ParkLaunch, StopLaunch, TellEnd
+from asynctune._machine.instructions import DeleteCheckpoint, Instruction, ParkLaunch, StopLaunch, TellEnd
+from asynctune._machine.keeping import Shelf, by_worth
 from asynctune._machine.parking import can_park, who_leaves
 from asynctune._machine.pins import Pins
 from asynctune._machine.retry import FailureRun
@@ -26,7 +27,19 @@ from asynctune._machine.stimuli import Settings
 from asynctune._machine.trial import Trial
 from asynctune._machine.waiting import Waiting
 from asynctune.errors import PluginError
-from asynctune.events import CheckpointGone, Happening, LawEvent, ParkedGone, Paused, SearchEnded, Started, Stopped
+from asynctune.events import (
+    CheckpointDropped,
+    CheckpointGone,
+    Finished,
+    Happening,
+    LawEvent,
+    ParkedGone,
+    Paused,
+    Reported,
+    SearchEnded,
+    Started,
+    Stopped,
+)
 from asynctune.failure import Failure, FailureKind
 from asynctune.messages import Ending
 from asynctune.records import CheckpointKey, Exploit, Reallocate, State, TrialId, Verdict, log_name
@@ -54,6 +67,7 @@ class Situation:
         reporting: the trial whose report is being handled; it waits for the answer.
         woken: the search time for which a tick was ordered.
         unheeded: what the scheduler has answered and was not obeyed yet.
+        heirs: the trials that descend from a trial.
         happened, do: what followed from the stimulus that is being handled.
     """
 
@@ -66,6 +80,8 @@ class Situation:
         self.slots = Slots()
         self.waiting = Waiting()
         self.pins = Pins()
+        self.heirs: dict[TrialId, list[TrialId]] = {}
+        self.shelf = Shelf()
         self.failures = FailureRun()
         #: What was declared, and what is known by now.
         self.declared = self.space = Space()
@@ -96,13 +112,17 @@ class Situation:
         left = trial.checkpoints if trial.exploit is not None and isinstance(event, Started) else []
         self.book.apply(trial, event, self.at, self.settings.objective)
         self.happened.append(event)
+        if isinstance(event, Reported | Finished) and event.checkpoint is not None:
+            self.shelf.put(event.checkpoint, event.size)
         self.pin(trial)
         self.discard(left)
+        self.tidy(trial)
         if not trial.state.ended:
             return
         self.waiting.drop(trial.id)
         self.asks.trial_ended()
         view = self.book.view(trial)
+        self.consult.ended(view)
         if trial.state is State.COMPLETED:
             # One that could not be tried, or was ended while it waited, says nothing of whether the trainable works.
             if ran and not (isinstance(event, Stopped) and event.infeasible):
@@ -146,15 +166,25 @@ class Situation:
         self.happen(trial, Stopped(trial=trial.id, reason=reason, score=score, scores=standing.scores, violates=violates))
         self.halt(trial, reason)
 
-    def halt(self, trial: Trial, reason: str, failure: Failure | None = None) -> None:
-        """Tell the trial's launch to stop, if it has one that was not told before."""
+    def halt(self, trial: Trial, reason: str, failure: Failure | None = None, *, save: bool = True) -> None:
+        """Tell the trial's launch to stop, if it has one that was not told before; without `save`, to leave nothing."""
         if trial.launch is None or trial.launch.halted is not None:
             return
         if trial.launch.parked:
             self._unpark(trial, reason)
             self.waiting.drop(trial.id)  # until its process is gone
         trial.launch.halted, trial.launch.failure = reason, failure
-        self.do.append(StopLaunch(trial.id, trial.launch.number, reason, self.settings.limits.grace))
+        grace, save = self.settings.limits.grace, save and self.wants_saved(trial)
+        self.do.append(StopLaunch(trial.id, trial.launch.number, reason, grace, save))
+
+    def wants_saved(self, trial: Trial) -> bool:
+        """Whether the trial's launch, which is told to stop, may leave a checkpoint of the last step that it has reported."""
+        launch, newest = trial.launch, trial.checkpoint
+        if launch is None or launch.failure is not None or trial.exploit is not None or launch.step <= launch.start:
+            return False
+        if newest is not None and (newest.step, newest.launch) == (launch.step, launch.number):
+            return False
+        return self.settings.checkpoints.at_end if trial.state is State.COMPLETED else not trial.state.ended
 
     def lose(self, trial: Trial, reason: str, ending: Ending | None = None) -> None:
         """The trial's launch is gone through nobody's fault; `ending` is how, if that is known."""
@@ -172,7 +202,7 @@ class Situation:
         if trial.state is State.PENDING and trial.id not in self.waiting:
             (self.waiting.ready if trial.ready else self.waiting.paused)(trial.id)
 
-    def pause(self, trial: Trial, reason: str, *, may_park: bool = False) -> None:
+    def pause(self, trial: Trial, reason: str, *, may_park: bool = False, save: bool = True) -> None:
         """The scheduler sets a running trial aside. If it is in `report()` now, it may wait there."""
         waits = may_park and self.ending is None and self.reporting == trial.id
         parks = waits and can_park(self.settings, trial) and self._has_room(trial)
@@ -182,7 +212,7 @@ class Situation:
             self.waiting.paused(trial.id)
             self.do.append(ParkLaunch(trial.id, trial.launch.number))
         else:
-            self.halt(trial, reason)
+            self.halt(trial, reason, save=save)
 
     def make_room(self) -> None:
         """Have those leave who must, as too many are parked, or hold too much."""
@@ -241,23 +271,59 @@ class Situation:
                     return f"which needs {width} slots of {unit}, and there are {most}"
         return None
 
+    def needed(self, trial: Trial) -> frozenset[CheckpointKey]:
+        """The checkpoints of other trials that this one goes on from, or may have to; with its parent's as long as it has not
+        ended, for another attempt may have to begin there again."""
+        if trial.parent is None or trial.state.ended:
+            return trial.needed
+        inherited = self.book.trials[trial.parent].checkpoint
+        return trial.needed if inherited is None else trial.needed | {inherited}
+
     def pin(self, trial: Trial) -> None:
         """See to it that what the trial needs of others stays there, and nothing else does for it."""
-        self.do += self.pins.hold(trial.id, trial.needed)
+        self._delete(self.pins.hold(trial.id, self.needed(trial)))
 
     def discard(self, checkpoints: Iterable[CheckpointKey]) -> None:
         """These are needed no more by the trial whose they are: delete them, or when nobody else needs them."""
-        self.do += self.pins.discard(checkpoints)
+        self._delete(self.pins.discard(checkpoints))
+
+    def tidy(self, trial: Trial) -> None:
+        """Keep no more checkpoints of this trial than are to be kept, nor of all of them."""
+        policy = self.settings.checkpoints
+        if trial.checkpoints:
+            self.discard(trial.prune(policy))
+            if trial.state.ended and policy.max_size is not None:
+                loss = None if trial.score is None else self.settings.objective.loss(trial.score)
+                self.shelf.end(trial.id, loss, by_worth(trial.checkpoints, trial.reports, policy))
+        if policy.max_size is None or self.shelf.total <= policy.max_size:
+            return
+        for key in self.shelf.dispensable(self._is_needed, policy.max_size):
+            owner = self.book.trials[key.trial]
+            owner.drop(key)
+            self.book.keep(owner)
+            self.happened.append(CheckpointDropped(trial=owner.id, checkpoint=key))
+            self.discard([key])
+
+    def _is_needed(self, key: CheckpointKey) -> bool:
+        owner = self.book.trials[key.trial]
+        return key in self.pins.held or (not owner.state.ended and owner.checkpoint == key)
+
+    def _delete(self, freed: Sequence[DeleteCheckpoint]) -> None:
+        for order in freed:
+            self.shelf.remove(order.key)
+        self.do += freed
 
     def forget(self, checkpoint: CheckpointKey) -> None:
         """This checkpoint is gone, and was not deleted by us."""
         concerned = dict.fromkeys([checkpoint.trial, *self.pins.held.get(checkpoint, ())])
         self.pins.gone(checkpoint)
+        self.shelf.remove(checkpoint)
         for number in concerned:
             trial = self.book.trials[number]
             if trial.forget(checkpoint):
                 self.happened.append(CheckpointGone(trial=number, checkpoint=checkpoint))
-                self.pin(trial)
+                self.book.keep(trial)
+            self.pin(trial)
 
     def end_early(
         self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None

@@ -9,11 +9,12 @@ from typing import Final
 from attrs import Factory, define, field, frozen
 
 from asynctune._machine import law
+from asynctune._machine.keeping import by_worth
 from asynctune.events import AttemptFailed, Exploited, Finished, GaveUp, LawEvent, Paused, Reported, Started, Stopped
 from asynctune.failure import Failure
 from asynctune.frozen import FrozenDict
 from asynctune.objective import Goal
-from asynctune.policies import Resources
+from asynctune.policies import CheckpointPolicy, Resources
 from asynctune.records import (
     CheckpointKey,
     LaunchNumber,
@@ -163,7 +164,7 @@ class Trial:
                 self.metrics, self.ended, self.failure = event.metrics, at, None
                 self.score, self.scores, self.violates = event.score, event.scores, event.violates
                 if event.checkpoint is not None:
-                    self._saved(event.checkpoint)
+                    self.saved(event.checkpoint)
             case Stopped():
                 self.stop_reason, self.ended = event.reason, at
                 self.score, self.scores, self.violates = event.score, event.scores, event.violates
@@ -173,7 +174,7 @@ class Trial:
                 self.attempt += 1
                 self.hold = None if event.due is None else f"its next attempt is due at {event.due:.1f} s"
                 if event.restart:
-                    self.checkpoints.clear()
+                    self.checkpoints = []
                     self.origin = None
             case GaveUp():
                 self.failure, self.ended = event.failure, at
@@ -192,9 +193,7 @@ class Trial:
             self.exploit = None  # it goes on as what it is
         if self.origin == checkpoint:
             self.origin = None
-        if checkpoint in self.checkpoints:
-            self.checkpoints.remove(checkpoint)
-        self._shown = None
+        self.drop(checkpoint)
         return known
 
     def will_exploit(self, event: Exploited) -> None:
@@ -218,12 +217,24 @@ class Trial:
         keys = (self.origin, None if self.exploit is None else self.exploit.checkpoint)
         return frozenset(key for key in keys if key is not None)
 
-    def prune(self, keep: int | None) -> list[CheckpointKey]:
-        """Keep so many of the newest checkpoints; the others, which are to be deleted."""
-        pruned: list[CheckpointKey] = []
-        while keep is not None and len(self.checkpoints) > keep:
-            pruned.append(self.checkpoints.pop(0))
+    def prune(self, policy: CheckpointPolicy) -> list[CheckpointKey]:
+        """Keep the checkpoints that the policy says, and, as long as it has not ended, the newest; the others, which are to be
+        deleted."""
+        if policy.keep is None or len(self.checkpoints) <= policy.keep:
+            return []
+        kept = set(by_worth(self.checkpoints, self.reports, policy)[: policy.keep])
+        if not self.state.ended:
+            kept.add(self.checkpoints[-1])
+        pruned = [key for key in self.checkpoints if key not in kept]
+        if pruned:
+            self.checkpoints = [key for key in self.checkpoints if key in kept] or _NO_CHECKPOINTS
+            self._shown = None
         return pruned
+
+    def drop(self, checkpoint: CheckpointKey) -> None:
+        """It has this one no more."""
+        self.checkpoints = [key for key in self.checkpoints if key != checkpoint] or _NO_CHECKPOINTS
+        self._shown = None
 
     def use(self, values: Values) -> None:
         """The trial has asked for these."""
@@ -263,11 +274,13 @@ class Trial:
         if self.launch is not None:
             self.launch.step = event.step
         if event.checkpoint is not None:
-            self._saved(event.checkpoint)
+            self.saved(event.checkpoint)
 
-    def _saved(self, checkpoint: CheckpointKey) -> None:
-        self.checkpoints.append(checkpoint)
+    def saved(self, checkpoint: CheckpointKey) -> None:
+        """It has left this one, its newest."""
+        self.checkpoints = [*self.checkpoints, checkpoint]
         self.origin = None  # from now on it stands on its own
+        self._shown = None
 
     def _lineage(self) -> list[Report]:
         """The reports that the launch stands on: its own, and earlier ones up to the step that it goes on from."""

@@ -13,6 +13,7 @@ from asynctune._runner.metrics import as_metrics, as_step
 from asynctune._runner.pulse import Pulse
 from asynctune._runner.quick import pack, unpack
 from asynctune.messages import Answer, FromRunner, Halt, MetricsReported, ParametersDeclared, RunTrial, TrialLeft, What
+from asynctune.policies import CheckpointPolicy
 from asynctune.records import CheckpointKey, Metrics
 from asynctune.space.hyperparameters import HyperParameters
 from asynctune.space.shape import Shape
@@ -39,20 +40,32 @@ class Account:
         line: to the search.
         pulse: shows when it reports, if there are limits.
         shape: how the trial sees its values.
+        policy: when checkpoints are due.
     """
 
-    def __init__(self, order: RunTrial, line: Line, pulse: Pulse | None = None, shape: Shape | None = None) -> None:
+    def __init__(
+        self,
+        order: RunTrial,
+        line: Line,
+        pulse: Pulse | None = None,
+        shape: Shape | None = None,
+        policy: CheckpointPolicy | None = None,
+    ) -> None:
         self.order = order
         self.shape = Shape() if shape is None else shape
+        self.policy = CheckpointPolicy() if policy is None else policy
         self.line = line
         self.pulse = pulse
         self.step = 0
-        #: Whether the search wants a checkpoint at the next chance.
+        #: Whether the search wants a checkpoint at the next chance; when the trial is to stop, of the last step.
         self.save = False
         #: Why the trial is to stop, once it is.
         self.stop: str | None = None
-        #: A checkpoint that was written and that no report has carried yet.
+        #: A checkpoint that was written and that no report has carried yet; and its size in bytes.
         self.written: CheckpointKey | None = None
+        self.size: int | None = None
+        #: The step of the last checkpoint that a report has carried.
+        self.saved = 0
         self.has_reported = False
         #: Whether a report was sent whose answer has not come. It must come before the next report: whoever was interrupted
         #: while he waited for it (by an alarm, by a timeout) waits on first.
@@ -108,27 +121,31 @@ class Account:
         except OSError as error:
             self._gone(error)
             self.obey()
+        self.saved = self.saved if self.written is None else message.step
         self.step, self.written, self.has_reported, self.is_waiting = message.step, None, True, True
         return message.step
 
     def _message(self, metrics: Any, step: Any, named: Metrics, clock: float) -> MetricsReported:
-        numbers = as_metrics(named) if metrics is None else as_metrics(metrics) | as_metrics(named)
-        if metrics is not None and len(numbers) < len(metrics) + len(named):
-            raise TypeError(f"metric {min(metrics.keys() & named.keys())!r} was given twice to report()")
+        numbers, more = {} if metrics is None else as_metrics(metrics), as_metrics(named)
+        if twice := numbers.keys() & more.keys():
+            raise TypeError(f"metric {min(twice)!r} was given twice to report()")
+        numbers |= more
         if not numbers:
             raise TypeError("report() takes at least one metric, such as report(loss=0.5)")
         number = as_step(step, self.step)
         if self.written is not None and self.written.step != number:
             wanted = self.written.step
             raise ValueError(f"a checkpoint of step {wanted} was written, but step {number} is reported: report step {wanted}")
-        trial, launch = self.order.trial, self.order.launch
-        return MetricsReported(trial=trial, launch=launch, step=number, metrics=numbers, clock=clock, checkpoint=self.written)
+        trial, launch, size = self.order.trial, self.order.launch, self.size if self.written is not None else None
+        return MetricsReported(
+            trial=trial, launch=launch, step=number, metrics=numbers, clock=clock, checkpoint=self.written, size=size
+        )
 
     def is_answered(self, body: bytes) -> bool:
         """Hear `body` while waiting for the answer to the last report; whether the wait is over."""
         answer = self._hear(body)
         if answer is not None and answer.step == self.step:
-            self.save = answer.save
+            self.save |= answer.save
             if answer.what is What.STOP:
                 self.stop = answer.reason or "told to stop"
             elif answer.what is What.GO:
@@ -161,7 +178,10 @@ class Account:
     @property
     def left(self) -> TrialLeft:
         """The last words of a trial that stopped before its end."""
-        return TrialLeft(trial=self.order.trial, launch=self.order.launch, infeasible=self.infeasible)
+        key = self.written if self.written is not None and self.written.step == self.step else None
+        size = None if key is None else self.size
+        trial, launch = self.order.trial, self.order.launch
+        return TrialLeft(trial=trial, launch=launch, infeasible=self.infeasible, checkpoint=key, size=size)
 
     # ----------------------------------------------------------------------------------------------------- hearing
 
@@ -199,4 +219,5 @@ class Account:
             return None
         if isinstance(message, Halt):
             self.stop = message.reason
+            self.save |= message.save
         return message if isinstance(message, Answer) else None

@@ -13,6 +13,7 @@ from attrs import frozen
 from asynctune._runner.account import Account
 from asynctune._runner.orders import Work
 from asynctune._runner.parcel import Parcel
+from asynctune._runner.stepwise import Stepper
 from asynctune._runner.trainable import argument_of, find, is_async
 from asynctune._runner.trial import Trial, TrialFace
 from asynctune.errors import TrainableError
@@ -31,6 +32,7 @@ class Loaded:
         data: of the search.
         module: where the trainable is defined.
         shape: how its trials see their values.
+        stepper: runs them instead of `call`, where the trainable is a class that does not wait.
     """
 
     call: Callable[[Any], Any]
@@ -38,11 +40,20 @@ class Loaded:
     data: Mapping[str, Any]
     module: str
     shape: Shape
+    stepper: Stepper | None = None
 
-    def run(self, account: Account, directory: str) -> Any:
-        """Run the trial of this account; what the trainable returns."""
+    def run(self, account: Account, directory: str, *, keep: bool) -> Any:
+        """Run the trial of this account; what the trainable returns. With `keep`, another one follows in this process."""
         account.shape = self.shape
-        return self.call(self.face(account, directory, self.data))
+        trial = self.face(account, directory, self.data)
+        if self.stepper is not None:
+            return self.stepper.run(trial, keep=keep)
+        return self.call(trial)
+
+    def rest(self) -> None:
+        """No trial follows in this process."""
+        if self.stepper is not None:
+            self.stepper.rest()
 
 
 def stand_where_the_search_stands(work: Work) -> None:
@@ -70,10 +81,14 @@ def load_trainable(parcel: Parcel, data: Mapping[str, Any]) -> Loaded:
     argument = argument_of(trainable)
     shape: Shape = parcel.load("shape") if "shape" in parcel else Shape()
     module = str(getattr(trainable, "__module__", None) or "")
+    stepper = Stepper(trainable) if isinstance(trainable, type) else None
+    if stepper is not None and not is_async(trainable):
+        return Loaded(stepper.go, Trial, data, module, shape, stepper)
     if not is_async(trainable):
         return Loaded(lambda trial: trainable(argument.of(trial)), Trial, data, module, shape)
     if argument is not argument.TRIAL:
         raise TrainableError("an async trainable is handed the trial: rename its parameter `hp` or `config` to `trial`")
     # Only who needs an event loop pays for importing one.
     side = importlib.import_module("asynctune._runner.async_trial")
-    return Loaded(lambda trial: trial.run(trainable), side.AsyncTrial, data, module, shape)
+    function = trainable if stepper is None else stepper.go
+    return Loaded(lambda trial: trial.run(function), side.AsyncTrial, data, module, shape)

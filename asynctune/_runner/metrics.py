@@ -46,19 +46,29 @@ def as_number(name: str, value: Any) -> float:
 
 
 def as_metrics(metrics: Any) -> dict[str, float]:
-    """A mapping of names to numbers, checked and converted.
+    """A mapping of names to numbers, checked and converted. Nested ones get flat names: "eval/loss" of {"eval": {"loss": 1}}.
 
     Raises:
         TypeError, ValueError: naming the metric.
     """
     if type(metrics) is not dict and not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must be a dict of names to numbers, not {type(metrics).__name__} {_short(metrics)}")
-    converted = {}
+    converted = dict[str, float]()
     for name, value in metrics.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"the name of a metric must be a string, not {_short(name)}")
-        converted[name] = value if type(value) is float else as_number(name, value)
+        if type(value) is not float and isinstance(value, Mapping):
+            for inner, number in as_metrics(value).items():
+                _enter(converted, f"{name}/{inner}", number)
+        else:
+            _enter(converted, name, value if type(value) is float else as_number(name, value))
     return converted
+
+
+def _enter(converted: dict[str, float], name: str, number: float) -> None:
+    if name in converted:
+        raise TypeError(f"metric {name!r} is there twice: nested, and by its whole name")
+    converted[name] = number
 
 
 def as_step(step: Any, last: int) -> int:

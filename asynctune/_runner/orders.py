@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from asynctune.messages import RunTrial
 from asynctune.objective import Goal
-from asynctune.policies import Limit, Limits
+from asynctune.policies import CheckpointPolicy, Limit, Limits
 from asynctune.wire import closed_union
 
 __all__ = [
@@ -86,6 +86,7 @@ class Work:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
         limits: of each launch.
+        checkpoints: when they are due.
         reference: "package.module:name" of the trainable; None if it was sent by value.
         cwd, argv, sys_path: of the process that searches.
     """
@@ -97,6 +98,7 @@ class Work:
     cwd: str
     argv: tuple[str, ...]
     sys_path: tuple[str, ...]
+    checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
 
 
 # -------------------------------------------------------------------------------------------------------------- root

@@ -94,6 +94,9 @@ class Runner:
             try:
                 message = unpack(self._line.receive())
             except (EOFError, OSError):
+                if self._loaded is not None:
+                    with contextlib.suppress(BaseException):  # nobody is left to hear of it
+                        self._loaded.rest()
                 self._leave([])
             if isinstance(message, RunTrial):
                 return message
@@ -101,7 +104,7 @@ class Runner:
     def _launch(self, order: RunTrial) -> list[bytes]:
         """Run the trial; the frames that end its launch."""
         log = log_name(order.trial, order.launch)
-        account = Account(order, self._line, self._pulse)
+        account = Account(order, self._line, self._pulse, policy=self._work.checkpoints)
         if self._pulse is not None:
             self._pulse.begins(order.trial, order.launch)
         try:
@@ -113,7 +116,7 @@ class Runner:
             assert self._loaded is not None  # noqa: S101
             if self._pulse is not None:
                 self._pulse.calls()
-            last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory), log)
+            last: FromRunner = self._returned(account, self._loaded.run(account, self._work.directory, keep=self._reuse), log)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, it is the trial's, and travels as text
             if only_stops(error):
                 last = account.left
@@ -140,6 +143,7 @@ class Runner:
             executions=outcome.executions,
             step=outcome.step,
             checkpoint=account.written,
+            size=account.size if account.written is not None else None,
         )
 
     def _leave(self, last: list[bytes]) -> NoReturn:

@@ -39,6 +39,7 @@ def pack(message: FromRunner) -> bytes:
             "metrics": message.metrics,
             "clock": message.clock,
             "checkpoint": _key(message.checkpoint),
+            **({} if message.size is None else {"size": message.size}),
             "type": "MetricsReported",
         }
     elif isinstance(message, TrialReturned):
@@ -49,6 +50,7 @@ def pack(message: FromRunner) -> bytes:
             "executions": message.executions,
             "step": message.step,
             "checkpoint": _key(message.checkpoint),
+            **({} if message.size is None else {"size": message.size}),
             "type": "TrialReturned",
         }
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from asynctune._runner.stepwise import check_class, steps_async
 from asynctune._runner.trial import TrialFace
 from asynctune.errors import TrainableError
 from asynctune.space.hyperparameters import HyperParameters
@@ -56,12 +57,15 @@ def find(reference: str) -> Any:
 def argument_of(trainable: Any) -> Argument:
     """What `trainable` is to be handed: its one parameter is named or annotated `hp`, named `config`, or anything else.
 
+    A class is handed the trial in its own way; see `stepwise`.
+
     Raises:
-        TrainableError: if it cannot be called with one argument.
+        TrainableError: if it cannot be called with one argument, or is a class and no `Trainable`.
     """
     name = name_of(trainable)
     if isinstance(trainable, type):
-        raise TrainableError(f"the class {name} is no trainable: pass a function of one argument")
+        check_class(trainable)
+        return Argument.TRIAL
     if not callable(trainable):
         raise TrainableError(f"{type(trainable).__name__} {name} is no trainable: pass a function of one argument")
     try:
@@ -91,7 +95,9 @@ def _kind(parameter: inspect.Parameter) -> Argument:
 
 
 def is_async(trainable: Callable[[Any], Any]) -> bool:
-    """Whether calling it makes something to be awaited."""
+    """Whether calling it makes something to be awaited; of a class, whether its steps do."""
+    if isinstance(trainable, type):
+        return steps_async(trainable)
     function = inspect.unwrap(trainable)
     while isinstance(function, functools.partial):
         function = function.func

@@ -138,8 +138,8 @@ class TrialFace:
 
     @property
     def should_checkpoint(self) -> bool:
-        """Whether the search asked for a checkpoint at the next chance."""
-        return self._account.save
+        """Whether a checkpoint of the next step is due, by `CheckpointPolicy(every=...)`."""
+        return self._account.save or self._account.policy.is_due(self._account.step + 1)
 
     def restore(self) -> Path | None:
         """A directory with the newest checkpoint whose step was reported, or None on a fresh start. Only read it.
@@ -170,11 +170,21 @@ class TrialFace:
         """
         self._listen()
         self._account.obey()
-        key = CheckpointKey(self.id, as_step(step, self._account.step), self.launch)
+        with self._writing(as_step(step, self._account.step)) as directory:
+            yield directory
+        self._account.save = False
+
+    @contextmanager
+    def _writing(self, step: int) -> Iterator[Path]:
+        account, key = self._account, CheckpointKey(self.id, step, self.launch)
         with self._store.writing(key) as directory:
             yield directory
-        self._account.written = key
-        self._account.save = False
+        account.written, account.size = key, self._store.size(key)
+
+    @property
+    def _is_unsaved(self) -> bool:
+        """Whether the last step was reported by this launch, and without a checkpoint."""
+        return self._account.step > max(self._account.saved, self._account.order.step)
 
     def infeasible(self, reason: str) -> NoReturn:
         """Leave your function: these values cannot be tried (a model that is too large, a combination that makes no sense).

@@ -6,13 +6,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from asynctune._runner.stepwise import can_save
 from asynctune._runner.trainable import argument_of
 from asynctune.errors import CapabilityError, ConfigurationError, TrainableError
 from asynctune.executors.base import Executor
-from asynctune.policies import Limits, Resources
+from asynctune.oracles.base import Oracle
+from asynctune.policies import CheckpointPolicy, Limits, Resources
 from asynctune.schedulers.base import Scheduler
 
-__all__ = ["check_asked", "check_trainable", "no_trainable"]
+__all__ = ["check_asked", "check_saves", "check_trainable", "no_trainable"]
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -66,3 +68,24 @@ def check_asked(executor: Executor, trainable: Any, limits: Limits, resources: R
         most = int(can.gpus / resources.gpu)
         message = f"{executor.pool.size} trials of {resources.gpu:g} GPUs each are more than the {can.gpus} there are"
         raise CapabilityError(f"{message}: use {name}(max_workers={most}), or a share of a GPU")
+
+
+def check_saves(trainable: Any, oracle: Oracle, scheduler: Scheduler, policy: CheckpointPolicy, *, said: bool) -> None:
+    """Whether there will be the checkpoints that a scheduler or an oracle wants; `said` is whether the policy was given.
+
+    Raises:
+        ConfigurationError: there will not, or nobody has said so.
+    """
+    what = f"{type(scheduler).__name__} has trials go on from each other's checkpoints"
+    if isinstance(trainable, type):
+        name, exploits = trainable.__qualname__, scheduler.exploits
+        if not can_save(trainable) and (exploits or said):
+            told = what if exploits else "checkpoints=CheckpointPolicy(...) is given"
+            raise ConfigurationError(f"{told}, and {name} leaves none: define save_checkpoint() and load_checkpoint()")
+        if exploits and policy.every is None:
+            raise ConfigurationError(f"{what}, and CheckpointPolicy(every=None) writes none: give every=1, or more")
+    elif scheduler.exploits and not said:  # before it runs, nobody can see whether a function saves
+        raise ConfigurationError(f"{what}: if the trainable saves some, say so with checkpoints=CheckpointPolicy(...)")
+    if oracle.descends and policy.keep == 0:
+        told = f"{type(oracle).__name__} has trials go on from those that have ended"
+        raise ConfigurationError(f"{told}, and CheckpointPolicy(keep=0) keeps nothing of these: give keep=1, or more")

@@ -71,7 +71,7 @@ class Launch:
     def __init__(self, order: RunTrial, host: Host) -> None:
         self._host, self._order = host, order
         self._desk = Desk(host.listener)
-        self._account = Account(order, self._desk, shape=host.recipe.shape)
+        self._account = Account(order, self._desk, shape=host.recipe.shape, policy=host.recipe.checkpoints)
         self._trial = DeskTrial(self._account, self._desk, host.recipe.directory, host.recipe.data)
         self._one_word = asyncio.Lock()
         self._said: tuple[int, Mapping[str, float]] | None = None
@@ -147,7 +147,7 @@ class Launch:
 
     @property
     def should_checkpoint(self) -> bool:
-        """Whether the search asked for a checkpoint at the next chance."""
+        """Whether a checkpoint of the next step is due, by `CheckpointPolicy(every=...)`."""
         return self._trial.should_checkpoint
 
     @property
@@ -280,6 +280,7 @@ class Launch:
                 executions=outcome.executions,
                 step=outcome.step,
                 checkpoint=self._account.written,
+                size=self._account.size if self._account.written is not None else None,
             )
             self._finishes = True
             return await self._end(ending, "it has finished")

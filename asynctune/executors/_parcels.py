@@ -82,6 +82,7 @@ def _write(recipe: Recipe, go_on: Callable[[], bool]) -> int:
         directory=str(recipe.directory),
         objective=recipe.objective,
         limits=recipe.limits,
+        checkpoints=recipe.checkpoints,
         reference=trainable.reference,
         cwd=cwd,
         argv=tuple(map(str, sys.argv)),

@@ -20,7 +20,7 @@ from asynctune._engine.record import Record
 from asynctune.errors import ExecutorError
 from asynctune.messages import Answer, Breach, Ending, MetricsReported, ParametersDeclared, RunTrial, ToRunner, Weight
 from asynctune.objective import Goal
-from asynctune.policies import Limits, Resources
+from asynctune.policies import CheckpointPolicy, Limits, Resources
 from asynctune.records import LaunchNumber, TrialId
 from asynctune.space.shape import Shape
 
@@ -61,6 +61,7 @@ class Recipe:
         directory: absolute; the root of `logs/`, `trials/` and `checkpoints/`.
         objective: names a bare number, picks the best epoch of a History.
         resources, limits: of every trial.
+        checkpoints: when they are due.
         shape: how a trial sees its values.
         temporary: whether the directory is to go, if nobody is left who could remove it.
     """
@@ -71,6 +72,7 @@ class Recipe:
     objective: Goal
     resources: Resources
     limits: Limits
+    checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy)
     temporary: bool = False
     shape: Shape = field(factory=Shape)
 

@@ -14,6 +14,7 @@ from asynctune._runner.account import Account, only_stops
 from asynctune._runner.async_trial import AsyncTrial
 from asynctune._runner.failures import failure_of, no_result
 from asynctune._runner.results import InvalidResult, outcome_of
+from asynctune._runner.stepwise import Stepper
 from asynctune._runner.trainable import Argument, argument_of, find, is_async, name_of
 from asynctune.errors import ExecutorError, TrainableError
 from asynctune.executors._desk import Desk, DeskTrial
@@ -98,7 +99,7 @@ class _Launch:
 
     async def _run(self) -> Ending:
         order, recipe = self.order, self._attachment.recipe
-        account = Account(order, self._desk, shape=recipe.shape)
+        account = Account(order, self._desk, shape=recipe.shape, policy=recipe.checkpoints)
         trial = DeskTrial(account, self._desk, recipe.directory, self._attachment.data)
         try:
             result = await self._attachment.trainable(self._attachment.argument.of(trial))
@@ -113,6 +114,7 @@ class _Launch:
                 executions=outcome.executions,
                 step=outcome.step,
                 checkpoint=account.written,
+                size=account.size if account.written is not None else None,
             )
         except asyncio.CancelledError as error:
             if self._cancels:
@@ -147,9 +149,10 @@ class _InlineAttachment(Attachment):
     """One search's tasks."""
 
     def __init__(self, executor: InlineExecutor, recipe: Recipe, listener: Listener, trainable: Any) -> None:
-        self.recipe, self.listener, self.trainable = recipe, listener, trainable
-        self._executor = executor
+        self.recipe, self.listener = recipe, listener
         self.argument: Argument = argument_of(trainable)
+        self.trainable = Stepper(trainable).go if isinstance(trainable, type) else trainable
+        self._executor = executor
         self.data = dict(recipe.data)
         self._launches: dict[tuple[TrialId, LaunchNumber], _Launch] = {}
         self._closed = False
@@ -223,7 +226,8 @@ class InlineExecutor(Executor):
             raise ExecutorError("the executor is not open")
         trainable = find(recipe.trainable) if isinstance(recipe.trainable, str) else recipe.trainable
         if not is_async(trainable):
-            message = f"InlineExecutor runs async functions, and {name_of(trainable)} is not one: it would block your loop"
+            name = f"{trainable.__qualname__}.step()" if isinstance(trainable, type) else name_of(trainable)
+            message = f"InlineExecutor runs async functions, and {name} is not one: it would block your loop"
             raise TrainableError(f"{message}. Make it `async def`, or use LocalExecutor.")
         attachment = _InlineAttachment(self, recipe, listener, trainable)
         self.attachments[attachment] = None

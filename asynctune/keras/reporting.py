@@ -19,7 +19,8 @@ def ReportCallback(trial: Trial, *, checkpoint: bool = False) -> Any:  # noqa: N
 
     Args:
         trial: as your function was handed it.
-        checkpoint: save the model, its optimizer included, as `model.keras` in a checkpoint of each epoch. Go on from it with
+        checkpoint: save the model, its optimizer included, as `model.keras` in checkpoints: of each epoch, or as
+            `CheckpointPolicy` says (`every`, `at_end`), and of the last one when the trial is set aside. Go on from it with
             `keras.models.load_model(trial.restore() / "model.keras")` and `fit(..., initial_epoch=trial.step)`.
 
     Raises:

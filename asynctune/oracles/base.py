@@ -40,6 +40,7 @@ class Oracle(ABC):
             is replaced by something new, or, when nothing is left, ends the search.
         several: whether it can propose for several objectives that do not come to one number; then `trial.score` is None, and
             `trial.scores` has a number for each.
+        descends: whether it has trials start from what others, which have ended, have left (`Suggestion.run(parent=...)`).
         deadline: how many seconds one call may take, ten minutes by default; None for no limit (somebody is asked, who may be
             asleep). An oracle that takes longer has failed, as one has that raises: trials that run go on to their end, then
             the search ends with a `PluginError` that names the hook, and can be resumed. One that runs apart has not: within
@@ -56,6 +57,7 @@ class Oracle(ABC):
     exhaustive: ClassVar[bool] = False
     several: ClassVar[bool] = False
     repeats: ClassVar[bool] = False
+    descends: ClassVar[bool] = False
     deadline: ClassVar[float | None] = 600.0
     patience: ClassVar[float | None] = 3600.0
 

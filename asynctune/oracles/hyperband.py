@@ -179,6 +179,7 @@ class HyperbandOracle(Oracle):
     _places: dict[TrialId, tuple[list[_Rung], _Rung]] = field(init=False, factory=dict, repr=False)
 
     exhaustive: ClassVar[bool] = True
+    descends: ClassVar[bool] = True
 
     def __attrs_post_init__(self) -> None:
         if self.iterations is None:

@@ -10,7 +10,7 @@ from asynctune.oracles.base import Oracle
 
 __all__ = ["its_own", "settings_of", "take_over"]
 
-_LIKE_THE_OTHER: Final = ("ahead", "learns", "apart", "fill", "exhaustive", "several", "deadline", "patience")
+_LIKE_THE_OTHER: Final = ("ahead", "learns", "apart", "fill", "exhaustive", "several", "descends", "deadline", "patience")
 
 
 def its_own(oracle: Oracle, **attributes: Any) -> None:

@@ -16,7 +16,9 @@ from asynctune._machine.stimuli import Heard, LaunchEnded, Opened, Settings, Slo
 from asynctune.errors import IllegalTransition
 from asynctune.events import (
     AttemptFailed,
+    CheckpointDropped,
     CheckpointGone,
+    CheckpointSaved,
     Exploited,
     ExploitSkipped,
     Finished,
@@ -158,8 +160,10 @@ class Reader:
                     self._wrong("parents", f"trial {number} descends from trial {happening.parent}, which has not ended")
                 budget = math.inf if happening.budget is None else happening.budget
                 self._trials[number] = _Trial(parent=happening.parent, budget=budget)
-            case CheckpointGone() | ParkedGone():
+            case CheckpointGone() | CheckpointDropped() | ParkedGone():
                 self._lose(self._known(happening.trial), happening)
+            case CheckpointSaved(trial=number, checkpoint=key):
+                self._save(self._known(number), key, number, self._known(number).launches)
             case Exploited() | ExploitSkipped():
                 self._exploit(self._known(happening.trial), happening)
             case Reallocated(trial=number, resources=resources):
@@ -261,18 +265,28 @@ class Reader:
             return trial.saved or {key for key in [trial.became] if key is not None}
         return set() if trial.parent is None else self._trials[trial.parent].saved
 
-    def _lose(self, trial: _Trial, event: CheckpointGone | ParkedGone) -> None:
+    def _lose(self, trial: _Trial, event: CheckpointGone | CheckpointDropped | ParkedGone) -> None:
         if isinstance(event, ParkedGone):
             if trial.launches != event.launch or event.trial not in self._parked:
                 self._wrong("parking", f"launch {event.launch} of trial {event.trial} is parked no more, and it was not")
             self._parked.remove(event.trial)
             return
         key = event.checkpoint
+        if isinstance(event, CheckpointDropped):
+            self._drop(trial, key)
+            return
         if key not in {*trial.saved, trial.becomes, trial.became}:
             self._wrong("checkpoints", f"{key} is gone, which trial {event.trial} never reported")
         trial.saved.discard(key)
         trial.becomes = None if trial.becomes == key else trial.becomes
         trial.became = None if trial.became == key else trial.became
+
+    def _drop(self, trial: _Trial, key: CheckpointKey) -> None:
+        needed = [each for each in self._trials.values() if key in (each.becomes, each.became) and not each.state.ended]
+        newest = max(trial.saved, key=lambda each: (each.launch, each.step), default=None)
+        if key not in trial.saved or needed or (key == newest and not trial.state.ended):
+            self._wrong("checkpoints", f"{key} was given up, and is needed, or never was")
+        trial.saved.discard(key)
 
     def _exploit(self, trial: _Trial, event: Exploited | ExploitSkipped) -> None:
         source, who = self._known(event.source), f"trial {event.trial} is to go on as trial {event.source}"

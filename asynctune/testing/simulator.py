@@ -29,7 +29,7 @@ from asynctune.records import TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
-from asynctune.stoppers import Stopper, as_stopper
+from asynctune.stoppers import Stopper, ready
 from asynctune.testing.faults import Faults
 from asynctune.testing.heap import Conditions, Run
 from asynctune.testing.workloads import Workload
@@ -127,7 +127,7 @@ class Simulator:
     _stoppers: Sequence[Stopper] = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._stoppers = [as_stopper(each) for each in _listed(self.stop)]
+        self._stoppers = [ready(copy.deepcopy(each), self.workload.objective) for each in _listed(self.stop)]
         default = Faults()
         for name in _ELSEWHERE:
             if getattr(self.faults, name) != getattr(default, name):

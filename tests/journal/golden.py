@@ -32,6 +32,7 @@ from asynctune._engine.record import Record
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import (
     ExecutorFailed,
+    Heard,
     OracleFailed,
     PauseAsked,
     ResumeAsked,
@@ -41,10 +42,21 @@ from asynctune._machine.stimuli import (
     WorkersSet,
 )
 from asynctune.failure import FailureKind
-from asynctune.messages import FillRule, TrialRaised
+from asynctune.messages import FillRule, MetricsReported, TrialLeft, TrialRaised
 from asynctune.objective import Constraint, Objectives
 from asynctune.policies import CheckpointPolicy, FailurePolicy, Limit, Limits, Resources
-from asynctune.records import CheckpointKey, Exploit, Observation, Reallocate, Report, State, Suggestion, TrialView, Verdicts
+from asynctune.records import (
+    PAUSE,
+    CheckpointKey,
+    Exploit,
+    Observation,
+    Reallocate,
+    Report,
+    State,
+    Suggestion,
+    TrialView,
+    Verdicts,
+)
 from asynctune.schedulers import ASHA, FIFO, Scheduler
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, Int, Normal
 from asynctune.stoppers import TimeBudget
@@ -255,6 +267,29 @@ def exploited() -> Sequence[Record]:
     return driven.records
 
 
+class Pauses(Scheduler):
+    """Sets a trial aside at its second step."""
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return PAUSE if report.step == 2 else None
+
+
+def kept() -> Sequence[Record]:
+    """A launch leaves a checkpoint when it is told to, and another is given up, as all of them take too much."""
+    policy = CheckpointPolicy(keep=2, score="loss", direction="min", every=2, at_end=True, max_size=2**20)
+    driven = Driven(Pauses, checkpoints=policy, max_trials=2)
+    driven.start(x=1)
+    driven.report(0, 2, loss=1.0)
+    driven.end(TrialLeft, 0, checkpoint=CheckpointKey(0, 2, 1), size=2**20)
+    driven.grant()
+    driven.report(0, 3, loss=0.5)
+    key = CheckpointKey(0, 4, 2)
+    said = MetricsReported(trial=0, launch=2, step=4, metrics={"loss": 0.25}, clock=1.0, checkpoint=key, size=1)
+    driven.tell(Heard(at=0.0, message=said))
+    driven.returned(0, loss=0.125)
+    return driven.records
+
+
 # ------------------------------------------------------------------------------------------------------ what is in them
 
 
@@ -326,6 +361,7 @@ def main(into: Path) -> None:
         "begun": begun(),
         "parked": parked(),
         "exploited": exploited(),
+        "kept": kept(),
     }.items():
         write(version / name, [_portable(record) for record in records])
     with tempfile.TemporaryDirectory() as directory:

@@ -81,9 +81,9 @@ def failure(message: str = "ValueError: no", **changes: Any) -> Failure:
     return Failure(kind=FailureKind.RAISED, message=message, **{"error_type": "ValueError", **changes})
 
 
-def answer(trial: int, launch: int, step: int, stop: str | None = None) -> Answer:
-    """The answer to a report: go on, or stop and why."""
-    return Answer(trial=trial, launch=launch, step=step, what=What.GO if stop is None else What.STOP, reason=stop)
+def answer(trial: int, launch: int, step: int, stop: str | None = None, *, save: bool = False) -> Answer:
+    """The answer to a report: go on, or stop and why, and whether a checkpoint is wanted first."""
+    return Answer(trial=trial, launch=launch, step=step, what=What.GO if stop is None else What.STOP, reason=stop, save=save)
 
 
 def plainly(view: TrialView) -> str:

@@ -112,7 +112,7 @@ def test_where_nobody_can_be_parked_it_leaves_and_goes_on_from_its_checkpoint(ch
     search = driven(**changes)
     search.report(0, 1, loss=1.0, checkpoint=True)
     do = park(search)
-    assert do[-2:] == [StopLaunch(0, 1, WHY, 5.0), AnswerReport(answer(0, 1, 2, WHY))]
+    assert do[-2:] == [StopLaunch(0, 1, WHY, 5.0, save=True), AnswerReport(answer(0, 1, 2, WHY, save=True))]
     assert search.happened()[1:] == (Paused(trial=0, by="scheduler", reason=WHY),)
     search.left(0)
     search.grant()
@@ -198,7 +198,7 @@ def test_who_breaks_a_limit_while_it_is_parked_is_gone_and_has_not_failed() -> N
     search = driven(limits=Limits(memory=MiB))
     park(search)
     do = search.broke(0, Limit.MEMORY, 2 * MiB)
-    assert do[0] == StopLaunch(0, 1, "it held 2 MiB of memory: Limits(memory=1 MiB)", 5.0)
+    assert do[0] == StopLaunch(0, 1, "it held 2 MiB of memory: Limits(memory=1 MiB)", 5.0, save=True)
     assert gone(search) == [(0, "it held 2 MiB of memory: Limits(memory=1 MiB)")]
     search.died(0, signal=9)
     search.grant()
@@ -227,7 +227,7 @@ def test_the_one_that_loses_least_makes_room_and_of_several_the_youngest() -> No
     do = park(search, 3)
     # It is the youngest itself.
     assert search.happened()[1:] == (Paused(trial=3, by="scheduler", reason=WHY),)
-    assert [each for each in do if isinstance(each, StopLaunch)] == [StopLaunch(3, 1, WHY, 5.0)]
+    assert [each for each in do if isinstance(each, StopLaunch)] == [StopLaunch(3, 1, WHY, 5.0, save=True)]
     assert list(search.machine.book.parked) == [1, 2]
 
 
@@ -259,7 +259,7 @@ def test_what_they_hold_together_is_bounded() -> None:
     assert gone(search) == []
     do = weigh(search, 2, 1)
     why = "there is no room for it: Parking(max_memory='4 MiB')"
-    assert do[0] == StopLaunch(2, 1, why, 5.0)
+    assert do[0] == StopLaunch(2, 1, why, 5.0, save=True)
     assert gone(search) == [(2, why)]
     assert list(search.machine.book.parked) == [0, 1]
 

@@ -280,7 +280,7 @@ def test_the_objective_missing_from_the_first_report_ends_the_search_naming_what
     assert driven.machine.ending is not None
     reason = driven.machine.ending.reason
     assert "trial 0 gave 'acc', 'f1', and not the objective 'loss'" in reason
-    assert do == [StopLaunch(0, 1, reason, 5.0), *do[1:]]
+    assert do == [StopLaunch(0, 1, reason, 5.0, save=True), *do[1:]]
     assert driven.left(0) == [EndSearch(reason, "ObjectiveError")]
     # Nobody's fault but the argument's: it costs no attempt, and is resumed under the right name.
     assert (driven.view(0).state, driven.view(0).attempt) == (State.PENDING, 1)

@@ -134,7 +134,8 @@ def test_a_paused_trial_gives_up_its_process_and_waits_until_that_is_gone() -> N
     driven.start()
     driven.report(0, 1, checkpoint=True, loss=5.0)
     reason = "paused by the scheduler"
-    assert driven.report(0, 2, loss=4.0) == [StopLaunch(0, 1, reason, 5.0), AnswerReport(answer(0, 1, 2, reason))]
+    do = driven.report(0, 2, loss=4.0)
+    assert do == [StopLaunch(0, 1, reason, 5.0, save=True), AnswerReport(answer(0, 1, 2, reason, save=True))]
     assert driven.happened()[1:] == (Paused(trial=0, by="scheduler", reason=reason),)
     assert (driven.view(0).state, driven.view(0).hold) == (State.PENDING, reason)
     assert driven.grant() == [Ask(2, 1, Space(SPACE))]

@@ -307,7 +307,7 @@ class Walk(RuleBasedStateMachine):
                 assert order.restore is None or order.restore in self.stored, "a checkpoint that was deleted"
                 assert not any(trial == order.trial for trial, _ in self.running), "two launches of one trial"
                 self.running[order.trial, order.launch] = Running(order)
-            case StopLaunch(trial, launch, _, _):
+            case StopLaunch(trial, launch, _, _, _):
                 assert not self.running[trial, launch].told, "told twice"
                 self.running[trial, launch].told, self.running[trial, launch].parked = True, False
             case ParkLaunch(trial, launch):

@@ -36,7 +36,7 @@ async def test_what_a_trial_knows(local: LocalExecutor, attach: Attach, tmp_path
         assert trial.directory.is_dir()
         assert trial.restore() is None
         assert not trial.should_stop
-        assert not trial.should_checkpoint
+        assert trial.should_checkpoint
         assert "Trial 3, launch 2" in repr(trial)
         return 1.0
 

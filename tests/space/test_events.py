@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asynctune import events
 from asynctune.errors import WireError
 from asynctune.events import Event, Happening
+from asynctune.policies import Resources
 from tests.space.test_messages import counts, failures, keys, metrics, parameters, text
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -30,6 +31,7 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
             "metrics": metrics,
             "checkpoint": st.none() | keys,
             "judged": st.booleans(),
+            "size": st.none() | counts,
         },
         events.Paused: {
             **trial,
@@ -51,6 +53,12 @@ HAPPENINGS: dict[type, st.SearchStrategy[Any]] = {
         events.TrialAdded: {**trial, "values": values, "ask": st.none() | counts},
         events.SpaceGrew: {**trial, "parameters": parameters},
         events.ParametersUsed: {**trial, "values": values},
+        events.Exploited: {**trial, "source": counts, "checkpoint": keys, "values": values},
+        events.ExploitSkipped: {**trial, "source": counts},
+        events.Reallocated: {**trial, "resources": st.builds(Resources, cpu=st.floats(1, 9), gpu=st.floats(0, 9))},
+        events.ParkedGone: {**launch, "reason": text},
+        events.CheckpointSaved: {**trial, "checkpoint": keys, "size": st.none() | counts},
+        events.CheckpointDropped: {**trial, "checkpoint": keys},
         events.CheckpointGone: {**trial, "checkpoint": keys},
         events.SearchOpened: {"times": counts},
         events.SearchEnded: {"reason": text, "error": st.none() | text},

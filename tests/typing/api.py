@@ -121,7 +121,16 @@ async def main() -> None:
         objective=at.Objective("loss", "min", over="best"),
         oracle=at.oracles.RandomSearch(),
         scheduler=at.schedulers.ASHA(max_steps=27),
-        stop=[at.stoppers.TimeBudget(3600), at.stoppers.MaxSteps(9), lambda trial, report: report.step > trial.id],
+        stop=[
+            at.stoppers.TimeBudget(3600),
+            at.stoppers.all_of(at.stoppers.MaxSteps(9), at.stoppers.TrialPlateau(std=0.1, metric="f1", direction="max")),
+            at.stoppers.any_of(at.stoppers.SearchTarget(0.1), at.stoppers.SearchPlateau(top=5)),
+            at.stoppers.NoImprovement(trials=9),
+            at.stoppers.MaxReports(99),
+            at.stoppers.TrialTarget(0.9, metric="f1", direction="max"),
+            {"step": 9, "f1": ("max", 0.9)},
+            lambda trial, report: report.step > trial.id,
+        ],
         max_trials=100,
         failure=at.FailurePolicy(
             max_retries_per_trial=1,
@@ -132,7 +141,7 @@ async def main() -> None:
             non_finite="worst",
         ),
         limits=at.Limits(trial_time=600, silence=60.5, memory="4 GiB", log=2**20, processes=8, grace=5),
-        checkpoints=at.CheckpointPolicy(keep=3),
+        checkpoints=at.CheckpointPolicy(keep=3, score="eval/f1", direction="max", every=2, at_end=True, max_size="10 GiB"),
         parking=at.Parking(max_trials=16, max_memory="4 GiB"),
         resources=at.Resources(cpu=1),
         executor=at.LocalExecutor(max_workers=4, isolation="trial", preload=["keras"]),
@@ -199,6 +208,38 @@ def script() -> None:
         raise failed from None
     except (at.FatalValueError, at.FatalTypeError, at.FatalRuntimeError):
         raise
+
+
+class Stepped(at.Trainable):
+    def setup(self, config: dict[str, object]) -> None:
+        self.config, self.weight = config, 0.0
+
+    def step(self) -> Mapping[str, object]:
+        self.weight += 1
+        return {"loss": self.weight, "done": self.weight > self.trial.seed}
+
+    def save_checkpoint(self, directory: Path) -> None:
+        (directory / "weight").write_text(str(self.weight))
+
+    def load_checkpoint(self, directory: Path) -> None:
+        self.weight = float((directory / "weight").read_text())
+
+    def reset_config(self, config: dict[str, object]) -> bool:
+        self.config = config
+        return True
+
+    def cleanup(self) -> None:
+        self.config = {}
+
+
+class SteppedAsync(at.Trainable):
+    async def step(self) -> Mapping[str, object]:
+        return {"loss": 1.0, "done": True}
+
+
+async def stepped() -> None:
+    await at.search(Stepped, objective="loss", max_trials=1)
+    await at.search(SteppedAsync, objective="loss", max_trials=1, executor=at.InlineExecutor(1))
 
 
 def secret(trial: at.Trial) -> None:

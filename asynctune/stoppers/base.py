@@ -1,7 +1,8 @@
-"""Stoppers say when it is enough: of one trial, or of the whole search.
+"""What a stopper is.
 
-A stopper is anything with one or both of the methods of `Stopper`; a plain function `(trial, report) -> bool` is one too. Like
-a scheduler it is pure: it judges what it is shown.
+Anything with one or both of the methods of `Stopper`; a plain function `(trial, report) -> bool` is one too. Like a scheduler
+it is pure: it judges what it is shown. One that counts keeps that in itself: when a search is opened again, it is shown and
+told the same facts in the same order, and so it stands where it stood.
 """
 
 from __future__ import annotations
@@ -10,14 +11,23 @@ from collections.abc import Callable
 from inspect import iscoroutinefunction, signature
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from attrs import field, frozen
+from attrs import frozen
 
 from asynctune.errors import ConfigurationError
+from asynctune.objective import Goal
 from asynctune.records import Report, TrialView
-from asynctune.validators import number
 from asynctune.views import SearchView
 
-__all__ = ["FunctionStopper", "MaxSteps", "SearchStopper", "Stopper", "TimeBudget", "TrialStopper", "as_stopper"]
+__all__ = [
+    "FunctionStopper",
+    "HearsEnds",
+    "HearsReports",
+    "HearsSearch",
+    "SearchStopper",
+    "Stopper",
+    "TrialStopper",
+    "as_stopper",
+]
 
 
 @runtime_checkable
@@ -43,39 +53,28 @@ class SearchStopper(Protocol):
 Stopper: TypeAlias = TrialStopper | SearchStopper
 
 
-@frozen
-class MaxSteps:
-    """End each trial when it has reported this step.
+@runtime_checkable
+class HearsSearch(Protocol):
+    """A stopper that is told what is wanted."""
 
-    Args:
-        steps: at least 1.
-    """
-
-    steps: int = field(validator=number(1, integer=True))
-
-    def should_stop_trial(self, trial: TrialView, report: Report) -> str | None:
-        """Whether the step was reached."""
-        return f"{self.steps} steps" if report.step >= self.steps else None
+    def set_search(self, *, objective: Goal) -> None:
+        """Called once, before everything else. May raise ConfigurationError; then nothing is started."""
 
 
-@frozen
-class TimeBudget:
-    """End the search when it has been open for this long, over all the times it was opened.
+@runtime_checkable
+class HearsReports(Protocol):
+    """A stopper that is told of reports."""
 
-    Args:
-        seconds: above 0.
-    """
+    def on_trial_result(self, trial: TrialView, report: Report) -> None:
+        """A trial has reported a new step. Before anybody is asked whether it is enough."""
 
-    seconds: float = field(validator=number(0, above=True))
 
-    @property
-    def deadline(self) -> float:
-        """When to be asked again."""
-        return self.seconds
+@runtime_checkable
+class HearsEnds(Protocol):
+    """A stopper that is told of ends."""
 
-    def should_stop_search(self, search: SearchView) -> str | None:
-        """Whether the time is spent."""
-        return f"time budget of {self.seconds:g} s" if search.at >= self.seconds else None
+    def on_trial_end(self, trial: TrialView) -> None:
+        """A trial is COMPLETED or FAILED."""
 
 
 @frozen
@@ -109,7 +108,7 @@ def as_stopper(stopper: Any) -> Stopper:
         raise ConfigurationError(message)
     if callable(stopper):
         return FunctionStopper(_sound(stopper))
-    message = f"stop= takes stoppers such as MaxSteps(100), or functions of (trial, report), not {stopper!r}"
+    message = f"stop= takes stoppers such as MaxSteps(100), functions of (trial, report), or a dict of limits, not {stopper!r}"
     raise ConfigurationError(message)
 
 
