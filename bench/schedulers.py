@@ -54,7 +54,7 @@ def schedulers(steps: int) -> Mapping[str, Scheduler]:
 
 def runs(workload: Table, workers: int, seeds: int) -> Iterator[tuple[str, _Times]]:
     """Ours: when the target was reached, seed by seed, or when the pool was through."""
-    found = compare(workload, schedulers(workload.max_steps), workers=workers, seeds=seeds)
+    found = compare(workload, schedulers(workload.max_steps), workers=workers, seeds=seeds, to_target=True)
     for name, outcomes in found.runs.items():
         yield name, [(each.took, each.reached is not None) for each in outcomes]
 

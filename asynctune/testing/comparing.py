@@ -175,6 +175,7 @@ def compare(
     seeds: int = 10,
     max_trials: int | None = None,
     conditions: Conditions | None = None,
+    to_target: bool = False,
 ) -> Comparison:
     """Run each scheduler with seeds 0, 1, ...: the proposals are the same for all of them, and so is each curve.
 
@@ -182,6 +183,8 @@ def compare(
         schedulers: by the name that the table gives them; the first is what the others are held against.
         seeds: how many runs of each, at least 1.
         workload, workers, max_trials, conditions: see `Simulator`.
+        to_target: leave each run when it comes to the target. It is the same until then, and what it costs and finds beyond
+            is not known.
 
     Raises:
         ConfigurationError: there is no scheduler, or no run.
@@ -204,5 +207,5 @@ def compare(
                 conditions=conditions,
                 failure=failure,
             )
-            runs[name].append(Outcome.of(seed, simulator.run(), workload.target))
+            runs[name].append(Outcome.of(seed, simulator.run(target=workload.target if to_target else None), workload.target))
     return Comparison(workload.name, workload.objective, workload.target, workers, runs)

@@ -94,6 +94,7 @@ class Run:
         journal: where records go; None for nowhere.
         check: assert the machine's invariants after every stimulus.
         until: virtual seconds after which the search is left where it stands.
+        target: the value of a report with which it is left, too, if it is as good.
 
     Attributes:
         now: of the virtual clock.
@@ -113,6 +114,7 @@ class Run:
     free: int
     check: bool = False
     until: float = math.inf
+    target: float | None = None
     now: float = 0.0
     events: int = 0
     steps: int = 0
@@ -157,7 +159,8 @@ class Run:
         """
         self._hear(opened)
         heap = self._heap
-        while self.end is None:
+        wanted = -math.inf if self.target is None else self.workload.objective.loss(self.target)
+        while self.end is None and self._best > wanted:
             if not heap and self._declined:
                 self._declined = False
                 self._drain()

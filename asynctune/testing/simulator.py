@@ -47,7 +47,7 @@ class Simulation:
     Args:
         trials: by id, each made when it is looked at.
         best: the COMPLETED trial with the best finite score, if there is one.
-        reason: why it ended; None if it was left at `until=`.
+        reason: why it ended; None if it was left before, by `run(until=..., target=...)`.
         at: virtual seconds that it took.
         events: how many stimuli the machine was told.
         steps: how many steps were reported, those that were repeated too.
@@ -140,8 +140,8 @@ class Simulator:
         if self.max_trials is None and self.workload.size is None and not self.stop and self.oracle is None:
             raise ConfigurationError(f"{self.workload.name} has no end: give max_trials=, or a stopper, to Simulator()")
 
-    def run(self, until: float = math.inf) -> Simulation:
-        """Run it to its end, or for so many virtual seconds.
+    def run(self, until: float = math.inf, target: float | None = None) -> Simulation:
+        """Run it to its end, for so many virtual seconds, or until a report is as good as this value.
 
         Raises:
             PluginError: the oracle, the scheduler or a stopper failed.
@@ -168,6 +168,7 @@ class Simulator:
                 free=self.workers,
                 check=self.check,
                 until=until,
+                target=target,
             )
             run.drive(Opened(at=0.0, wall=0.0, version="simulated", settings=settings))
         finally:

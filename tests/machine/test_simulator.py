@@ -182,6 +182,9 @@ def test_failures_can_end_it() -> None:
 def test_it_can_be_left_at_a_time_and_stopped() -> None:
     assert Simulator(workload=table(), workers=1).run(until=10).at == 10
     assert Simulator(workload=table()).run(until=10).reason is None
+    left = Simulator(workload=table()).run(target=0.5)
+    assert left.reason is None
+    assert left.path[-1][1] <= 0.5 < left.path[-2][1]
     timed = Simulator(workload=table(), stop=TimeBudget(6)).run()
     assert timed.at == 6
     assert Simulator(workload=table(), stop=[MaxSteps(2)]).run().steps == 10

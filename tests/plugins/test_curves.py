@@ -121,6 +121,11 @@ def test_a_comparison_holds_each_against_the_first() -> None:
     assert times == sorted(times)
     assert regrets == sorted(regrets, reverse=True)
 
+    left = compare(table, {"FIFO": FIFO(), "ASHA": ASHA(max_steps=9)}, workers=2, seeds=5, to_target=True)
+    for name, runs in found.runs.items():
+        assert [run.took for run in left.runs[name]] == [run.took for run in runs]
+        assert all(run.at == run.reached for run in left.runs[name])
+
 
 def test_a_run_that_misses_the_target_is_counted_to_its_end() -> None:
     curves = [Curve({"loss": [10.0 - row, 10.0 - row, 10.0 if row < 9 else 0.0]}) for row in range(10)]
@@ -147,7 +152,7 @@ def test_the_interval_of_a_mean() -> None:
         ("ASHA", "ASHA(max_steps=27)"),
         ("ASHA(max_steps=9, factor=4)", "ASHA(max_steps=9, factor=4)"),
         ("FIFO()", "FIFO()"),
-        ("Patience(inside=ASHA(grace=3))", "Patience(inside=ASHA(grace=3, max_steps=27))"),
+        ("Patience(patience=2, inside=ASHA(grace=3))", "Patience(patience=2, inside=ASHA(grace=3, max_steps=27))"),
     ],
 )
 def test_a_scheduler_is_read_from_a_text(text: str, made: str) -> None:
