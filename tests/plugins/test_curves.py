@@ -14,7 +14,7 @@ from asynctune.objective import Objective
 from asynctune.schedulers import ASHA, FIFO, Patience
 from asynctune.testing import Curve, Simulator, Table, compare, read_lcbench, read_table, read_taskset, read_workloads
 from asynctune.testing.command import scheduler_of
-from asynctune.testing.comparing import bootstrap
+from asynctune.testing.comparing import interval, speed_up
 
 np = pytest.importorskip("numpy", reason="needs NumPy")
 
@@ -109,9 +109,9 @@ def test_a_comparison_holds_each_against_the_first() -> None:
     found = compare(table, {"FIFO": FIFO(), "ASHA": ASHA(max_steps=9)}, workers=2, seeds=5)
     lines = list(found.table())
 
-    assert found.speed_ups("FIFO") == [1.0] * 5
-    assert min(found.speed_ups("ASHA")) >= 1
-    assert max(found.speed_ups("ASHA")) > 1
+    assert all(one == other for one, other in found.pairs("FIFO"))
+    assert all(one >= other for one, other in found.pairs("ASHA"))
+    assert speed_up([found.pairs("ASHA")]) > 1
     assert found.best == 1.0
     assert found.regret("FIFO", 0.5) == math.inf
     assert found.regret("FIFO", math.inf) == 0.0
@@ -139,11 +139,14 @@ def test_a_run_that_misses_the_target_is_counted_to_its_end() -> None:
     assert all(run.took == run.at for run in missed)
 
 
-def test_the_interval_of_a_mean() -> None:
-    low, high = bootstrap([2.0, 4.0, 8.0, 4.0])
+def test_how_many_times_sooner() -> None:
+    one, two = [(10.0, 5.0), (30.0, 5.0)], [(9.0, 9.0)]
+    low, high = interval([one, two])
 
-    assert 2.0 <= low < 4.0 < high <= 8.0
-    assert bootstrap([3.0] * 5) == pytest.approx((3.0, 3.0))
+    assert speed_up([one]) == pytest.approx(4.0)
+    assert speed_up([one, two]) == pytest.approx(2.0)
+    assert low == pytest.approx(2**0.5)
+    assert high == pytest.approx(6**0.5)
 
 
 @pytest.mark.parametrize(
