@@ -156,6 +156,12 @@ class Consult:
         self.took, self.slowest = 0.0, (0.0, "")
         self.answers = []
 
+    @property
+    def watches(self) -> bool:
+        """Whether somebody is to be asked whether the search ends; when it is told again, also whether somebody has said so."""
+        recorded = self._recorded
+        return bool(self._search_stoppers) or (recorded is not None and any(isinstance(a, EndWhole) for a in recorded))
+
     def set_search(self, objective: Goal) -> None:
         """Tell the scheduler what is wanted."""
         self._call(self._scheduler, "set_search", lambda: self._scheduler.set_search(objective=objective))
@@ -269,6 +275,8 @@ class Consult:
 
     def stop_trial(self, trial: TrialView, report: Report) -> str | None:
         """The first stopper's reason to end this trial. All are asked, for some count."""
+        if not self._trial_stoppers and self._recorded is None:
+            return None
         reasons = []
         for stopper in self._trial_stoppers:
             said = self._call(stopper, "should_stop_trial", partial(stopper.should_stop_trial, trial, report))
@@ -331,7 +339,7 @@ class Consult:
         raise PluginError(f"the stopper {self._name(stopper)} returned {reason!r}: it must return a reason (a string), or None")
 
     def _call(self, plugin: object, hook: str, call: Callable[[], Any]) -> Any:
-        asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
+        asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{type(plugin).__name__}.{hook}"
         began = self.stopwatch()
         self.asking = asking, began
         try:
@@ -342,7 +350,8 @@ class Consult:
             self.asking = None
             took = self.stopwatch() - began
             self.took += took
-            self.slowest = max(self.slowest, (took, asking))
+            if took > self.slowest[0]:
+                self.slowest = took, asking
 
     @staticmethod
     def _name(plugin: object) -> str:

@@ -97,7 +97,8 @@ class Situation:
         self.book.apply(trial, event, self.at, self.settings.objective)
         self.happened.append(event)
         self.pin(trial)
-        self.discard(left)
+        if left:
+            self.discard(left)
         if not trial.state.ended:
             return
         self.waiting.drop(trial.id)
@@ -239,7 +240,8 @@ class Situation:
 
     def pin(self, trial: Trial) -> None:
         """See to it that what the trial needs of others stays there, and nothing else does for it."""
-        self.do += self.pins.hold(trial.id, trial.needed)
+        if trial.exploit is not None or trial.origin is not None or self.pins.held:
+            self.do += self.pins.hold(trial.id, trial.needed)
 
     def discard(self, checkpoints: Iterable[CheckpointKey]) -> None:
         """These are needed no more by the trial whose they are: delete them, or when nobody else needs them."""
