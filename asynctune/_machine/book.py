@@ -91,6 +91,12 @@ class Book:
         if trial.state.ended and trial.launch is None:
             self.trials.let_go(trial)
 
+    def keep(self, trial: Trial) -> None:
+        """It was changed though it is over; what was looked up may have been a copy, as it was let go."""
+        self.trials.keep(trial)
+        if self.best is not None and self.best.id == trial.id:
+            self.best = trial
+
     def view(self, trial: Trial) -> TrialView:
         """The trial as it stands."""
         return trial.view(self.declared)

@@ -256,6 +256,7 @@ class Situation:
             if trial.forget(checkpoint):
                 self.happened.append(CheckpointGone(trial=number, checkpoint=checkpoint))
                 self.pin(trial)
+                self.book.keep(trial)
 
     def end_early(
         self, reason: str, *, error: str | None = None, stop: bool = False, failures: Mapping[str, int] | None = None

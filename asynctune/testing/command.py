@@ -13,8 +13,8 @@ from asynctune import schedulers as known
 from asynctune.errors import ConfigurationError
 from asynctune.schedulers.base import Scheduler
 from asynctune.testing.comparing import compare
+from asynctune.testing.conditions import Conditions
 from asynctune.testing.curves import read_workloads
-from asynctune.testing.heap import Conditions
 from asynctune.testing.workloads import Table
 
 __all__ = ["scheduler_of", "simulate"]

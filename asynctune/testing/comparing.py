@@ -16,7 +16,7 @@ from asynctune.objective import Goal
 from asynctune.policies import FailurePolicy
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import generator
-from asynctune.testing.heap import Conditions
+from asynctune.testing.conditions import Conditions
 from asynctune.testing.simulator import Simulation, Simulator
 from asynctune.testing.workloads import Workload
 
