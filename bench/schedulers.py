@@ -42,6 +42,7 @@ _OURS: Mapping[str, Callable[[int], Scheduler]] = {
     _RANDOM: lambda _: FIFO(),
     "ASHA, promotion": lambda steps: ASHA(max_steps=steps, form="promotion"),
     "ASHA, promotion, grace=2": lambda steps: ASHA(max_steps=steps, form="promotion", grace=2),
+    "ASHA, promotion, factor=4": lambda steps: ASHA(max_steps=steps, form="promotion", factor=4),
     "ASHA, stopping": lambda steps: ASHA(max_steps=steps),
     "HyperBand": lambda steps: HyperBand(max_steps=steps),
     "median": lambda _: MedianStopping(),
