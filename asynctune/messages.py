@@ -58,6 +58,7 @@ class RunTrial:
         step: the step of that checkpoint, or 0. The first report is a later one.
         parent: the trial that it descends from, if it does.
         budget: the step at which it is over, if somebody set one.
+        found: those of `values` whose parameters the search's own space does not declare. The trial has them once it asks.
     """
 
     trial: TrialId
@@ -72,6 +73,7 @@ class RunTrial:
     step: int = 0
     parent: TrialId | None = field(default=None, metadata=SELDOM)
     budget: int | None = field(default=None, metadata=SELDOM)
+    found: tuple[str, ...] = field(default=(), metadata=SELDOM)
 
 
 class What(Enum):

@@ -242,6 +242,8 @@ def _fitting(given: Sequence[Any], called: Callable[[Any], str], made: Callable[
         more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
         count = f"{len(wrong)} of {len(given)} do not fit this search"
         hint = "Leave them out: a table, a list of dicts, can be of the others only"
+        if len(wrong) == len(given):
+            hint = "None fits: a table has a column for each parameter, one for the objective of this search, and no others"
         raise ConfigurationError(f"warm_start=: {count}: {'; '.join(wrong[:_TOLD])}{more}. {hint}.")
     return tuple(observations)
 
@@ -272,26 +274,33 @@ def _row(row: Any, space: Space, objective: Goal) -> Observation:
         found = {name: values.pop(name) for name in columns if name in values and name not in space}
     told = row.get("violates") if _is_told(row) else None
     violates = tuple(told.split(", ")) if isinstance(told, str) and told else ()
-    return Observation(_fitted(values, space), *_scored(found, objective, state), violates)
+    scored = _scored(found, objective, state, values)  # first: a misspelt objective would be an unknown parameter
+    return Observation(_fitted(values, space), *scored, violates)
 
 
-def _scored(found: Mapping[str, Any], objective: Goal, state: State) -> tuple[float | None, State, tuple[float, ...]]:
-    """What a row says of its trial's score, and of its scores where there are several."""
+def _scored(
+    found: Mapping[str, Any], objective: Goal, state: State, others: Mapping[str, Any]
+) -> tuple[float | None, State, tuple[float, ...]]:
+    """What a row says of its trial's score, and of its scores where there are several. `others` are its other columns."""
     if len(objective.each) == 1:
         column = objective.name if objective.name in found else "score"
         if column not in found:
-            raise ConfigurationError(f"it has neither {objective.name!r} nor 'score'")
+            raise ConfigurationError(f"it has neither {objective.name!r} nor 'score'; it has {_listed(others)}")
         return _score(column, plain(found[column])), state, ()
     scores = list[float | None]()
     for each in objective.each:
         column = each.name if each.name in found else f"{SCORES}{each.name}"
         if column not in found:
-            raise ConfigurationError(f"it has no {each.name!r}")
+            raise ConfigurationError(f"it has no {each.name!r}; it has {_listed([*found, *others])}")
         scores.append(_score(column, plain(found[column])))
     whole = tuple(score for score in scores if score is not None)
     if len(whole) < len(scores):
         return None, state, ()
     return objective.of({each.name: score for each, score in zip(objective.each, whole, strict=True)}), state, whole
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"
 
 
 def _score(column: str, value: Any) -> float | None:
@@ -321,7 +330,7 @@ def _fitted(values: Mapping[str, Any], space: Space) -> dict[str, Value]:
         return found
     unknown = [name for name in values if name not in space and name not in space.derived]
     if unknown:
-        raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {', '.join(map(repr, space))}")
+        raise SpaceError(f"there is no parameter {unknown[0]!r}; known are {_listed(space)}")
     return space.derive(space.complete({}, lambda name, domain: _cell(name, domain, values)))
 
 

@@ -123,13 +123,14 @@ def start(search: Situation, trial: Trial, width: int = 1) -> None:
     rule = search.settings.fill if search.settings.new_entries == "tune" else FillRule.DEFAULT
     number, step = trial.launches + 1, restore.step if restore is not None else 0
     search.happen(trial, Started(trial=trial.id, launch=number, attempt=trial.attempt, step=step, restore=restore))
+    values, declared = trial.values(search.book.declared), search.book.declared
     search.do.append(
         StartLaunch(
             RunTrial(
                 trial=trial.id,
                 launch=number,
                 attempt=trial.attempt,
-                values=trial.values(search.book.declared),
+                values=values,
                 space=search.space.parameters,
                 fill=Fill(rule, fill_seed(search.settings.seed, trial.id)),
                 seed=derive(derive(search.settings.seed, "trial", trial.id), trial.attempt),
@@ -138,6 +139,7 @@ def start(search: Situation, trial: Trial, width: int = 1) -> None:
                 step=step,
                 parent=trial.parent,
                 budget=trial.budget,
+                found=tuple(name for name in values if name not in declared),
             ),
             width,
         )

@@ -72,6 +72,15 @@ class Account:
             self._hp = HyperParameters(space, values, self.order.fill, self.shape.objects)
         return self._hp
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values that the trial has, as it gets them. Who looks has asked for all that were found by other trials."""
+        given, found = self.order.values, self.order.found
+        if found:
+            self.hp.ask_for(found)
+            given = {name: value for name, value in given.items() if name not in found}
+        return {**self.shape.values(given), **(self._hp.values if self._hp is not None else {})}
+
     def declared(self) -> list[FromRunner]:
         """What was asked of `hp` since the last time, as messages."""
         parameters, values = self._hp.drain() if self._hp is not None else ({}, {})

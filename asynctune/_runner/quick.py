@@ -115,6 +115,7 @@ def _order(raw: dict[str, Any]) -> RunTrial:
         step=raw["step"],
         parent=raw.get("parent"),
         budget=raw.get("budget"),
+        found=tuple(raw.get("found", ())),
     )
 
 

@@ -90,8 +90,8 @@ class TrialFace:
     @property
     def values(self) -> Mapping[str, Any]:
         """The values by flat name ("layer/units"): those that were proposed, and those that were asked for since. Of a choice
-        of objects it is the object."""
-        return {**self._account.shape.values(self._account.order.values), **self._account.hp.values}
+        of objects it is the object. What the search's space does not declare, but other trials have, counts as asked for."""
+        return self._account.values
 
     @property
     def config(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from asynctune._runner.failures import bounded, failure_of
 from asynctune._runner.metrics import as_metrics
 from asynctune._runner.results import InvalidResult, outcome_of
 from asynctune.errors import ConfigurationError, LeaseExpiredError
+from asynctune.events import AttemptFailed, Finished, GaveUp, Happening, Stopped
 from asynctune.executors._allowance import Allowance
 from asynctune.executors._desk import Desk, DeskTrial
 from asynctune.executors.base import Listener, Recipe
@@ -26,6 +27,8 @@ from asynctune.records import LaunchNumber, TrialId, Values
 from asynctune.space import HyperParameters
 
 __all__ = ["Host", "Launch", "expired"]
+
+_MEANT = (Finished, AttemptFailed, GaveUp, Stopped)  # how a trial can take what its launch says
 
 
 class Host(Protocol):
@@ -74,6 +77,7 @@ class Launch:
         self._said: tuple[int, Mapping[str, float]] | None = None
         self._seen: set[str] = set()  # the metrics that this launch has reported
         self._over: str | None = None
+        self._finishes = False
         self._lost: LeaseExpiredError | None = None
         limits = host.recipe.limits
         self._lease = Allowance(host.lease, self._expire)
@@ -256,6 +260,10 @@ class Launch:
         Raises:
             ConfigurationError: for what is no result, or lacks the objective; it is not over then.
             LeaseExpiredError: the lease ran out.
+
+        Returns:
+            Whether the trial has finished. If a score that is not finite counts as a failure, or a parameter was declared that
+            contradicts another trial's, its attempt has failed; `stop_reason` says why.
         """
         async with self._one_word:
             if not self._is_open():
@@ -273,6 +281,7 @@ class Launch:
                 step=outcome.step,
                 checkpoint=self._account.written,
             )
+            self._finishes = True
             return await self._end(ending, "it has finished")
 
     async def fail(self, error: BaseException | str, *, retry: bool = True) -> bool:
@@ -341,6 +350,19 @@ class Launch:
         for allowance in self._allowances:
             allowance.hold()
         self._desk.put(Halt(trial=self.trial, launch=self.number, reason=reason))
+
+    def counted(self, happened: Sequence[Happening]) -> bool:
+        """Whether its last word was taken as it was meant, by what happened to the trial then.
+
+        It is not when the launch was being stopped at the same time, and not when a result is none: it is no finite number, or
+        the launch has declared a parameter that contradicts another trial's.
+        """
+        mine = [each for each in happened if isinstance(each, _MEANT) and each.trial == self.trial]
+        for each in mine:
+            if self._finishes and isinstance(each, AttemptFailed | GaveUp):
+                self._over = f"what it said is no result: {each.failure.message}"
+                return False
+        return bool(mine)
 
     def _is_open(self) -> bool:
         if self._lost is not None:

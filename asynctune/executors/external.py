@@ -12,7 +12,6 @@ from asynctune._engine.futures import settled
 from asynctune._engine.record import Record
 from asynctune._machine.stimuli import LaunchEnded, SlotGranted
 from asynctune.errors import ConfigurationError, ExecutorError
-from asynctune.events import AttemptFailed, Finished, GaveUp, Stopped
 from asynctune.executors._launch import Launch, expired
 from asynctune.executors._turns import Turns
 from asynctune.executors.base import Attachment, Capabilities, Executor, Listener, Recipe
@@ -23,7 +22,6 @@ from asynctune.records import LaunchNumber, State, TrialId, TrialView
 __all__ = ["External", "ExternalAttachment", "Launch"]
 
 _Key = tuple[TrialId, LaunchNumber]
-_ENDS = (Finished, AttemptFailed, GaveUp, Stopped)  # how a trial can take what its launch says
 
 
 class ExternalAttachment(Attachment):
@@ -37,7 +35,7 @@ class ExternalAttachment(Attachment):
         self._launches: dict[_Key, Launch] = {}
         #: Those that were started for an ask that has gone.
         self._unclaimed: deque[Launch] = deque()
-        self._ends: dict[_Key, asyncio.Future[bool]] = {}
+        self._ends: dict[_Key, tuple[Launch, asyncio.Future[bool]]] = {}
         self._expired: set[_Key] = set()
         #: The first launch of each trial that was handed out here; earlier ones were held before the search was opened again.
         self._first: dict[TrialId, LaunchNumber] = {}
@@ -76,7 +74,7 @@ class ExternalAttachment(Attachment):
         if key in self._expired:
             raise expired(trial, number, self.lease)
         if view is None or isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= view.launches:
-            there = "no such trial" if view is None else f"{view.launches} launches of it, counted from 1"
+            there = f"{view.launches} launches of it, counted from 1" if view is not None else "no such trial, by its number"
             raise ConfigurationError(f"launch({trial!r}, {number!r}): there is no such launch; there is {there}")
         if number >= self._first.get(trial, view.launches) and not (number == view.launches and view.state is State.PENDING):
             return None
@@ -99,7 +97,8 @@ class ExternalAttachment(Attachment):
     def end(self, launch: Launch, ending: Ending) -> asyncio.Future[bool]:
         """See `Host.end`."""
         key = ending.trial, ending.launch
-        self._ends[key] = recorded = self._loop.create_future()
+        recorded: asyncio.Future[bool] = self._loop.create_future()
+        self._ends[key] = launch, recorded
         if isinstance(ending, Lost):
             self._expired.add(key)
         self._over(launch, ending)
@@ -135,11 +134,10 @@ class ExternalAttachment(Attachment):
         for record in records:
             if isinstance(record.stimulus, LaunchEnded):
                 ending = record.stimulus.ending
-                recorded = self._ends.pop((ending.trial, ending.launch), None)
-                if recorded is not None:
-                    # One that was being stopped at the same time is over, but not by what was said here.
-                    counted = any(isinstance(what, _ENDS) and what.trial == ending.trial for what in record.happened)
-                    settled(recorded)(counted)
+                said = self._ends.pop((ending.trial, ending.launch), None)
+                if said is not None:
+                    launch, recorded = said
+                    settled(recorded)(launch.counted(record.happened))
         if any(not isinstance(record.stimulus, SlotGranted) for record in records):
             self._loop.call_soon(self._turns.again)  # when what follows from these has been done
 
@@ -157,7 +155,7 @@ class ExternalAttachment(Attachment):
         for launch in list(self._launches.values()):
             launch.close("the search was closed")
             self._over(launch, Lost(trial=launch.trial, launch=launch.number, reason="the search was closed"))
-        for recorded in self._ends.values():
+        for _, recorded in self._ends.values():
             settled(recorded)(False)
         self._ends.clear()
         while self._askers:

@@ -170,7 +170,8 @@ def _outcomes(domain: Domain, asked: Mapping[int, Condition]) -> dict[_Asked, in
     if domain.size is None:
         return None
     named = {(type(value), value): value for condition in asked.values() for value in condition.values}
-    told = [value for value in named.values() if domain.contains(value)]
+    # A range of floats has 1 and 1.0 as one value, which meets what asks for 1.0.
+    told = [value for value in named.values() if domain.contains(value) and type(domain.coerce(value)) is type(value)]
     outcomes = Counter(_met(value, asked) for value in told)
     others = domain.size - len(told)
     if others:

@@ -106,6 +106,13 @@ class HyperParameters(Declaring):
             raise ValueError(f"parameter {flat!r} is inactive: it is {self._space[flat].describe()}")
         return self._behind(flat, self._resolve(flat, domain))
 
+    def ask_for(self, names: Sequence[str]) -> None:
+        """Ask for parameters by flat name, whatever name scope is open. Those that are not known or not active are left out."""
+        for flat in names:
+            domain = self._domain(flat) if flat in self._space else None
+            if domain is not None:
+                self._resolve(flat, domain)
+
     def is_active(self, parameter: str | Parameter | Case) -> bool:
         """Whether a parameter is there, with the values of this trial.
 
@@ -227,6 +234,9 @@ class HyperParameters(Declaring):
             if parent_values is not None:
                 raise wrong(f"parameter {self._flat(name)!r}: parent_values=", "parent_name= beside it", parent_values)
             return self._ask(name, declare)
+        if parent_values is None:
+            told = f"parent_name={parent_name!r} stands beside parent_values=, the values of it that this one is there for"
+            raise SpaceError(f"parameter {self._flat(name)!r}: {told}; [None] if that is one")
         with self.conditional_scope(parent_name, parent_values):
             return self._ask(name, declare)
 

@@ -56,6 +56,8 @@ def _resolved(flat: str, group: str, condition: Condition, names: Mapping[str, N
         if parent in names and parent != flat:
             return evolve(condition, parent=parent)
     known = ", ".join(map(repr, names))
+    if flat in ("/".join((*groups[:depth], condition.parent)) for depth in range(len(groups) + 1)):
+        raise SpaceError(f"parameter {flat!r} depends on itself")
     raise SpaceError(f"parameter {flat!r} depends on {condition.parent!r}, which there is not; the parameters are {known}")
 
 

@@ -68,6 +68,7 @@ class Int:
             least, wanted = (1, "") if sampling == "linear" else (2, ", a factor")
             step = whole("Int(step=...)", step, f"an integer of at least {least}{wanted}", least)
             step = None if step == 1 else step  # which KerasTuner writes where no step was given, and is the same
+            _check_step("Int", low, high, step, sampling)
         if quantum is not None:
             quantum = whole("Int(quantum=...)", quantum, "an integer of at least 2, or None", 2)
             _check_quantum("Int", quantum, step, sampling)
@@ -209,6 +210,7 @@ class Float:
         if step is not None:
             above, wanted = (0.0, "") if sampling == "linear" else (1.0, ", a factor")
             step = number("Float(step=...)", step, f"a finite number above {above:g}{wanted}", math.nextafter(above, math.inf))
+            _check_step("Float", low, high, step, sampling)
             if not distinct(low, high, step, sampling):
                 raise wrong("Float(step=...)", f"a step that floats from {low!r} to {high!r} are fine enough for", step)
         if quantum is not None:
@@ -329,6 +331,19 @@ def _check_sampling(domain: str, sampling: object, low: float) -> None:
         raise wrong(f"{domain}(sampling=...)", " or ".join(map(repr, SAMPLINGS)), sampling)
     if sampling != "linear" and low <= 0:
         raise wrong(f"{domain}(min_value=...)", f"a number above 0 with sampling={sampling!r}", low)
+
+
+def _check_step(domain: str, low: float, high: float, step: float | None, sampling: Sampling) -> None:
+    """A step beyond the other end leaves one value, which nobody means who gives a range."""
+    if step is None or low == high:
+        return
+    if sampling == "linear" and step > high - low:
+        wanted = f"a step that fits between {low!r} and {high!r}, at most {high - low!r}"
+    elif sampling != "linear" and step > high / low:
+        wanted = f"a factor that fits between {low!r} and {high!r}, at most {high / low:g}"
+    else:
+        return
+    raise wrong(f"{domain}(step=...)", wanted, step)
 
 
 def _check_quantum(domain: str, quantum: float, step: float | None, sampling: Sampling) -> None:

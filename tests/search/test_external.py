@@ -231,6 +231,29 @@ async def test_unknown_parameters_are_declared_by_the_launch(tmp_path: Path) -> 
     check_history(tmp_path, oracle=at.oracles.RandomSearch())
 
 
+async def test_what_was_handed_out_is_on_record(tmp_path: Path) -> None:
+    async with asked(space=None, storage=tmp_path, max_trials=3) as search:
+        first = one(await search.ask())
+        assert await first.finish(first.hp.Float("lr", 0.0, 1.0))
+        by_value, by_config = one(await search.ask()), one(await search.ask())
+        assert await by_value.finish(by_value.values["lr"])
+        assert await by_config.finish(by_config.config["lr"])
+        assert [trial.values for trial in search.trials.values()] == [{"lr": trial.score} for trial in search.trials.values()]
+    check_history(tmp_path, oracle=at.oracles.RandomSearch())
+
+
+async def test_whoever_declares_otherwise_than_another_has_not_finished() -> None:
+    async with asked(space=None, max_trials=2) as search:
+        first, second = one(await search.ask()), one(await search.ask())
+        first.hp.Float("lr", 0.0, 1.0)
+        second.hp.Float("lr", 0.0, 2.0)
+        assert await first.finish(1.0)
+        assert not await second.finish(1.0)
+        assert second.stop_reason is not None
+        assert "was declared again as Float(0.0 to 2.0)" in second.stop_reason
+        assert search.trials[1].state is at.State.FAILED
+
+
 async def test_a_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     async with asked(max_trials=1, storage=tmp_path) as search:
         launch = one(await search.ask())
@@ -330,7 +353,10 @@ async def test_an_oracle_that_raises_ends_asking() -> None:
 
 async def test_a_score_that_is_no_number_fails_the_attempt() -> None:
     async with asked(max_trials=1) as search:
-        assert await one(await search.ask()).finish(math.nan)
+        launch = one(await search.ask())
+        assert not await launch.finish(math.nan)
+        assert launch.stop_reason is not None
+        assert launch.stop_reason.startswith("what it said is no result: ")
         assert one(await search.ask()).attempt == 2
 
 

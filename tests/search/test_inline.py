@@ -301,6 +301,19 @@ async def test_commands_are_obeyed_or_refused() -> None:
     assert 42 in [trial.values["x"] for trial in result.trials.values()]
 
 
+async def test_what_a_trial_was_handed_is_on_record(tmp_path: Path) -> None:
+    async def train(trial: Any) -> float:
+        if trial.id < 2:
+            with trial.hp.name_scope("adam"):
+                return float(abs(trial.hp.Float("lr", 0.0, 1.0) - 0.3))
+        with trial.hp.name_scope("elsewhere"):
+            return float(abs(trial.values["adam/lr"] - 0.3) / 100)
+
+    result = await at.search(train, objective=LOSS, max_trials=6, seed=0, executor=at.InlineExecutor(1), storage=tmp_path)
+    assert all(trial.values.keys() == {"adam/lr"} for trial in result.trials.values())
+    assert len({trial.values["adam/lr"] for trial in result.trials.values()}) == 6
+
+
 async def test_what_no_trial_has_named_yet_can_be_enqueued() -> None:
     go_on = asyncio.Event()
 

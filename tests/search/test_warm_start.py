@@ -93,6 +93,18 @@ async def test_rows_of_a_search_with_another_direction_are_refused() -> None:
         assert str(caught.value).startswith(f"warm_start=: 2 of 2 do not fit this search: {told}; row 1: ")
 
 
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ([{"x": 1, "val_loss": 2.0}], "it has neither 'loss' nor 'score'; it has 'x', 'val_loss'. None fits"),
+        ([{"x": 1, "id": 7, "loss": 2.0}], "there is no parameter 'id'; known are 'x', 'net/kind'. None fits"),
+    ],
+)
+async def test_columns_that_do_not_fit_are_named(table: Any, why: str) -> None:
+    with pytest.raises(at.errors.ConfigurationError, match=why):
+        await searched(warm_start=table)
+
+
 async def test_a_search_that_runs_can_be_learned_from_and_is_not_disturbed(tmp_path: Path) -> None:
     async with at.Search(
         train, SPACE, objective=LOSS, max_trials=2, storage=tmp_path / "live", executor=at.InlineExecutor(1)

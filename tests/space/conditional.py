@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -10,6 +10,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from asynctune.records import Value
 from asynctune.space import Boolean, Case, Cases, Choice, Condition, Domain, Fixed, Float, Int, Parameter, Space
 from asynctune.space.conditions import cases_of
+from asynctune.space.order import coercions
 from tests.space.strategies import domains, exactly, units
 
 __all__ = ["conditional_spaces", "every_set", "small_domains", "small_spaces"]
@@ -32,12 +33,18 @@ def _conditional(draw: DrawFn, of: SearchStrategy[Domain], most: int) -> Space:
             continue
         cases = [Case(tuple(dict.fromkeys(conditions)), draw(of))]
         first = conditions[0]
-        others = [value for value in draw(_values(found[first.parent])) if not first.is_met({first.parent: value})]
+        # A value can be another one in another case of its parent, where a step is so wide that it is noise.
+        taken = _exact(found[first.parent], first.values)
+        others = [value for value in draw(_values(found[first.parent])) if not _exact(found[first.parent], [value]) & taken]
         again = draw(st.booleans())
         if others and again:  # the same name in another branch
             cases.append(Case((Condition(first.parent, tuple(others)),), draw(of)))
         found[name] = Cases(tuple(cases))
     return Space().grow(found)
+
+
+def _exact(parameter: Parameter, values: Iterable[Value]) -> set[object]:
+    return {exactly(exact) for value in values for exact in coercions(parameter, value)}
 
 
 def _values(parameter: Parameter) -> SearchStrategy[list[Value]]:

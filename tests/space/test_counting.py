@@ -100,3 +100,10 @@ def test_what_has_no_end_anywhere_has_none(cases: list[Case]) -> None:
 
     assert Space({**booleans("b", 3), "x": endless}).size is None
     assert Space({**booleans("b", 3), "x": endless, "y": Cases([Case((Condition("x", 0.5),), Int(1, 2))])}).size is None
+
+
+def test_a_whole_float_is_one_value() -> None:
+    kind: Domain = Int(1, 2)
+    cases = [Case((Condition("a", 1),), Int(1, 1)), Case((Condition("a", 2),), Float(0, 1, step=0.5))]
+    child = Cases([Case((Condition("b", [1, 1.0]),), Int(1, 2))])
+    assert Space().grow({"a": kind, "b": Cases(cases), "c": child}).size == 2 + (2 + 2)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asynctune.errors import SpaceError
-from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, HyperParameters, Int, Space
+from asynctune.space import Boolean, Case, Cases, Choice, Condition, Fixed, Float, HyperParameters, Int, Space, When
 
 
 def when(parent: str, *values: Any) -> tuple[Condition, ...]:
@@ -391,3 +391,15 @@ def test_a_config_that_is_none(config: Any, text: str) -> None:
     with pytest.raises(SpaceError) as caught:
         HyperParameters.from_config(config)
     assert text in str(caught.value)
+
+
+def test_a_parent_is_named_with_its_values() -> None:
+    hp = HyperParameters()
+    hp.Boolean("deep")
+    with pytest.raises(SpaceError, match="parameter 'layers': parent_name='deep' stands beside parent_values="):
+        hp.Int("layers", 1, 3, parent_name="deep")
+
+
+def test_nothing_depends_on_itself() -> None:
+    with pytest.raises(SpaceError, match="parameter 'net/a' depends on itself"):
+        Space({"net": {"a": When("a", 1, Int(1, 3))}})
