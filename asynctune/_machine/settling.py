@@ -64,7 +64,7 @@ def _fill_slots(search: Situation) -> None:
             search.waiting.claim(choice, width)  # this slot is for others
             continue
         search.slots.used()
-        start(search, trial)
+        _start(search, trial)
 
 
 def _next(search: Situation) -> TrialId | None:
@@ -109,10 +109,10 @@ def widely(search: Situation, width: int) -> None:
     if trial is None:
         search.do.append(ReleaseSlot(width))
     else:
-        start(search, search.book.trials[trial], width)
+        _start(search, search.book.trials[trial], width)
 
 
-def start(search: Situation, trial: Trial, width: int = 1) -> None:
+def _start(search: Situation, trial: Trial, width: int = 1) -> None:
     """Start a launch of the trial, on a slot that was granted."""
     if trial.held_by == "scheduler":
         search.consult.resumed(search.book.view(trial), "scheduler")
