@@ -272,7 +272,7 @@ class Origin:
     before: Values = field(factory=dict)
 
 
-@frozen(kw_only=True, weakref_slot=False)
+@frozen(weakref_slot=False)
 class TrialView:
     """A trial as it stood at one moment: what plugins, events and results are shown.
 

@@ -1,17 +1,22 @@
 """How much sooner schedulers find a good configuration than random search does, on curves that were measured or predicted.
 
     python -m bench.schedulers [--taskset FOLDER] [--lcbench FOLDER] [--seeds 30] [--workers 1 8] [--tasks N]
-                               [--ray PYTHON] [--optuna PYTHON]
+                               [--only NAME ...] [--kept FILE] [--ray PYTHON] [--optuna PYTHON]
 
 For each task: the virtual time until a report is as good as the best hundredth of all configurations are at their last steps,
 against random search that trains every configuration to its end, with as many workers and the configurations in the same order.
-The pool is finite (1,000 configurations a task on TaskSet, 300 on LCBench). A run that stops whoever would have come to the
-target is counted as if it had come there when the pool was through. Over all runs: the geometric mean of the ratios with its
-95 % bootstrap interval, their median, how many runs came there; and on how many tasks the scheduler is clearly slower than
-random search (the interval of that task's own ratios is below 1).
+
+The pool is finite (1,000 configurations a task on TaskSet, 300 on LCBench) and each is tried once. A run that stops whoever
+would have come to the target is counted as if it had come there when its pool was through; `reached` says how many did come.
+
+"Times sooner" is random search's mean time to the scheduler's mean time, on each task, and the geometric mean of that over the
+tasks; the 95 % interval is a bootstrap over the seeds. "Run by run" is the geometric mean of the ratios of single runs with the
+same order: that one counts a run in which random search was lucky at once as much as one in which it took very long. A
+scheduler is clearly slower on a task if the interval of its ratio there is below 1.
 
 TaskSet has no runtimes: each step takes one second. LCBench's curves and runtimes are predictions of a surrogate (YAHPO Gym),
-not measurements.
+not measurements. Pauses cost nothing here, and every step is saved. Peers whose schedulers only stop trials are replayed
+through the same curves, in the same orders; with `--kept`, what was measured is kept in a file and not measured again.
 """
 
 from __future__ import annotations
@@ -21,46 +26,72 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from asynctune.schedulers import ASHA, FIFO, HyperBand, MedianStopping
 from asynctune.schedulers.base import Scheduler
 from asynctune.testing import Table, compare, read_lcbench, read_taskset
-from asynctune.testing.comparing import bootstrap
+from asynctune.testing.comparing import interval, speed_up
 from bench.common import ask, headline, table
 
-_Times = Sequence[tuple[float, bool]]
-_PEERS = {
-    "Ray Tune, ASHA": ("ray_schedulers", "asha"),
-    "Ray Tune, median": ("ray_schedulers", "median"),
-    "Optuna, successive halving": ("optuna_pruners", "halving"),
-    "Optuna, Hyperband": ("optuna_pruners", "hyperband"),
-    "Optuna, median": ("optuna_pruners", "median"),
+_Times: TypeAlias = list[tuple[float, bool]]  # seed by seed: when the target was reached, or the pool was through
+_RANDOM = "random search"
+_OURS: Mapping[str, Callable[[int], Scheduler]] = {
+    _RANDOM: lambda _: FIFO(),
+    "ASHA, promotion": lambda steps: ASHA(max_steps=steps, form="promotion"),
+    "ASHA, promotion, grace=2": lambda steps: ASHA(max_steps=steps, form="promotion", grace=2),
+    "ASHA, promotion, factor=4": lambda steps: ASHA(max_steps=steps, form="promotion", factor=4),
+    "ASHA, stopping": lambda steps: ASHA(max_steps=steps),
+    "HyperBand": lambda steps: HyperBand(max_steps=steps),
+    "median": lambda _: MedianStopping(),
 }
+_PEERS = {
+    "Ray Tune, ASHA": ("ray", "asha"),
+    "Ray Tune, median": ("ray", "median"),
+    "Optuna, successive halving": ("optuna", "halving"),
+    "Optuna, Hyperband": ("optuna", "hyperband"),
+    "Optuna, median": ("optuna", "median"),
+}
+_PROGRAMS = {"ray": "ray_schedulers", "optuna": "optuna_pruners"}
 
 
-def schedulers(steps: int) -> Mapping[str, Scheduler]:
-    """Ours; the first is random search."""
-    return {
-        "random search": FIFO(),
-        "ASHA, promotion": ASHA(max_steps=steps, form="promotion"),
-        "ASHA, stopping": ASHA(max_steps=steps),
-        "HyperBand": HyperBand(max_steps=steps),
-        "median": MedianStopping(),
-    }
+class Kept:
+    """What was measured, by what, where and how; in a file, if there is one. `peers` are the interpreters of those that measure
+    by themselves."""
+
+    def __init__(self, file: Path | None, peers: Mapping[str, str]) -> None:
+        self._file, self.peers = file, peers
+        lines = file.read_text().splitlines() if file is not None and file.exists() else []
+        self._found: dict[str, _Times] = dict(map(json.loads, lines))
+
+    def get(self, key: Sequence[Any]) -> _Times | None:
+        """The times, if they are known."""
+        return self._found.get(json.dumps(key))
+
+    def put(self, key: Sequence[Any], times: _Times) -> None:
+        """These are the times."""
+        self._found[json.dumps(key)] = times
+        if self._file is not None:
+            with self._file.open("a") as file:
+                file.write(json.dumps([json.dumps(key), times]) + "\n")
 
 
-def runs(workload: Table, workers: int, seeds: int) -> Iterator[tuple[str, _Times]]:
-    """Ours: when the target was reached, seed by seed, or when the pool was through."""
-    found = compare(workload, schedulers(workload.max_steps), workers=workers, seeds=seeds)
-    for name, outcomes in found.runs.items():
-        yield name, [(each.took, each.reached is not None) for each in outcomes]
+def ours(name: str, workload: Table, workers: int, seeds: int) -> _Times:
+    """Those of a scheduler of ours, on one task."""
+    schedulers = {name: _OURS[name](workload.max_steps)}
+    (outcomes,) = compare(workload, schedulers, workers=workers, seeds=seeds, to_target=True).runs.values()
+    return [(each.took, each.reached is not None) for each in outcomes]
 
 
-def written(workload: Table, seeds: int, file: Path) -> Path:
+def written(tasks: Sequence[Table], seeds: int, file: Path) -> Path:
     """The curves, and the orders that our seeds draw, for the peers."""
+    file.write_text(json.dumps([_told(workload, seeds) for workload in tasks]))
+    return file
+
+
+def _told(workload: Table, seeds: int) -> Mapping[str, Any]:
     objective = workload.objective.each[0]
     curves = [list(curve.metrics[objective.name]) for curve in workload.curves]
     takes = [
@@ -68,52 +99,38 @@ def written(workload: Table, seeds: int, file: Path) -> Path:
     ]
     rows = range(workload.size)
     orders = [[(workload.proposal(trial, seed) or {})["row"] for trial in rows] for seed in range(seeds)]
-    told = {"curves": curves, "takes": takes, "orders": orders, "target": workload.target, "direction": objective.direction}
-    file.write_text(json.dumps(told))
-    return file
+    return {"curves": curves, "takes": takes, "orders": orders, "target": workload.target, "direction": objective.direction}
 
 
-def peers_runs(
-    workload: Table, workers: int, seeds: int, peers: Mapping[str, str], directory: Path
-) -> Iterator[tuple[str, _Times]]:
-    """The same, of those whose interpreters were given."""
-    file = written(workload, seeds, directory / "curves.json") if peers else directory
-    for name, (program, what) in _PEERS.items():
-        if program in peers:
-            yield name, ask(peers[program], program, what, file=str(file), workers=workers)
+def measured(
+    tasks: Sequence[Table], workers: int, seeds: int, names: Sequence[str], kept: Kept
+) -> Iterator[tuple[str, list[_Times]]]:
+    """Each scheduler's times, task by task."""
+    for name in names:
+        keys = [[task.name, workers, seeds, name] for task in tasks]
+        missing = [(key, task) for key, task in zip(keys, tasks, strict=True) if kept.get(key) is None]
+        if name in _OURS:
+            for key, task in missing:
+                kept.put(key, ours(name, task, workers, seeds))
+        elif missing:
+            peer, what = _PEERS[name]
+            with tempfile.TemporaryDirectory() as directory:
+                file = written([task for _, task in missing], seeds, Path(directory) / "curves.json")
+                answers: Any = ask(kept.peers[peer], _PROGRAMS[peer], what, file=str(file), workers=workers)
+            for (key, _), times in zip(missing, answers, strict=True):
+                kept.put(key, times)
+        yield name, [kept.get(key) or [] for key in keys]
 
 
-def measure(title: str, tasks: Sequence[Table], workers: int, seeds: int, peers: Mapping[str, str]) -> None:
-    """Print one table: everybody on these tasks, with so many workers."""
-    ratios: dict[str, list[list[float]]] = {}
-    reached: dict[str, list[bool]] = {}
-    with tempfile.TemporaryDirectory() as directory:
-        for workload in tasks:
-            first: _Times = ()
-            theirs = peers_runs(workload, workers, seeds, peers, Path(directory))
-            for name, times in chain(runs(workload, workers, seeds), theirs):
-                first = first or times
-                ratios.setdefault(name, []).append([one[0] / other[0] for one, other in zip(first, times, strict=True)])
-                reached.setdefault(name, []).extend(bool(found) for _, found in times)
-    rows = []
-    for name, of_tasks in ratios.items():
-        every = [ratio for task in of_tasks for ratio in task]
-        low, high = bootstrap(every)
-        slower = sum(bootstrap(task)[1] < 1 for task in of_tasks)
-        mean = statistics.geometric_mean(every)
-        rows.append(
-            [
-                name,
-                f"{mean:.2f}",
-                f"{low:.2f} to {high:.2f}",
-                f"{statistics.median(every):.2f}",
-                f"{statistics.fmean(reached[name]):.0%}",
-                f"{slower} of {len(of_tasks)}",
-            ]
-        )
-    pool = tasks[0].size
-    print(f"\n{title}: {len(tasks)} tasks, a pool of {pool} configurations each, {workers} workers, {seeds} seeds\n")
-    table(["scheduler", "times sooner (geometric mean)", "95 % interval", "median", "reached", "clearly slower on"], rows)
+def row(name: str, first: Sequence[_Times], times: Sequence[_Times]) -> list[str]:
+    """A scheduler's line, against random search's times."""
+    tasks = [[(one, two) for (one, _), (two, _) in zip(*runs, strict=True)] for runs in zip(first, times, strict=True)]
+    low, high = interval(tasks)
+    single = statistics.geometric_mean(one / two for runs in tasks for one, two in runs)
+    reached = statistics.fmean(found for runs in times for _, found in runs)
+    slower = sum(interval([runs])[1] < 1 for runs in tasks)
+    told = [f"{speed_up(tasks):.2f}", f"{low:.2f} to {high:.2f}", f"{single:.2f}", f"{reached:.0%}"]
+    return [name, *told, f"{slower} of {len(tasks)}"]
 
 
 def main() -> int:
@@ -124,18 +141,27 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--tasks", type=int, help="only so many of the tasks")
-    for name in ("ray", "optuna"):
+    parser.add_argument("--only", nargs="+", choices=[*_OURS, *_PEERS], help="these schedulers, beside random search")
+    parser.add_argument("--kept", type=Path, metavar="FILE")
+    for name in _PROGRAMS:
         parser.add_argument(f"--{name}", metavar="PYTHON", help=f"the interpreter of an environment with {name}")
     given = parser.parse_args()
     if given.taskset is None and given.lcbench is None:
         parser.error("give --taskset, --lcbench, or both")
-    peers = {"ray_schedulers": given.ray, "optuna_pruners": given.optuna}
+    peers = {name: getattr(given, name) for name in _PROGRAMS if getattr(given, name)}
+    known = [*_OURS, *(name for name, (peer, _) in _PEERS.items() if peer in peers)]
+    names = [name for name in known if name == _RANDOM or given.only is None or name in given.only]
     headline()
+    kept = Kept(given.kept, peers)
     for title, folder, read in (("TaskSet", given.taskset, read_taskset), ("LCBench", given.lcbench, read_lcbench)):
-        if folder is not None:
-            tasks = list(read(folder).values())[: given.tasks]
-            for workers in given.workers:
-                measure(title, tasks, workers, given.seeds, {name: python for name, python in peers.items() if python})
+        tasks = [] if folder is None else list(read(folder).values())[: given.tasks]
+        for workers in given.workers if tasks else ():
+            found = dict(measured(tasks, workers, given.seeds, names, kept))
+            pool = f"{len(tasks)} tasks, a pool of {tasks[0].size:,} configurations each"
+            print(f"\n{title}: {pool}, {workers} workers, {given.seeds} seeds\n")
+            head = ["scheduler", "times sooner", "95 % interval", "run by run", "reached", "clearly slower on"]
+            table(head, [row(name, found[_RANDOM], times) for name, times in found.items()])
+            sys.stdout.flush()
     return 0
 
 

@@ -92,9 +92,10 @@ class Book:
             self.trials.let_go(trial)
 
     def keep(self, trial: Trial) -> None:
-        """Something was done to this trial, which may be kept as a few bytes."""
-        if self.trials.is_let_go(trial.id):
-            self.trials.let_go(trial)
+        """It was changed though it is over; what was looked up may have been a copy, as it was let go."""
+        self.trials.keep(trial)
+        if self.best is not None and self.best.id == trial.id:
+            self.best = trial
 
     def view(self, trial: Trial) -> TrialView:
         """The trial as it stands."""

@@ -158,6 +158,12 @@ class Consult:
         self.took, self.slowest = 0.0, (0.0, "")
         self.answers = []
 
+    @property
+    def watches(self) -> bool:
+        """Whether somebody is to be asked whether the search ends; when it is told again, also whether somebody has said so."""
+        recorded = self._recorded
+        return bool(self._search_stoppers) or (recorded is not None and any(isinstance(a, EndWhole) for a in recorded))
+
     def set_search(self, objective: Goal) -> None:
         """Tell the scheduler what is wanted, and what is declared."""
         self._call(self._scheduler, "set_search", lambda: self._scheduler.set_search(objective=objective))
@@ -278,6 +284,8 @@ class Consult:
         """The first stopper's reason to end this trial. All are asked, for some count."""
         for listener in self._hear_reports:
             self._call(listener, "on_trial_result", partial(listener.on_trial_result, trial, report))
+        if not self._trial_stoppers and self._recorded is None:
+            return None
         reasons = []
         for stopper in self._trial_stoppers:
             said = self._call(stopper, "should_stop_trial", partial(stopper.should_stop_trial, trial, report))
@@ -357,7 +365,8 @@ class Consult:
             self.asking = None
             took = self.stopwatch() - began
             self.took += took
-            self.slowest = max(self.slowest, (took, asking))
+            if took > self.slowest[0]:
+                self.slowest = took, asking
 
     @staticmethod
     def _name(plugin: object) -> str:

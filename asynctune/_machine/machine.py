@@ -106,6 +106,7 @@ class Machine(Situation):
         if self.over and not isinstance(stimulus, Opened):
             # The end of a search is its last record, until it is opened again. A slot that is granted now goes straight back.
             return Decision([ReleaseSlot(stimulus.width)] if isinstance(stimulus, SlotGranted) else (), void=True)
+        declined = self.declined
         if type(stimulus) is not SlotGranted:
             self.declined = None  # whatever has happened may change the scheduler's mind
         self.at = stimulus.at
@@ -114,7 +115,8 @@ class Machine(Situation):
         self.consult.begin(recorded)
         _HANDLERS[type(stimulus)](self, stimulus)
         heed(self)
-        settling.settle(self)
+        if declined is not None or not settling.is_settled(self):
+            settling.settle(self)
         if isinstance(stimulus, Heard):
             hearing.answer(self, stimulus.message)
         return Decision(self.do, tuple(self.happened), tuple(self.consult.answers))

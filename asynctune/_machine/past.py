@@ -1,8 +1,8 @@
 """Trials, of which those that are over can be kept as a few bytes.
 
 A search of a million trials has few that move. One that was let go is made again from its bytes whenever somebody looks at it,
-and nothing that is done to that copy is kept: nothing happens to such a trial any more. One with more to it than numbers and
-texts (a failure) stays as it is.
+and what is done to that copy is kept only where it is said (`keep`): little happens to such a trial any more. One with more to
+it than numbers and texts (a failure) stays as it is.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ class Trials(Mapping[TrialId, Trial]):
         """A new trial."""
         self._trials[trial.id] = trial
 
-    def is_let_go(self, trial: TrialId) -> bool:
-        """Whether this one is kept as bytes."""
-        return isinstance(self._trials[trial], bytes)
+    def keep(self, trial: Trial) -> None:
+        """It is now as it is here, also if it was let go before."""
+        if type(self._trials[trial.id]) is bytes:
+            self.let_go(trial)
 
     def let_go(self, trial: Trial) -> None:
         """Nothing more happens to this one."""

@@ -57,6 +57,8 @@ class Pins:
 
     def discard(self, checkpoints: Iterable[CheckpointKey]) -> list[DeleteCheckpoint]:
         """Their own trial needs these no more; those of them that can be deleted now."""
+        if not self._holders:  # as nearly always
+            return [DeleteCheckpoint(key) for key in checkpoints]
         freed = list[DeleteCheckpoint]()
         for key in checkpoints:
             if key in self._holders:

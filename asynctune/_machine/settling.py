@@ -11,12 +11,21 @@ from asynctune._machine.situation import Situation
 from asynctune._machine.slots import slots_for
 from asynctune._machine.trial import Launch, Trial
 from asynctune.errors import PluginError
-from asynctune.events import SearchEnded, Started
+from asynctune.events import Reported, SearchEnded, Started
 from asynctune.messages import Answer, Fill, FillRule, RunTrial, What
 from asynctune.records import CheckpointKey, Choice, State, TrialId
 from asynctune.seeds import derive, fill_seed
 
-__all__ = ["settle", "widely"]
+__all__ = ["is_settled", "settle", "widely"]
+
+
+def is_settled(search: Situation) -> bool:
+    """Whether nothing has happened but a report that changes nothing for others, as is nearly always so: then what follows for
+    the search is what has followed already. (Unless the scheduler had declined a slot, and might not now.)"""
+    happened = search.happened
+    if len(happened) != 1 or type(happened[0]) is not Reported or search.ending is not None or search.slots.held:
+        return False
+    return search.waiting.next_due > search.at and not search.consult.watches
 
 
 def settle(search: Situation) -> None:
@@ -40,7 +49,7 @@ def settle(search: Situation) -> None:
     asking.ask(search)
     keep = 0 if search.user_paused else len(search.asks.in_flight)
     search.do.extend(search.slots.balance(keep=keep, wanted=_wanted(search)))
-    if not search.user_paused:
+    if search.waiting.claims and not search.user_paused:
         search.do.extend(search.slots.widen(search.waiting.claims.values()))
     _wake(search)
 

@@ -115,7 +115,8 @@ class Situation:
         if isinstance(event, Reported | Finished) and event.checkpoint is not None:
             self.shelf.put(event.checkpoint, event.size)
         self.pin(trial)
-        self.discard(left)
+        if left:
+            self.discard(left)
         self.tidy(trial)
         if not trial.state.ended:
             return
@@ -281,7 +282,8 @@ class Situation:
 
     def pin(self, trial: Trial) -> None:
         """See to it that what the trial needs of others stays there, and nothing else does for it."""
-        self._delete(self.pins.hold(trial.id, self.needed(trial)))
+        if trial.exploit is not None or trial.origin is not None or trial.parent is not None or self.pins.held:
+            self._delete(self.pins.hold(trial.id, self.needed(trial)))
 
     def discard(self, checkpoints: Iterable[CheckpointKey]) -> None:
         """These are needed no more by the trial whose they are: delete them, or when nobody else needs them."""

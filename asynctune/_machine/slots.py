@@ -66,9 +66,10 @@ class Slots:
 
     def balance(self, *, keep: int, wanted: float) -> list[Instruction]:
         """Release what is held beyond `keep`, and request what is missing to `wanted`."""
-        surplus = max(0, self.held - keep)
-        do: list[Instruction] = [ReleaseSlot()] * surplus
-        self.held -= surplus
+        do: list[Instruction] = []
+        if (surplus := self.held - keep) > 0:
+            do = [ReleaseSlot()] * surplus
+            self.held = keep
         missing = int(min(self.size, wanted)) - self.requested - self.held
         if missing > 0:
             self.requested += missing

@@ -20,9 +20,7 @@ __all__ = ["Cutoff", "Ranking", "counted", "loss_of", "shown"]
 def loss_of(objective: Goal, report: Report) -> float | None:
     """The objective's value in `report` as a loss: infinite, the worst, if it is not finite; None if it is not there."""
     value = objective.of(report.metrics)
-    if value is None:
-        return None
-    return objective.loss(value) if math.isfinite(value) else math.inf
+    return None if value is None else objective.loss(value)
 
 
 def shown(objective: Goal, loss: float) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asynctune.testing.breach import HistoryError, HistoryRule
     from asynctune.testing.cancelling import cancel_at_await
     from asynctune.testing.comparing import Comparison, Outcome, compare
+    from asynctune.testing.conditions import Conditions
     from asynctune.testing.contracts import OracleContract, SchedulerContract
     from asynctune.testing.curves import read_lcbench, read_table, read_taskset, read_workloads
     from asynctune.testing.damage import cut, flipped
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from asynctune.testing.runners import Behaviour
     from asynctune.testing.scheduler_rehearsal import SchedulerRehearsal
     from asynctune.testing.simulation import SimulatedSearch
-    from asynctune.testing.simulator import Conditions, Simulation, Simulator
+    from asynctune.testing.simulator import Simulation, Simulator
     from asynctune.testing.unreliable import UnreliableExecutor
     from asynctune.testing.workloads import Curve, Synthetic, Table, Workload
 else:
@@ -37,7 +38,7 @@ else:
             "KILL_POINTS": "killing",
             "Behaviour": "runners",
             "Comparison": "comparing",
-            "Conditions": "simulator",
+            "Conditions": "conditions",
             "Curve": "workloads",
             "Faults": "faults",
             "FuzzError": "fuzzing",

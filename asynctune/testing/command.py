@@ -13,8 +13,8 @@ from asynctune import schedulers as known
 from asynctune.errors import ConfigurationError
 from asynctune.schedulers.base import Scheduler
 from asynctune.testing.comparing import compare
+from asynctune.testing.conditions import Conditions
 from asynctune.testing.curves import read_workloads
-from asynctune.testing.heap import Conditions
 from asynctune.testing.workloads import Table
 
 __all__ = ["scheduler_of", "simulate"]
@@ -34,9 +34,6 @@ def simulate(given: argparse.Namespace) -> Iterator[str]:
     conditions = Conditions(straggle=given.straggle)
     found = compare(workload, schedulers, workers=given.workers, seeds=given.runs, conditions=conditions)
     yield from found.table()
-    if given.plot is not None:
-        found.plot(given.plot)
-        yield f"the plot is {given.plot}"
 
 
 def _chosen(found: Mapping[str, Table], task: str | None) -> Table:

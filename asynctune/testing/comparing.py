@@ -6,8 +6,7 @@ import math
 import statistics
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -16,11 +15,13 @@ from asynctune.objective import Goal
 from asynctune.policies import FailurePolicy
 from asynctune.schedulers.base import Scheduler
 from asynctune.seeds import generator
-from asynctune.testing.heap import Conditions
+from asynctune.testing.conditions import Conditions
 from asynctune.testing.simulator import Simulation, Simulator
 from asynctune.testing.workloads import Workload
 
-__all__ = ["Comparison", "Outcome", "bootstrap", "compare"]
+__all__ = ["Comparison", "Outcome", "compare", "interval", "speed_up"]
+
+_Pairs: TypeAlias = Sequence[tuple[float, float]]
 
 _RESAMPLES = 1000
 _POINTS = 200  # of a line in a plot
@@ -71,11 +72,10 @@ class Comparison:
     workers: int
     runs: Mapping[str, Sequence[Outcome]]
 
-    def speed_ups(self, scheduler: str) -> list[float]:
-        """Seed by seed, how many times sooner than the first scheduler it comes to the target."""
+    def pairs(self, scheduler: str) -> list[tuple[float, float]]:
+        """Seed by seed, the seconds that the first scheduler takes to the target, and those that this one takes."""
         first = self.runs[next(iter(self.runs))]
-        pairs = zip(first, self.runs[scheduler], strict=True)
-        return [one.took / other.took for one, other in pairs if other.took > 0 and one.took > 0]
+        return [(one.took, other.took) for one, other in zip(first, self.runs[scheduler], strict=True)]
 
     @property
     def best(self) -> float:
@@ -113,42 +113,19 @@ class Comparison:
             yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
     def _row(self, scheduler: str) -> tuple[str, ...]:
-        runs, ratios = self.runs[scheduler], self.speed_ups(scheduler)
-        low, high = bootstrap(ratios) if ratios else (math.nan, math.nan)
-        told = self.target is not None and bool(ratios)
+        runs, pairs = self.runs[scheduler], self.pairs(scheduler)
+        told = self.target is not None and all(one > 0 and other > 0 for one, other in pairs)
+        low, high = interval([pairs]) if told else (math.nan, math.nan)
         return (
             scheduler,
-            f"{statistics.median(run.took for run in runs):,.4g} s" if told else "",
-            f"{statistics.geometric_mean(ratios):.2f}" if told else "",
+            f"{statistics.fmean(run.took for run in runs):,.4g} s" if told else "",
+            f"{speed_up([pairs]):.2f}" if told else "",
             f"{low:.2f} to {high:.2f}" if told else "",
             f"{sum(run.reached is not None for run in runs)} of {len(runs)}" if told else "",
             f"{self.regret(scheduler, math.inf):.4g}",
-            f"{statistics.median(run.steps for run in runs):,.0f}",
-            f"{statistics.median(run.at for run in runs):,.4g} s",
+            f"{statistics.fmean(run.steps for run in runs):,.0f}",
+            f"{statistics.fmean(run.at for run in runs):,.4g} s",
         )
-
-    def plot(self, file: str | Path) -> None:
-        """Draw the regret of each against virtual time, both axes logarithmic, into a file whose name says its format.
-
-        Raises:
-            ConfigurationError: Matplotlib is not installed, or the file cannot be written as what it is named.
-        """
-        try:
-            from matplotlib.figure import Figure  # noqa: PLC0415 -- an extra
-        except ImportError:
-            message = "to draw a plot, Matplotlib is needed: pip install 'asynctune[plot]'"
-            raise ConfigurationError(message) from None
-        figure: Any = Figure(figsize=(8, 5), layout="constrained")
-        axes = figure.subplots()
-        for name in self.runs:
-            axes.plot(*self.line(name), label=name, drawstyle="steps-post")
-        axes.set(xscale="log", yscale="log", xlabel="virtual time in seconds", ylabel="regret (median)")
-        axes.set_title(f"{self.name}, {self.workers} workers")
-        axes.legend()
-        try:
-            figure.savefig(file)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"the plot cannot be written to {file}: {error}") from error
 
     def line(self, scheduler: str) -> tuple[list[float], list[float]]:
         """The times, evenly spaced on a logarithmic axis, and the regret at each; where it is finite and above 0."""
@@ -160,11 +137,21 @@ class Comparison:
         return [at for at, _ in points], [regret for _, regret in points]
 
 
-def bootstrap(ratios: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """The 95 % interval of the geometric mean of positive numbers, by the percentiles of 1,000 resamples (Efron, 1979)."""
-    luck, logs = generator(seed, "bootstrap"), [math.log(ratio) for ratio in ratios]
-    means = sorted(math.exp(statistics.fmean(luck.choices(logs, k=len(logs)))) for _ in range(_RESAMPLES))
-    return means[_RESAMPLES * 25 // 1000], means[_RESAMPLES * 975 // 1000 - 1]
+def speed_up(tasks: Sequence[_Pairs]) -> float:
+    """How many times sooner one is than the other: the mean of its times to the mean of the other's, on each task, and the
+    geometric mean of that over the tasks.
+
+    Args:
+        tasks: for each of them, run by run, the seconds that the other takes and those that the one takes, both above 0.
+    """
+    return statistics.geometric_mean(math.fsum(one for one, _ in runs) / math.fsum(two for _, two in runs) for runs in tasks)
+
+
+def interval(tasks: Sequence[_Pairs], seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of `speed_up`, by the percentiles of 1,000 resamples of the runs of each task (Efron, 1979)."""
+    luck = generator(seed, "bootstrap")
+    found = sorted(speed_up([luck.choices(runs, k=len(runs)) for runs in tasks]) for _ in range(_RESAMPLES))
+    return found[_RESAMPLES * 25 // 1000], found[_RESAMPLES * 975 // 1000 - 1]
 
 
 def compare(
@@ -175,6 +162,7 @@ def compare(
     seeds: int = 10,
     max_trials: int | None = None,
     conditions: Conditions | None = None,
+    to_target: bool = False,
 ) -> Comparison:
     """Run each scheduler with seeds 0, 1, ...: the proposals are the same for all of them, and so is each curve.
 
@@ -182,6 +170,8 @@ def compare(
         schedulers: by the name that the table gives them; the first is what the others are held against.
         seeds: how many runs of each, at least 1.
         workload, workers, max_trials, conditions: see `Simulator`.
+        to_target: leave each run when it comes to the target. It is the same until then, and what it costs and finds beyond
+            is not known.
 
     Raises:
         ConfigurationError: there is no scheduler, or no run.
@@ -204,5 +194,5 @@ def compare(
                 conditions=conditions,
                 failure=failure,
             )
-            runs[name].append(Outcome.of(seed, simulator.run(), workload.target))
+            runs[name].append(Outcome.of(seed, simulator.run(target=workload.target if to_target else None), workload.target))
     return Comparison(workload.name, workload.objective, workload.target, workers, runs)

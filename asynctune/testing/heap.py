@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from asynctune._engine.caller import Caller
 from asynctune._engine.journal import Journal
@@ -19,6 +19,8 @@ from asynctune._machine.instructions import (
     Ask,
     DeleteCheckpoint,
     EndSearch,
+    GoOn,
+    ParkLaunch,
     ReleaseSlot,
     RequestSlots,
     StartLaunch,
@@ -31,58 +33,17 @@ from asynctune._machine.instructions import (
 )
 from asynctune._machine.machine import Decision, Machine
 from asynctune._machine.stimuli import Heard, LaunchEnded, LimitBroken, SlotGranted, Stimulus, Suggested, Ticked
-from asynctune.messages import Breach, Died, Ending, Lost, MetricsReported, RunTrial, TrialLeft, TrialReturned, What
+from asynctune.messages import Breach, Died, Ending, Lost, MetricsReported, TrialLeft, TrialReturned, What
 from asynctune.policies import Limit
 from asynctune.records import CheckpointKey, Suggestion, SuggestionStatus, TrialId
 from asynctune.seeds import generator
+from asynctune.testing.conditions import Conditions, Launch
 from asynctune.testing.faults import Fate, Faults, Stroke
 from asynctune.testing.workloads import Workload
-from asynctune.validators import number
 
-__all__ = ["Conditions", "Run"]
+__all__ = ["Run"]
 
 _BATCH: Final = 1000  # records in a commit
-
-
-@frozen(kw_only=True)
-class Conditions:
-    """What a launch costs beside its steps, in a `Simulator`. Times are in seconds of the virtual clock.
-
-    Args:
-        start_takes: from a granted slot to the first step.
-        load_takes: beside that, where a launch goes on from a checkpoint.
-        save_takes: of each checkpoint, before its report is heard.
-        save_every: steps from one checkpoint to the next; None for none at all, so that whoever is set aside begins anew.
-        straggle: how uneven workers are: each launch takes 1 + abs(z) times as long, z drawn from a normal distribution with
-            this standard deviation (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, in its
-            simulated workloads).
-
-    Raises:
-        ConfigurationError: a time is negative or infinite, or `save_every` no integer of at least 1.
-    """
-
-    start_takes: float = field(default=0.0, validator=number(0, finite=True))
-    load_takes: float = field(default=0.0, validator=number(0, finite=True))
-    save_takes: float = field(default=0.0, validator=number(0, finite=True))
-    save_every: int | None = field(default=1, validator=number(1, integer=True, optional=True))
-    straggle: float = field(default=0.0, validator=number(0, finite=True))
-
-
-@define(eq=False)
-class _Launch:
-    """A launch that follows a curve. `place` is the report that comes next; one that is `silent` says nothing more, and one
-    that is `deaf` does not stop when it is told to."""
-
-    order: RunTrial
-    began: float
-    columns: tuple[tuple[str, Sequence[float]], ...]
-    steps: Sequence[int]
-    takes: Sequence[float]
-    place: int
-    slower: float
-    silent: bool = False
-    deaf: bool = False
-    over: bool = False
 
 
 @define(eq=False)
@@ -90,14 +51,16 @@ class Run:
     """One run, to be driven once.
 
     Args:
-        free: how many workers have no launch; all of them, at first.
+        workers: how many there are.
         journal: where records go; None for nowhere.
         check: assert the machine's invariants after every stimulus.
         until: virtual seconds after which the search is left where it stands.
+        target: the value of a report with which it is left, too, if it is as good.
 
     Attributes:
         now: of the virtual clock.
         events: how many stimuli the machine was told. steps: how many steps were reported, repetitions too.
+        free: how many workers have no launch.
         occupied: seconds that workers had a launch, all together.
         path: whenever a report was better than all before it: when that was, and the value.
         end: how the search ended; None while it has not.
@@ -110,33 +73,38 @@ class Run:
     faults: Faults | None
     journal: Journal | None
     seed: int
-    free: int
+    workers: int
     check: bool = False
     until: float = math.inf
+    target: float | None = None
     now: float = 0.0
     events: int = 0
     steps: int = 0
     occupied: float = 0.0
     path: list[tuple[float, float]] = field(factory=list)
     end: EndSearch | None = None
+    free: int = field(init=False)
     _best: float = math.inf
-    _wanted: int = 0
+    _wanted: deque[int] = field(factory=deque)  # the widths of the slots that are to be granted
     _declined: bool = False
     _serial: int = 0
     _heap: list[tuple[float, int, Callable[[Any], None], Any]] = field(factory=list)
     _pending: deque[Stimulus] = field(factory=deque)
-    _live: dict[TrialId, _Launch] = field(factory=dict)
+    _live: dict[TrialId, Launch] = field(factory=dict)
     _records: list[Record] = field(factory=list)
     _touched: dict[TrialId, None] = field(factory=dict)
     _seq: int = 0
     _carry_out: Mapping[type, Callable[[Any], None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.free = self.workers
         self._carry_out = {
             AnswerReport: self._answer,
             Ask: self._ask,
             DeleteCheckpoint: lambda _: None,
             EndSearch: self._ended,
+            GoOn: self._resume,
+            ParkLaunch: self._park,
             ReleaseSlot: self._released,
             RequestSlots: self._requested,
             StartLaunch: self._start,
@@ -157,7 +125,8 @@ class Run:
         """
         self._hear(opened)
         heap = self._heap
-        while self.end is None:
+        wanted = -math.inf if self.target is None else self.workload.objective.loss(self.target)
+        while self.end is None and self._best > wanted:
             if not heap and self._declined:
                 self._declined = False
                 self._drain()
@@ -194,13 +163,13 @@ class Run:
                 self._free(stimulus.ending.trial)
 
     def _granted(self) -> bool:
-        """Grant a slot that was requested. Once one has come back unused, the others wait until something else has happened:
-        nothing less could change the scheduler's mind."""
-        if not (self._wanted and self.free) or self._declined:
+        """Grant the slot that was requested first, if it is not too wide. Once one has come back unused, the others wait until
+        something else has happened: nothing less could change the scheduler's mind."""
+        if not self._wanted or self._declined or (self.free < self._wanted[0] and self.free < self.workers):
             return False
-        self._wanted -= 1
-        self.free -= 1
-        self._pending.append(SlotGranted(at=self.now))
+        width = self._wanted.popleft()
+        self.free -= width
+        self._pending.append(SlotGranted(at=self.now, width=width))
         return True
 
     def _tell(self, stimulus: Stimulus) -> None:
@@ -230,17 +199,17 @@ class Run:
             self._records, self._touched = [], {}
 
     def _free(self, trial: TrialId) -> None:
-        del self._live[trial]
+        launch = self._live.pop(trial)
         self.machine.book.let_go(trial)
-        self.free += 1
+        self.free += 0 if launch.parked else launch.width
 
     # -------------------------------------------------------------------------------------------------------- its orders
 
     def _requested(self, order: RequestSlots) -> None:
-        self._wanted += order.count
+        self._wanted.extend([order.width] * order.count)
 
-    def _released(self, _: ReleaseSlot) -> None:
-        self.free += 1
+    def _released(self, order: ReleaseSlot) -> None:
+        self.free += order.width
         self._declined = True
 
     def _ask(self, order: Ask) -> None:
@@ -278,7 +247,7 @@ class Run:
         if conditions.straggle:
             slower += abs(generator(self.seed, "straggle", run.trial, run.launch).gauss(0, conditions.straggle))
         columns, place = tuple(curve.metrics.items()), bisect_right(steps, run.step)
-        launch = _Launch(run, self.now, columns, steps, takes, place, slower)
+        launch = Launch(run, order.width, self.now, columns, steps, takes, place, slower)
         self._live[run.trial] = launch
         waits = conditions.start_takes + (conditions.load_takes if run.restore is not None else 0.0)
         self._go_on(launch, waits)
@@ -286,11 +255,27 @@ class Run:
             self._befall(launch, self.faults.fate(run.trial, run.launch))
         limit = self.machine.settings.limits.trial_time
         if limit is not None:
-            self._at(self.now + limit, self._time_is_up, launch)
+            self._limit(launch, limit)
+
+    def _limit(self, launch: Launch, seconds: float) -> None:
+        launch.deadline = self.now + seconds
+        self._at(launch.deadline, self._time_is_up, launch)
+
+    def _park(self, order: ParkLaunch) -> None:
+        launch = self._live[order.trial]
+        launch.parked, launch.deadline = True, launch.deadline - self.now
+        self.occupied += (self.now - launch.began) * launch.width
+        self.free += launch.width
+
+    def _resume(self, order: GoOn) -> None:
+        launch = self._live[order.trial]
+        launch.parked, launch.width, launch.began = False, order.width, self.now
+        if launch.deadline < math.inf:
+            self._limit(launch, launch.deadline)
 
     # ------------------------------------------------------------------------------------------------ what a launch does
 
-    def _go_on(self, launch: _Launch, waits: float = 0.0) -> None:
+    def _go_on(self, launch: Launch, waits: float = 0.0) -> None:
         if launch.place == len(launch.steps):
             self._at(self.now + waits, self._return, launch)
             return
@@ -303,7 +288,7 @@ class Run:
         every = self.conditions.save_every
         return every is not None and step % every == 0
 
-    def _report(self, launch: _Launch) -> None:
+    def _report(self, launch: Launch) -> None:
         if launch.over or launch.silent:
             return
         place, order = launch.place, launch.order
@@ -330,7 +315,7 @@ class Run:
             return
         if answer.what is What.GO:
             self._go_on(launch)
-        else:
+        elif answer.what is What.STOP:
             self._leave(launch)
 
     def _stop(self, order: StopLaunch) -> None:
@@ -338,30 +323,31 @@ class Run:
         if launch is not None and not launch.over:
             self._leave(launch)
 
-    def _leave(self, launch: _Launch) -> None:
+    def _leave(self, launch: Launch) -> None:
         if launch.silent or launch.deaf:
             self._at(self.now + self.machine.settings.limits.grace, self._kill, launch)
         else:
             self._over(launch, TrialLeft(trial=launch.order.trial, launch=launch.order.launch))
 
-    def _return(self, launch: _Launch) -> None:
+    def _return(self, launch: Launch) -> None:
         if not launch.over and not launch.silent:
             self._over(launch, TrialReturned(trial=launch.order.trial, launch=launch.order.launch))
             self._drain()
 
-    def _over(self, launch: _Launch, ending: Ending) -> None:
+    def _over(self, launch: Launch, ending: Ending) -> None:
         """The launch has ended; the machine hears of it behind what it is being told."""
         if launch.over:
             return
         launch.over = True
-        self.occupied += self.now - launch.began
+        if not launch.parked:
+            self.occupied += (self.now - launch.began) * launch.width
         self._pending.append(LaunchEnded(at=self.now, ending=ending))
 
     # ------------------------------------------------------------------------------------------- what befalls a launch
 
-    def _befall(self, launch: _Launch, fate: Fate) -> None:
+    def _befall(self, launch: Launch, fate: Fate) -> None:
         launch.deaf = not fate.hears
-        acts: Mapping[Stroke, Callable[[_Launch], None]] = {
+        acts: Mapping[Stroke, Callable[[Launch], None]] = {
             "dies": self._kill,
             "hangs": self._hang,
             "lost": self._lose,
@@ -370,26 +356,26 @@ class Run:
         if fate.stroke is not None:
             self._at(self.now + fate.after, acts[fate.stroke], launch)
 
-    def _kill(self, launch: _Launch) -> None:
+    def _kill(self, launch: Launch) -> None:
         self._over(launch, Died(trial=launch.order.trial, launch=launch.order.launch, signal=9))
         self._drain()
 
-    def _hang(self, launch: _Launch) -> None:
+    def _hang(self, launch: Launch) -> None:
         launch.silent = True
 
-    def _lose(self, launch: _Launch) -> None:
+    def _lose(self, launch: Launch) -> None:
         self._over(launch, Lost(trial=launch.order.trial, launch=launch.order.launch, reason="it was lost"))
         self._drain()
 
-    def _lose_all(self, launch: _Launch) -> None:
+    def _lose_all(self, launch: Launch) -> None:
         if launch.over:
             return
         for each in list(self._live.values()):
             self._over(each, Lost(trial=each.order.trial, launch=each.order.launch, reason="the zygote died"))
         self._drain()
 
-    def _time_is_up(self, launch: _Launch) -> None:
+    def _time_is_up(self, launch: Launch) -> None:
         limit = self.machine.settings.limits.trial_time
-        if not launch.over and limit is not None:
+        if not (launch.over or launch.parked) and self.now >= launch.deadline and limit is not None:
             breach = Breach(trial=launch.order.trial, launch=launch.order.launch, limit=Limit.TRIAL_TIME, amount=limit)
             self._hear(LimitBroken(at=self.now, breach=breach))

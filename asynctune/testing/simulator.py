@@ -24,18 +24,19 @@ from asynctune.errors import ConfigurationError
 from asynctune.messages import FillRule
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
-from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Resources
+from asynctune.policies import CheckpointPolicy, FailurePolicy, Limits, Parking, Resources
 from asynctune.records import TrialId, TrialView
 from asynctune.request import fingerprint
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
 from asynctune.stoppers import Stopper, ready
+from asynctune.testing.conditions import Conditions
 from asynctune.testing.faults import Faults
-from asynctune.testing.heap import Conditions, Run
+from asynctune.testing.heap import Run
 from asynctune.testing.workloads import Workload
 from asynctune.validators import flag, number
 
-__all__ = ["Conditions", "Simulation", "Simulator"]
+__all__ = ["Simulation", "Simulator"]
 
 _ELSEWHERE = ("node", "echoes", "late", "slow_disk", "full_disk", "slow_oracle", "gone")
 
@@ -47,7 +48,7 @@ class Simulation:
     Args:
         trials: by id, each made when it is looked at.
         best: the COMPLETED trial with the best finite score, if there is one.
-        reason: why it ended; None if it was left at `until=`.
+        reason: why it ended; None if it was left before, by `run(until=..., target=...)`.
         at: virtual seconds that it took.
         events: how many stimuli the machine was told.
         steps: how many steps were reported, those that were repeated too.
@@ -95,8 +96,9 @@ class Simulator:
 
     Args:
         workload: what trials do.
-        scheduler, stop, failure, limits, checkpoints, max_trials: as `search()` takes them; of the limits, `trial_time` is
-            kept.
+        scheduler, stop, failure, limits, checkpoints, parking, max_trials: as `search()` takes them; of the limits,
+            `trial_time` is kept.
+        resources: of each worker. A trial that the scheduler gives more takes several of them, and is no faster for it.
         oracle: who proposes; None for the workload itself: a table's rows in an order that the seed draws, or random draws.
         workers: how many trials run at once.
         seed: of everything that is drawn: proposals, stragglers.
@@ -120,6 +122,8 @@ class Simulator:
     failure: FailurePolicy = field(factory=FailurePolicy, validator=_is(FailurePolicy))
     limits: Limits = field(factory=Limits, validator=_is(Limits))
     checkpoints: CheckpointPolicy = field(factory=CheckpointPolicy, validator=_is(CheckpointPolicy))
+    parking: Parking = field(factory=Parking, validator=_is(Parking))
+    resources: Resources = field(factory=Resources, validator=_is(Resources))
     conditions: Conditions = field(factory=Conditions, validator=_is(Conditions))
     faults: Faults = field(factory=Faults, validator=_is(Faults))
     storage: Path | None = field(default=None, converter=_path)
@@ -140,8 +144,8 @@ class Simulator:
         if self.max_trials is None and self.workload.size is None and not self.stop and self.oracle is None:
             raise ConfigurationError(f"{self.workload.name} has no end: give max_trials=, or a stopper, to Simulator()")
 
-    def run(self, until: float = math.inf) -> Simulation:
-        """Run it to its end, or for so many virtual seconds.
+    def run(self, until: float = math.inf, target: float | None = None) -> Simulation:
+        """Run it to its end, for so many virtual seconds, or until a report is as good as this value.
 
         Raises:
             PluginError: the oracle, the scheduler or a stopper failed.
@@ -165,9 +169,10 @@ class Simulator:
                 faults=None if self.faults == Faults() else self.faults,
                 journal=journal,
                 seed=self.seed,
-                free=self.workers,
+                workers=self.workers,
                 check=self.check,
                 until=until,
+                target=target,
             )
             run.drive(Opened(at=0.0, wall=0.0, version="simulated", settings=settings))
         finally:
@@ -204,7 +209,9 @@ class Simulator:
             failure=self.failure,
             limits=self.limits,
             checkpoints=self.checkpoints,
-            resources=Resources(),
+            resources=self.resources,
+            parks=self.conditions.parks,
+            parking=self.parking,
             slots=self.workers,
             ahead=0 if oracle is None else oracle.ahead,
             fill=FillRule.DRAW if oracle is None else oracle.fill,

@@ -56,27 +56,21 @@ def replay(
 
 
 def times(file: str, workers: int, made: Callable[[int, str, int], tuple[Judge, Callable[[int], None]]]) -> list[Any]:
-    """For each order in a file: when, and whether, the target was reached.
+    """For each task in a file, and each order there: when, and whether, the target was reached.
 
     Args:
-        file: JSON with `curves`, `takes`, `orders`, `target`, and `direction` ("min" or "max"). NaN is written so.
+        file: a JSON list of tasks with `curves`, `takes`, `orders`, `target`, and `direction` ("min" or "max"). NaN is written
+            so.
         made: makes, from the seed, the direction and the number of steps, the judge of a run, and who is told of ends.
     """
-    told = json.loads(Path(file).read_text())
+    return [_times(told, workers, made) for told in json.loads(Path(file).read_text())]
+
+
+def _times(told: Any, workers: int, made: Callable[[int, str, int], tuple[Judge, Callable[[int], None]]]) -> list[Any]:
     sign, steps = (1 if told["direction"] == "min" else -1), max(map(len, told["curves"]))
+    common = {"workers": workers, "target": told["target"], "sign": sign}
     answers = []
     for seed, order in enumerate(told["orders"]):
         judge, ended = made(seed, told["direction"], steps)
-        answers.append(
-            replay(
-                told["curves"],
-                told["takes"],
-                order,
-                workers=workers,
-                target=told["target"],
-                sign=sign,
-                judge=judge,
-                ended=ended,
-            )
-        )
+        answers.append(replay(told["curves"], told["takes"], order, judge=judge, ended=ended, **common))
     return answers

@@ -131,6 +131,21 @@ def test_what_a_parent_left_and_is_gone_is_missing_while_a_child_could_need_it(
     assert missing(driven.machine, store) == ()
 
 
+def test_a_checkpoint_can_be_gone_of_a_trial_that_was_let_go() -> None:
+    driven = with_parent(steps=2)
+    key = driven.view(0).checkpoint
+    assert key is not None
+    driven.machine.book.let_go(0)
+    driven.close()
+
+    driven.open(gone=[key])
+
+    assert CheckpointGone(trial=0, checkpoint=key) in driven.happened()
+    assert driven.view(0).checkpoint is None
+    assert driven.machine.book.best is not None
+    assert driven.machine.book.best.checkpoint is None
+
+
 def test_a_parent_that_has_lost_a_checkpoint_that_no_child_needs_is_not_spoken_of(tmp_path: Path) -> None:
     driven = with_parent()
     born(driven)

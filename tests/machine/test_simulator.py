@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from asynctune._engine.opening import fold
 from asynctune._engine.record import pack
 from asynctune._machine.machine import Machine
 from asynctune.errors import ConfigurationError, PluginError, TooManyFailuresError
+from asynctune.events import ParkedGone, Paused
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, RandomSearch
-from asynctune.policies import FailurePolicy, Limits
-from asynctune.records import State, Values
+from asynctune.policies import FailurePolicy, Limits, Parking, Resources
+from asynctune.records import Exploit, Reallocate, Report, State, TrialView, Values, Verdicts
 from asynctune.schedulers import ASHA, FIFO, HyperBand, MedianStopping
 from asynctune.schedulers.base import Scheduler
 from asynctune.space import Float, Int
@@ -153,6 +154,90 @@ def test_who_is_set_aside_goes_on_from_its_checkpoint_or_anew() -> None:
     assert steps(1) < steps(None)
 
 
+@pytest.mark.parametrize("room", [0, 2, None])
+def test_who_is_set_aside_can_wait_with_its_process(room: int | None, tmp_path: Path) -> None:
+    def run(place: str, **conditions: Any) -> Any:
+        return Simulator(
+            workload=workload(),
+            scheduler=HyperBand(max_steps=9),
+            workers=3,
+            max_trials=20,
+            parking=Parking(max_trials=room),
+            conditions=Conditions(save_every=None, **conditions),
+            storage=tmp_path / place,
+            check=True,
+        ).run()
+
+    parked, anew = run("parked", parks=True), run("anew")
+    check_history(tmp_path / "parked")
+    events = [event for record in read_records(tmp_path / "parked") for event in record.happened]
+
+    assert any(isinstance(event, Paused) and event.parked for event in events) == (room != 0)
+    assert any(isinstance(event, ParkedGone) for event in events) == (room == 2)
+    if room is None:
+        assert parked.steps == sum(trial.step for trial in parked.trials.values())
+    assert (parked.steps < anew.steps) == (room != 0)
+    assert parked.occupied <= 1.0
+
+
+def test_the_time_of_who_waits_with_its_process_counts_in_no_limit() -> None:
+    conditions, limits = Conditions(save_every=None, parks=True), Limits(trial_time=20, grace=1)
+    scheduler = ASHA(max_steps=9, form="promotion")
+    done = Simulator(workload=workload(), scheduler=scheduler, max_trials=27, conditions=conditions, limits=limits).run()
+
+    lives = [trial.ended - trial.started for trial in done.trials.values() if trial.ended and trial.started is not None]
+    assert max(lives) > 20
+    assert all(trial.state is State.COMPLETED for trial in done.trials.values())
+
+
+class Copies(Scheduler):
+    """At step 3, whoever is worse than trial 0 goes on from its checkpoint, as row 0."""
+
+    exploits = True
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return Exploit(0) if trial.id and report.step == 3 and not trial.lineage else None
+
+    def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
+        return {"x": 0.0}
+
+
+def test_a_trial_goes_on_from_the_checkpoint_of_another(tmp_path: Path) -> None:
+    done = Simulator(
+        workload=workload(), scheduler=Copies(), workers=3, max_trials=3, storage=tmp_path, check=True, conditions=Conditions()
+    ).run()
+    check_history(tmp_path)
+
+    for number in (1, 2):
+        trial = done.trials[number]
+        (origin,) = trial.lineage
+        assert origin.checkpoint.trial == 0
+        first = next(report for report in trial.reports if report.launch > 1)
+        assert first.step == origin.checkpoint.step + 1
+        assert trial.values == {"x": 0.0}
+        assert trial.score == falling({"x": 0.0}).metrics["loss"][-1]
+
+
+class Widens(Scheduler):
+    """Trial 0 gets two slots from step 2 on."""
+
+    reallocates = True
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return Reallocate(Resources(cpu=2)) if trial.id == 0 and report.step == 2 else None
+
+
+def test_a_trial_can_take_several_workers(tmp_path: Path) -> None:
+    simulator = Simulator(workload=table(3), scheduler=Widens(), workers=2, storage=tmp_path, check=True)
+    done = simulator.run()
+    check_history(tmp_path)
+
+    # What trial 0 gives back goes to trial 2, for that was asked for before; when that has ended, both workers are free.
+    assert [done.trials[number].ended for number in range(3)] == [8, 4, 6]
+    assert done.trials[0].resources == Resources(cpu=2)
+    assert done.occupied == pytest.approx((2 + 4 + 4 + 2 * 2) / 16)
+
+
 def test_conditions_cost_time() -> None:
     def took(**conditions: Any) -> float:
         return Simulator(workload=table(1), conditions=Conditions(**conditions)).run().at
@@ -182,6 +267,9 @@ def test_failures_can_end_it() -> None:
 def test_it_can_be_left_at_a_time_and_stopped() -> None:
     assert Simulator(workload=table(), workers=1).run(until=10).at == 10
     assert Simulator(workload=table()).run(until=10).reason is None
+    left = Simulator(workload=table()).run(target=0.5)
+    assert left.reason is None
+    assert left.path[-1][1] <= 0.5 < left.path[-2][1]
     timed = Simulator(workload=table(), stop=TimeBudget(6)).run()
     assert timed.at == 6
     assert Simulator(workload=table(), stop=[MaxSteps(2)]).run().steps == 10

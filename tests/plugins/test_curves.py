@@ -14,7 +14,7 @@ from asynctune.objective import Objective
 from asynctune.schedulers import ASHA, FIFO, Patience
 from asynctune.testing import Curve, Simulator, Table, compare, read_lcbench, read_table, read_taskset, read_workloads
 from asynctune.testing.command import scheduler_of
-from asynctune.testing.comparing import bootstrap
+from asynctune.testing.comparing import interval, speed_up
 
 np = pytest.importorskip("numpy", reason="needs NumPy")
 
@@ -109,9 +109,9 @@ def test_a_comparison_holds_each_against_the_first() -> None:
     found = compare(table, {"FIFO": FIFO(), "ASHA": ASHA(max_steps=9)}, workers=2, seeds=5)
     lines = list(found.table())
 
-    assert found.speed_ups("FIFO") == [1.0] * 5
-    assert min(found.speed_ups("ASHA")) >= 1
-    assert max(found.speed_ups("ASHA")) > 1
+    assert all(one == other for one, other in found.pairs("FIFO"))
+    assert all(one >= other for one, other in found.pairs("ASHA"))
+    assert speed_up([found.pairs("ASHA")]) > 1
     assert found.best == 1.0
     assert found.regret("FIFO", 0.5) == math.inf
     assert found.regret("FIFO", math.inf) == 0.0
@@ -120,6 +120,11 @@ def test_a_comparison_holds_each_against_the_first() -> None:
     times, regrets = found.line("ASHA")
     assert times == sorted(times)
     assert regrets == sorted(regrets, reverse=True)
+
+    left = compare(table, {"FIFO": FIFO(), "ASHA": ASHA(max_steps=9)}, workers=2, seeds=5, to_target=True)
+    for name, runs in found.runs.items():
+        assert [run.took for run in left.runs[name]] == [run.took for run in runs]
+        assert all(run.at == run.reached for run in left.runs[name])
 
 
 def test_a_run_that_misses_the_target_is_counted_to_its_end() -> None:
@@ -134,11 +139,14 @@ def test_a_run_that_misses_the_target_is_counted_to_its_end() -> None:
     assert all(run.took == run.at for run in missed)
 
 
-def test_the_interval_of_a_mean() -> None:
-    low, high = bootstrap([2.0, 4.0, 8.0, 4.0])
+def test_how_many_times_sooner() -> None:
+    one, two = [(10.0, 5.0), (30.0, 5.0)], [(9.0, 9.0)]
+    low, high = interval([one, two])
 
-    assert 2.0 <= low < 4.0 < high <= 8.0
-    assert bootstrap([3.0] * 5) == pytest.approx((3.0, 3.0))
+    assert speed_up([one]) == pytest.approx(4.0)
+    assert speed_up([one, two]) == pytest.approx(2.0)
+    assert low == pytest.approx(2**0.5)
+    assert high == pytest.approx(6**0.5)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_the_interval_of_a_mean() -> None:
         ("ASHA", "ASHA(max_steps=27)"),
         ("ASHA(max_steps=9, factor=4)", "ASHA(max_steps=9, factor=4)"),
         ("FIFO()", "FIFO()"),
-        ("Patience(inside=ASHA(grace=3))", "Patience(inside=ASHA(grace=3, max_steps=27))"),
+        ("Patience(patience=2, inside=ASHA(grace=3))", "Patience(patience=2, inside=ASHA(grace=3, max_steps=27))"),
     ],
 )
 def test_a_scheduler_is_read_from_a_text(text: str, made: str) -> None:
@@ -200,14 +208,6 @@ def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str], tmp_path
 def test_the_command_says_what_is_wrong(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", *arguments]) == 1
     assert word in capsys.readouterr().err
-
-
-def test_a_plot_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="needs Matplotlib")
-    file = tmp_path / "regret.svg"
-
-    assert main(["simulate", str(DIGITS), "--runs", "2", "--scheduler", "FIFO", "--plot", str(file)]) == 0
-    assert "<svg" in file.read_text()
 
 
 def test_a_scheduler_without_arguments_of_its_own() -> None:
