@@ -59,3 +59,10 @@ def test_a_parameter_that_is_not_declared_is_refused_before_anything_starts() ->
             max_trials=2,
             display=False,
         )
+
+
+def test_what_is_no_search_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"Result\.read\(directory\) takes the directory of a search, not ''"):
+        at.Result.read("")
+    with pytest.raises(ConfigurationError, match=r"Result\.read\('.*nothing'\): "):
+        at.Result.read(tmp_path / "nothing")
