@@ -27,6 +27,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -107,7 +108,7 @@ def measured(
 ) -> Iterator[tuple[str, list[_Times]]]:
     """Each scheduler's times, task by task."""
     for name in names:
-        keys = [[task.name, workers, seeds, name] for task in tasks]
+        keys = [[task.name, str(task.objective), workers, seeds, name] for task in tasks]
         missing = [(key, task) for key, task in zip(keys, tasks, strict=True) if kept.get(key) is None]
         if name in _OURS:
             for key, task in missing:
@@ -138,6 +139,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--taskset", type=Path, metavar="FOLDER")
     parser.add_argument("--lcbench", type=Path, metavar="FOLDER")
+    parser.add_argument("--metric", default="val_accuracy", help="of LCBench; val_accuracy, if not given")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--tasks", type=int, help="only so many of the tasks")
@@ -153,7 +155,8 @@ def main() -> int:
     names = [name for name in known if name == _RANDOM or given.only is None or name in given.only]
     headline()
     kept = Kept(given.kept, peers)
-    for title, folder, read in (("TaskSet", given.taskset, read_taskset), ("LCBench", given.lcbench, read_lcbench)):
+    lcbench = f"LCBench, {given.metric}", given.lcbench, partial(read_lcbench, metric=given.metric)
+    for title, folder, read in (("TaskSet", given.taskset, read_taskset), lcbench):
         tasks = [] if folder is None else list(read(folder).values())[: given.tasks]
         for workers in given.workers if tasks else ():
             found = dict(measured(tasks, workers, given.seeds, names, kept))
