@@ -102,6 +102,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="how many trials run at once (1)")
     parser.add_argument("--runs", type=int, default=10, metavar="N", help="how many runs of each scheduler (10)")
     parser.add_argument("--straggle", type=float, default=0.0, metavar="X", help="how uneven workers are (0)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the regret against virtual time (needs Matplotlib)")
 
 
 def _number(text: str) -> int:

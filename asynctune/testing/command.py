@@ -34,6 +34,9 @@ def simulate(given: argparse.Namespace) -> Iterator[str]:
     conditions = Conditions(straggle=given.straggle)
     found = compare(workload, schedulers, workers=given.workers, seeds=given.runs, conditions=conditions)
     yield from found.table()
+    if given.plot is not None:
+        found.plot(given.plot)
+        yield f"the plot is {given.plot}"
 
 
 def _chosen(found: Mapping[str, Table], task: str | None) -> Table:

@@ -6,7 +6,8 @@ import math
 import statistics
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from attrs import frozen
 
@@ -126,6 +127,29 @@ class Comparison:
             f"{statistics.fmean(run.steps for run in runs):,.0f}",
             f"{statistics.fmean(run.at for run in runs):,.4g} s",
         )
+
+    def plot(self, file: str | Path) -> None:
+        """Draw the regret of each against virtual time, both axes logarithmic, into a file whose name says its format.
+
+        Raises:
+            ConfigurationError: Matplotlib is not installed, or the file cannot be written as what it is named.
+        """
+        try:
+            from matplotlib.figure import Figure  # noqa: PLC0415 -- an extra
+        except ImportError:
+            message = "to draw a plot, Matplotlib is needed: pip install 'asynctune[plot]'"
+            raise ConfigurationError(message) from None
+        figure: Any = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.subplots()
+        for name in self.runs:
+            axes.plot(*self.line(name), label=name, drawstyle="steps-post")
+        axes.set(xscale="log", yscale="log", xlabel="virtual time in seconds", ylabel="regret (median)")
+        axes.set_title(f"{self.name}, {self.workers} workers")
+        axes.legend()
+        try:
+            figure.savefig(file)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"the plot cannot be written to {file}: {error}") from error
 
     def line(self, scheduler: str) -> tuple[list[float], list[float]]:
         """The times, evenly spaced on a logarithmic axis, and the regret at each; where it is finite and above 0."""

@@ -210,6 +210,14 @@ def test_the_command_says_what_is_wrong(arguments: list[str], word: str, capsys:
     assert word in capsys.readouterr().err
 
 
+def test_a_plot_is_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs Matplotlib")
+    file = tmp_path / "regret.svg"
+
+    assert main(["simulate", str(DIGITS), "--runs", "2", "--scheduler", "FIFO", "--plot", str(file)]) == 0
+    assert "<svg" in file.read_text()
+
+
 def test_a_scheduler_without_arguments_of_its_own() -> None:
     made: Any = scheduler_of("MedianStopping(grace=5)", 27)
 
