@@ -121,12 +121,7 @@ class Request:
             saves=policies["checkpoints"] is not None,
             **given,
         )
-        _check_oracle(request.oracle, request.space)
-        _check_end(request)
-        _check_objectives(request)
-        _check_failure(request)
-        check_saves(request.trainable, request.oracle, request.scheduler, request.checkpoints, said=request.saves)
-        request.scheduler.set_space(request.space)
+        _check_together(request)
         return request
 
     def check_executor(self, executor: Executor) -> None:
@@ -359,6 +354,16 @@ def _check_oracle(oracle: Oracle, space: Space) -> None:
                 f"{name} runs in a process of its own ({name}.apart is True), and a function of the space cannot travel there"
             )
             raise ConfigurationError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _check_together(request: Request) -> None:
+    """Whether the arguments fit each other."""
+    _check_oracle(request.oracle, request.space)
+    _check_end(request)
+    _check_objectives(request)
+    _check_failure(request)
+    check_saves(request.trainable, request.oracle, request.scheduler, request.checkpoints, said=request.saves)
+    request.scheduler.set_space(request.space)
 
 
 def _check_end(request: Request) -> None:

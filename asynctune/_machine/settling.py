@@ -74,7 +74,7 @@ def _look_ahead(search: Situation) -> None:
     if search.slots.held or search.slots.requested or search.user_paused or search.declined is not None:
         return
     waiting = search.waiting
-    if search.can_ask or waiting.fresh_count or waiting.ready_count == waiting.owed_count or not search.consult.chooses:
+    if search.can_ask or waiting.fresh_count or waiting.owed_count or not waiting.ready_count or not search.consult.chooses:
         return
     choice = _choice(search)
     if choice == "NEW" or choice == "WAIT":  # noqa: PLR1714 -- so the types know what is left

@@ -34,7 +34,9 @@ from asynctune._machine.stimuli import (
 from asynctune.errors import WireError
 from asynctune.events import (
     AttemptFailed,
+    CheckpointDropped,
     CheckpointGone,
+    CheckpointSaved,
     Event,
     Exploited,
     ExploitSkipped,
@@ -185,6 +187,8 @@ HAPPENINGS: list[Happening] = [
     ExploitSkipped(trial=3, source=1),
     Reallocated(trial=3, resources=Resources(cpu=2.5, gpu=1.0)),
     CheckpointGone(trial=3, checkpoint=KEY),
+    CheckpointDropped(trial=3, checkpoint=KEY),
+    CheckpointSaved(trial=3, checkpoint=KEY, size=4096),
     ParkedGone(trial=3, launch=2, reason="r"),
     SearchOpened(times=2),
     SearchEnded(reason="why", error="SearchError"),

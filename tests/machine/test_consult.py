@@ -199,7 +199,7 @@ def test_a_scheduler_that_raises_ends_the_search_naming_class_and_hook(hook: str
 
     kind = type("Broken", (Told,), {hook: raises})
     driven = Driven(lambda: kind(PAUSE))
-    with pytest.raises(PluginError, match=rf"^Broken\.{hook} raised ZeroDivisionError: no trials$"):
+    with pytest.raises(PluginError, match=rf"^Broken\.{hook} raised ZeroDivisionError: no trials( \(trial 0, step \d\))?$"):
         HOOKS[hook](driven)
     assert driven.machine.consult.asking is None
 
