@@ -12,6 +12,7 @@ import asynctune as at
 from asynctune.checkpoints import DirectoryStore
 from asynctune.events import Paused, Started
 from asynctune.testing import check_history
+from tests.many import few
 
 pytestmark = [pytest.mark.keras, pytest.mark.process]
 
@@ -73,7 +74,7 @@ def rungs(events: list[Any]) -> list[tuple[int, int]]:
     return [(what.trial, what.step) for what in events if isinstance(what, Started) and what.step]
 
 
-@pytest.mark.parametrize("name", ["HyperBand", "ASHA"])
+@pytest.mark.parametrize("name", few(1, ["ASHA", "HyperBand"]))
 async def test_parked_or_resumed_the_same_are_promoted_and_come_to_the_same(tmp_path: Path, name: str) -> None:
     pytest.importorskip("keras", reason="needs Keras")
     pytest.importorskip("sklearn", reason="needs scikit-learn")

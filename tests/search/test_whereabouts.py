@@ -36,18 +36,21 @@ def runs(command: list[str], directory: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.many
 def test_in_a_module(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.py").write_text(TRAIN)
     (tmp_path / "script.py").write_text("from elsewhere import train\n" + RUN)
     assert WANTED in runs([sys.executable, "script.py"], tmp_path)
 
 
+@pytest.mark.many
 def test_by_name(tmp_path: Path) -> None:
     (tmp_path / "elsewhere.py").write_text(TRAIN)
     (tmp_path / "script.py").write_text("train = 'elsewhere:train'\n" + RUN)
     assert WANTED in runs([sys.executable, "script.py"], tmp_path)
 
 
+@pytest.mark.many
 def test_in_the_script_itself_behind_a_guard(tmp_path: Path) -> None:
     body = "".join(f"    {line}\n" for line in RUN.strip().splitlines())
     (tmp_path / "script.py").write_text(f"{TRAIN}\nif __name__ == '__main__':\n{body}")
@@ -67,6 +70,7 @@ def test_in_a_closure(tmp_path: Path) -> None:
     assert WANTED in runs([sys.executable, "script.py"], tmp_path)
 
 
+@pytest.mark.many
 def test_on_the_command_line(tmp_path: Path) -> None:
     assert WANTED in runs([sys.executable, "-c", TRAIN + RUN], tmp_path)
 
