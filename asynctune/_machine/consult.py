@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from operator import index
 from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
+from asynctune._machine.answers import as_id, as_verdict, sets_aside
 from asynctune._machine.exploring import explored
-from asynctune.errors import PluginError, SpaceError, WireError
+from asynctune.errors import PluginError, SpaceError
 from asynctune.objective import Goal
 from asynctune.records import (
-    PAUSE,
     Choice,
     Continue,
     Exploit,
     LaunchNumber,
     Reallocate,
     Report,
-    Stop,
     TrialId,
     TrialView,
     Values,
@@ -37,7 +35,7 @@ from asynctune.seeds import derive
 from asynctune.space import Space
 from asynctune.stoppers import FunctionStopper, HearsEnds, HearsReports, SearchStopper, Stopper, TrialStopper
 from asynctune.views import SearchView
-from asynctune.wire import closed_union, decode, encode
+from asynctune.wire import closed_union
 
 __all__ = ["Chosen", "Consult", "Divergence", "EndTrial", "EndWhole", "Explored", "Judged", "LogEnd", "PluginAnswer"]
 
@@ -136,6 +134,8 @@ class Consult:
         self.slowest: tuple[float, str] = (0.0, "")
         self.answers: list[PluginAnswer] = []
         self.divergences: list[Divergence] = []
+        #: Whom the scheduler would have set aside, when it is told again; by the record they went on.
+        self.overruled: list[TrialId] = []
         self._recorded: Sequence[PluginAnswer] | None = None
         self._choices = 0
 
@@ -155,6 +155,7 @@ class Consult:
         """A new stimulus is being handled; `recorded` when it is being told again."""
         self._recorded = recorded
         self._choices = 0
+        self.overruled = []
         self.took, self.slowest = 0.0, (0.0, "")
         self.answers = []
 
@@ -202,7 +203,7 @@ class Consult:
         """The scheduler's choice of what runs next."""
         self._choices += 1
         now = self._call(self._scheduler, "choose_trial_to_run", lambda: self._scheduler.choose_trial_to_run(search))
-        chosen = _as_id(now)
+        chosen = as_id(now)
         if chosen is None and not (isinstance(now, str) and now in ("NEW", "WAIT")):
             wanted = 'the id of a PENDING trial, "NEW" or "WAIT"'
             raise PluginError(f"{self.scheduler_name}.choose_trial_to_run returned {now!r}: it must return {wanted}")
@@ -247,7 +248,9 @@ class Consult:
         now = Judged(hook, trial.id, self._checked(hook, trial, raw))
         if self._recorded is not None:
             found = [a for a in self._recorded if isinstance(a, Judged) and (a.hook, a.trial) == (hook, trial.id)]
+            today = now.verdicts
             now = self._compare(hook, trial.id, found[0] if found else Judged(hook, trial.id, {}), now)
+            self.overruled += [key for key in today if sets_aside(today[key]) and not sets_aside(now.verdicts.get(key))]
         if now.verdicts:
             self.answers.append(now)
         return now.verdicts
@@ -256,7 +259,7 @@ class Consult:
         if raw is None or isinstance(raw, Continue):
             return {}
         verdicts = raw if isinstance(raw, Mapping) else {trial.id: raw}
-        checked = {_as_id(key): _as_verdict(verdict) for key, verdict in verdicts.items()}
+        checked = {as_id(key): as_verdict(verdict) for key, verdict in verdicts.items()}
         for kind, name in ((Exploit, "exploits"), (Reallocate, "reallocates")):
             if any(isinstance(verdict, kind) for verdict in checked.values()) and not getattr(self._scheduler, name):
                 who, what = self.scheduler_name, f"{name} = True"
@@ -375,22 +378,3 @@ class Consult:
 
 def _no_log(_: TrialId, __: LaunchNumber) -> str:
     return ""
-
-
-def _as_verdict(value: Any) -> Verdict | None:
-    """The verdict that `value` is, as it will be read again: what could not be must not be written down."""
-    if value is PAUSE or (type(value) is Stop and type(value.reason) is str and value.reason.isascii()):
-        return value  # as nearly all are
-    try:
-        verdict: Verdict = decode(encode(value, Verdict), Verdict)
-    except WireError:
-        return None
-    return verdict
-
-
-def _as_id(value: Any) -> TrialId | None:
-    """The id that `value` is, of whatever kind of integer (NumPy's too); a bool is none."""
-    try:
-        return None if isinstance(value, bool) else int(index(value))
-    except TypeError:
-        return None

@@ -28,12 +28,19 @@ def heed(search: Situation) -> None:
         trial = search.book.trials[key]
         if not trial.state.ended:
             _heed(search, trial, verdict)
+    # A scheduler that is told what another one has judged believes that they wait.
+    overruled, search.consult.overruled = search.consult.overruled, []
+    for key in overruled:
+        if search.book.trials[key].state is State.RUNNING:
+            search.consult.resumed(search.book.view(search.book.trials[key]), "scheduler")
 
 
 def _heed(search: Situation, trial: Trial, verdict: Verdict) -> None:
     match verdict:
         case Stop(reason=reason):
             search.stop(trial, reason)
+        case _ if trial.launch is not None and trial.launch.failure is not None:
+            pass  # it has broken a limit and is being ended: that is its failure, and no pause
         case Pause() if trial.state is State.RUNNING:
             search.pause(trial, "paused by the scheduler", may_park=True)
         case Exploit(source=number):

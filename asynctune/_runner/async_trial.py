@@ -43,6 +43,7 @@ class AsyncTrial(TrialFace):
             account = self._account
             if account.is_waiting and account.stop is None:
                 await self._answered()
+            self._take_back()
             account.report(metrics, step, named)
             await self._answered()
 

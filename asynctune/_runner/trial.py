@@ -186,6 +186,13 @@ class TrialFace:
         """Whether the last step was reported by this launch, and without a checkpoint."""
         return self._account.step > max(self._account.saved, self._account.order.step)
 
+    def _take_back(self) -> None:
+        """What was saved as the last step was not the last: the trial goes on."""
+        key = self._account.written
+        if key is not None and key.step <= self._account.step:
+            self._account.written = None
+            self._store.delete(key)
+
     def infeasible(self, reason: str) -> NoReturn:
         """Leave your function: these values cannot be tried (a model that is too large, a combination that makes no sense).
 
@@ -229,5 +236,6 @@ class Trial(TrialFace):
         account = self._account
         if account.is_waiting and account.stop is None:
             account.wait_for_answer()
+        self._take_back()
         account.report(metrics, step, named)
         account.wait_for_answer()

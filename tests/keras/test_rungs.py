@@ -108,3 +108,33 @@ async def test_automatic_checkpoints_are_written_and_kept_by_the_policy(tmp_path
     keys = DirectoryStore(tmp_path / "search" / "checkpoints").keys()
     assert [key.step for key in keys] == [3, EPOCHS]
     assert not rungs(events)
+
+
+def fit_twice(trial: at.Trial) -> None:
+    import keras
+    import numpy as np
+
+    from asynctune.keras import ReportCallback
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for first, last in ((0, 2), (2, 4)):
+        callbacks = [ReportCallback(trial, checkpoint=True)]
+        model.fit(np.ones((4, 2)), np.ones(4), initial_epoch=first, epochs=last, verbose=0, callbacks=callbacks)
+
+
+async def test_what_is_saved_at_the_end_of_a_fit_is_forgotten_where_another_follows(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs Keras")
+    policy = at.CheckpointPolicy(every=None, at_end=True)
+    result = await at.search(
+        fit_twice,
+        objective=at.Objective("loss", "min"),
+        max_trials=1,
+        checkpoints=policy,
+        storage=tmp_path / "search",
+        executor=at.LocalExecutor(1),
+        display=False,
+    )
+    assert [report.step for report in result.trials[0].reports] == [1, 2, 3, 4]
+    assert result.trials[0].attempt == 1
+    assert [key.step for key in DirectoryStore(tmp_path / "search" / "checkpoints").keys()] == [4]  # noqa: SIM118 -- no dict

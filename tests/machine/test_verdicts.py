@@ -13,9 +13,10 @@ from asynctune._machine.instructions import StopLaunch
 from asynctune._machine.stimuli import Enqueued, StopAsked, StopTrialAsked
 from asynctune.errors import PluginError
 from asynctune.events import Finished, GaveUp, Paused, Stopped
-from asynctune.policies import FailurePolicy
-from asynctune.records import PAUSE, STOP, Choice, Report, State, Stop, Suggestion, TrialId, TrialView, Verdict, Verdicts
-from asynctune.schedulers import Scheduler
+from asynctune.failure import FailureKind
+from asynctune.policies import FailurePolicy, Limit, Limits
+from asynctune.records import PAUSE, STOP, Choice, Pause, Report, State, Stop, Suggestion, TrialId, TrialView, Verdict, Verdicts
+from asynctune.schedulers import FIFO, Scheduler
 from asynctune.views import SearchView
 from tests.machine.driven import NO_LIMIT, Driven
 
@@ -185,3 +186,22 @@ def test_a_trial_whose_launch_was_lost_counts_as_running() -> None:
     driven.start(x=2)
     driven.lost(0)
     assert driven.machine.look().running == 2
+
+
+class Holds(FIFO):
+    """Sets trial 0 aside at each report of another."""
+
+    def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
+        return {0: Pause()} if trial.id else None
+
+
+def test_a_launch_that_has_broken_a_limit_is_not_set_aside_by_another_trials_report() -> None:
+    driven = Driven(Holds, slots=2, limits=Limits(trial_time=1), failure=FailurePolicy(max_retries_per_trial=0))
+    driven.start(x=1)
+    driven.start(x=2)
+    driven.broke(0, Limit.TRIAL_TIME, 1.0)
+    driven.report(1, 1, loss=1.0)
+    driven.died(0, signal=9)
+    view = driven.view(0)
+    assert view.failure is not None
+    assert (view.state, view.failure.kind) == (State.FAILED, FailureKind.TIMED_OUT)
