@@ -21,9 +21,9 @@ def ReportCallback(trial: Trial, *, checkpoint: bool = False) -> Any:  # noqa: N
         trial: as your function was handed it.
         checkpoint: save the model, its optimizer included, as `model.keras` in checkpoints: of each epoch, or as
             `CheckpointPolicy` says (`every`, `at_end`), and of the last one when the trial is set aside. Go on from it with
-            `keras.models.load_model(trial.restore() / "model.keras")` and `fit(..., initial_epoch=trial.step)`. The optimizer
-            then has the learning rate with which it was saved: where a trial goes on with other values, set them
-            (`model.optimizer.learning_rate = trial.values["rate"]`), or those of the checkpoint stay in use.
+            `keras.models.load_model(trial.restore() / "model.keras")` and `fit(..., initial_epoch=trial.step)`. What is loaded
+            is as it was saved, its learning rate too. Where a trial may go on with other values, set them before `fit`:
+            `model.optimizer.learning_rate = trial.values["rate"]`.
 
     Raises:
         ImportError: Keras is not installed: `pip install "asynctune[keras]"`.
