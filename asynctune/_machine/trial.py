@@ -161,6 +161,7 @@ class Trial:
                     self.launch.parked = event.parked
             case Finished():
                 self.reports = self._lineage()
+                self._unbecome(event)
                 self.metrics, self.ended, self.failure = event.metrics, at, None
                 self.score, self.scores, self.violates = event.score, event.scores, event.violates
                 if event.checkpoint is not None:
@@ -263,6 +264,15 @@ class Trial:
         self.reports = [report for report in self.reports if report.step <= self.mark]
         self.checkpoints = []
         self.lineage = (*self.lineage, Origin(exploit.source, exploit.checkpoint, after, self.launches, before))
+
+    def _unbecome(self, event: Finished) -> None:
+        """Told to go on as another trial when there was no step left to do, it has tried none of the new values: its score is
+        that of its own reports, and of its own values."""
+        if event.metrics is not None or not self.lineage:
+            return
+        if not any(report.launch >= self.lineage[-1].launch for report in self.reports):
+            self.proposed, self.used = self.lineage[-1].before, {}
+            self.lineage = self.lineage[:-1]
 
     def _report(self, event: Reported, at: float) -> None:
         if self.reports and self.reports[-1].launch != event.launch:
