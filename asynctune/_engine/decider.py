@@ -18,6 +18,7 @@ from asynctune._engine.opening import Folded
 from asynctune._engine.points import Point, reach
 from asynctune._engine.record import Record
 from asynctune._engine.threads import SYSTEM, Threads
+from asynctune._machine.answers import about
 from asynctune._machine.instructions import AnswerReport, DeleteCheckpoint, Instruction
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Stimulus
@@ -111,7 +112,7 @@ class Decider:
     def asking(self) -> tuple[str, float] | None:
         """The plugin hook that is being asked at this moment, if one is, and for how many seconds so far."""
         asked = self.machine.consult.asking if self.machine is not None else None
-        return None if asked is None else (asked[0], self.now() - asked[1])
+        return None if asked is None else (asked[0] + about(asked[2]), self.now() - asked[1])
 
     def give_up(self) -> None:
         """Do not try again what cannot be committed: the search is being closed."""

@@ -124,7 +124,9 @@ def _who(name: str) -> str:
     try:
         said = json.loads(name)
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(said["since"]))
-        return f"process {said['pid']} on {said['host']}, since {since}"
+        ours = " (this one: if that search is over, a plugin of it that does not return still holds it)"
+        own = ours if (said["pid"], said["host"]) == (os.getpid(), socket.gethostname()) else ""
+        return f"process {said['pid']} on {said['host']}, since {since}{own}"
     except (ValueError, KeyError, TypeError, OverflowError):
         return "another process"
 

@@ -6,10 +6,15 @@ from operator import index
 from typing import Any
 
 from asynctune.errors import WireError
-from asynctune.records import PAUSE, Exploit, Pause, Reallocate, Stop, TrialId, Verdict
+from asynctune.records import PAUSE, Exploit, Pause, Reallocate, Stop, TrialId, TrialView, Verdict
 from asynctune.wire import decode, encode
 
-__all__ = ["as_id", "as_verdict", "sets_aside"]
+__all__ = ["about", "as_id", "as_verdict", "sets_aside"]
+
+
+def about(trial: TrialView | None) -> str:
+    """Which trial a plugin is asked about, for errors."""
+    return "" if trial is None else f" (trial {trial.id}, step {trial.step})"
 
 
 def as_verdict(value: Any) -> Verdict | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from attrs import frozen
 
-from asynctune._machine.answers import as_id, as_verdict, sets_aside
+from asynctune._machine.answers import about, as_id, as_verdict, sets_aside
 from asynctune._machine.exploring import explored
 from asynctune.errors import PluginError, SpaceError
 from asynctune.objective import Goal
@@ -126,7 +126,7 @@ class Consult:
         self._hear_reports = [stopper for stopper in stoppers if isinstance(stopper, HearsReports)]
         self._hear_ends = [stopper for stopper in stoppers if isinstance(stopper, HearsEnds)]
         self._has_choice = scheduler.chooses
-        self.asking: tuple[str, float] | None = None
+        self.asking: tuple[str, float, TrialView | None] | None = None
         self.stopwatch: Callable[[], float] = float
         self.log: Callable[[TrialId, LaunchNumber], str] = _no_log
         self.space = Space()
@@ -193,11 +193,11 @@ class Consult:
 
     def paused(self, trial: TrialView, by: str) -> None:
         """Tell the scheduler that a trial was set aside."""
-        self._call(self._scheduler, "on_trial_pause", lambda: self._scheduler.on_trial_pause(trial, by))
+        self._call(self._scheduler, "on_trial_pause", lambda: self._scheduler.on_trial_pause(trial, by), trial)
 
     def resumed(self, trial: TrialView, by: str) -> None:
         """Tell the scheduler that a trial runs again."""
-        self._call(self._scheduler, "on_trial_resume", lambda: self._scheduler.on_trial_resume(trial, by))
+        self._call(self._scheduler, "on_trial_resume", lambda: self._scheduler.on_trial_resume(trial, by), trial)
 
     def choose(self, search: SearchView) -> Choice:
         """The scheduler's choice of what runs next."""
@@ -232,7 +232,7 @@ class Consult:
         self._set_space(known)
         try:
             for luck in (seed, *(derive(seed, "again", number) for number in range(_TRIES))):
-                said = self._call(self._scheduler, "explore", partial(self._scheduler.explore, trial, source, luck))
+                said = self._call(self._scheduler, "explore", partial(self._scheduler.explore, trial, source, luck), trial)
                 values = explored(known, said, source.values, luck)
                 if known.is_allowed(values):
                     return known.derive(values)
@@ -358,12 +358,11 @@ class Consult:
     def _call(self, plugin: object, hook: str, call: Callable[[], Any], trial: TrialView | None = None) -> Any:
         asking = plugin.called if isinstance(plugin, FunctionStopper) else f"{self._name(plugin)}.{hook}"
         began = self.stopwatch()
-        self.asking = asking, began
+        self.asking = asking, began, trial
         try:
             return call()
         except BaseException as error:  # a SystemExit of a plugin's is its failure too
-            about = "" if trial is None else f" (trial {trial.id}, step {trial.step})"
-            raise PluginError(redacted(f"{asking} raised {type(error).__name__}: {error}{about}")) from error
+            raise PluginError(redacted(f"{asking} raised {type(error).__name__}: {error}{about(trial)}")) from error
         finally:
             self.asking = None
             took = self.stopwatch() - began

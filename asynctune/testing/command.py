@@ -11,6 +11,7 @@ from attrs import fields, has
 
 from asynctune import schedulers as known
 from asynctune.errors import ConfigurationError
+from asynctune.installed import named
 from asynctune.schedulers.base import Scheduler
 from asynctune.testing.comparing import compare
 from asynctune.testing.conditions import Conditions
@@ -64,7 +65,8 @@ def scheduler_of(text: str, max_steps: int) -> Scheduler:
 
 
 def _names() -> str:
-    return f"of {', '.join(name for name in known.__all__ if name != 'Scheduler')}"
+    kinds = (getattr(known, name) for name in known.__all__ if name != "Scheduler")
+    return f"of {', '.join(kind.__name__ for kind in kinds if isinstance(kind, type) and issubclass(kind, Scheduler))}"
 
 
 def _value(node: ast.expr, max_steps: int) -> Any:
@@ -80,6 +82,8 @@ def _value(node: ast.expr, max_steps: int) -> Any:
 
 def _made(name: str, arguments: Mapping[str, Any], max_steps: int) -> Any:
     kind: Any = getattr(known, name, None) if name in known.__all__ and name != "Scheduler" else None
+    if kind is None and not arguments:
+        return named("scheduler", name)  # "median_stopping", or one of an installed package
     if kind is None:
         raise ConfigurationError(f"there is no scheduler {name!r} here: there is one {_names()}")
     takes = {each.name for each in fields(kind) if each.init} if has(kind) else set()

@@ -21,6 +21,7 @@ from asynctune._engine.journal import DiskJournal
 from asynctune._machine.machine import Machine
 from asynctune._machine.stimuli import Opened, Settings
 from asynctune.errors import ConfigurationError
+from asynctune.installed import named
 from asynctune.messages import FillRule
 from asynctune.objective import Goal
 from asynctune.oracles.base import Oracle
@@ -71,6 +72,10 @@ class Simulation:
         return next((at for at, value in self.path if not self.objective.better(target, value)), None)
 
 
+def _scheduler(given: Any) -> Any:
+    return named("scheduler", given) if isinstance(given, str) else given
+
+
 def _path(given: Any) -> Path | None:
     if given is None:
         return None
@@ -113,7 +118,7 @@ class Simulator:
     """
 
     workload: Workload = field(validator=_is(Workload))
-    scheduler: Scheduler = field(factory=FIFO, validator=_is(Scheduler))
+    scheduler: Scheduler = field(factory=FIFO, converter=_scheduler, validator=_is(Scheduler))
     oracle: Oracle | None = field(default=None, validator=_is(Oracle, optional=True))
     stop: Any = None
     workers: int = field(default=1, validator=number(1, integer=True))

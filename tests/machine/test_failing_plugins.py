@@ -141,7 +141,7 @@ def test_a_scheduler_that_hangs_ends_the_search_by_its_name_and_it_can_be_resume
     judge = Judge()
     search = simulated(scheduler=judge)
     judge.does = lambda: search.block(math.inf)
-    with pytest.raises(PluginError, match=r"Judge\.on_trial_result has not returned for 60 s"):
+    with pytest.raises(PluginError, match=r"Judge\.on_trial_result \(trial \d+, step \d+\) has not returned for 60 s"):
         search.run()
     assert states(simulated(scheduler=Judge(), records=search.records).run()) == [State.COMPLETED] * 6
 

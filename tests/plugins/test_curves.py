@@ -11,7 +11,7 @@ import pytest
 from asynctune.__main__ import main
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
-from asynctune.schedulers import ASHA, FIFO, Patience
+from asynctune.schedulers import ASHA, FIFO, MedianStopping, Patience
 from asynctune.testing import Curve, Simulator, Table, compare, read_lcbench, read_table, read_taskset, read_workloads
 from asynctune.testing.command import scheduler_of
 from asynctune.testing.comparing import interval, speed_up
@@ -61,7 +61,7 @@ def test_lcbench_is_read_with_the_seconds_of_each_epoch(tmp_path: Path) -> None:
     assert table.target == 90.0
     assert isinstance(table.curves[0].takes, list)
     assert table.curves[0].takes == [10.0] * 52
-    assert min(table.curves[1].takes) == 0.0  # type: ignore[arg-type]
+    assert min(table.curves[1].takes) == 0.0
     assert read_lcbench(tmp_path, "val_cross_entropy")["3945"].objective.each[0].direction == "min"
 
 
@@ -173,8 +173,8 @@ def test_a_scheduler_is_read_from_a_text(text: str, made: str) -> None:
     [
         ("3", "no scheduler"),
         ("ASHA(", "no scheduler"),
-        ("Nobody", "no scheduler 'Nobody'"),
-        ("Scheduler", "no scheduler"),
+        ("Nobody", "'Nobody': there is none of this name"),
+        ("Scheduler", "none of this name"),
         ("ASHA(9)", "by name"),
         ("ASHA(speed=3)", "takes no speed"),
         ("ASHA(factor=1)", "factor"),
@@ -222,3 +222,11 @@ def test_a_scheduler_without_arguments_of_its_own() -> None:
     made: Any = scheduler_of("MedianStopping(grace=5)", 27)
 
     assert made.grace == 5
+
+
+def test_a_scheduler_may_be_given_by_its_name() -> None:
+    assert isinstance(scheduler_of("median_stopping", 27), MedianStopping)
+    with pytest.raises(ConfigurationError, match="did you mean 'MedianStopping'"):
+        scheduler_of("medianstoping", 27)
+    workload = read_table(DIGITS)
+    assert isinstance(Simulator(workload=workload, scheduler="median_stopping", max_trials=3).scheduler, MedianStopping)
