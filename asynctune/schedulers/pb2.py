@@ -133,7 +133,7 @@ class PB2(Population):
             found: Mapping[str, Value] = {name: _shaken(domain, source, name, seed) for name, domain in domains.items()}
         else:
             found = self._expected(trial, source, domains, gains, seed)
-        return {name: self.within_space(name, value, source) for name, value in found.items()}
+        return self.possible({name: self.within_space(name, value, source) for name, value in found.items()}, source)
 
     def _expected(
         self, trial: TrialView, source: TrialView, domains: Mapping[str, Domain], gains: Sequence[_Gain], seed: int

@@ -87,7 +87,7 @@ class PopulationBasedTraining(Population):
             else:
                 found = self._perturbed(domain, value, unit(seed, "how", name))
             changed[name] = self.within_space(name, found, source)
-        return changed
+        return self.possible(changed, source)
 
     def _perturbed(self, domain: Domain, value: Value, luck: float) -> Value:
         if not isinstance(domain, Int | Float | Normal):

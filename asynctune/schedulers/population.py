@@ -277,6 +277,20 @@ class Population(Scheduler):
         domain = self.space.domain(name, source.values) if name in self.space else None
         return value if domain is None else kept(domain, value, source.values[name])
 
+    def possible(self, changed: Mapping[str, Value], source: TrialView) -> dict[str, Value]:
+        """What was changed, without what is not there any more, or has another domain, now that what it depends on has changed,
+        too. What is left out here is as the source has it, or drawn where that cannot be either."""
+        found, known = dict(changed), {**source.values, **changed}
+        for name in self.space if self.space.is_conditional else ():  # what others depend on comes before them
+            domain = self.space.domain(name, known)
+            if name not in known or (domain is not None and domain.contains(known[name])):
+                continue
+            found.pop(name, None)
+            del known[name]
+            if domain is not None and name in source.values and domain.contains(source.values[name]):
+                known[name] = source.values[name]
+        return found
+
     # ------------------------------------------------------------------------------------------------------- what it says
 
     def plan(self) -> str:

@@ -13,6 +13,7 @@ from asynctune.events import Exploited
 from asynctune.oracles import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy
 from asynctune.schedulers import PB2, PopulationBasedTraining, Scheduler
+from asynctune.space import Int, Space, When
 from asynctune.testing import Faults, SimulatedSearch, check_history
 from tests.machine.stories import Story, story
 
@@ -62,6 +63,22 @@ def test_many_exploits_happen_in_every_form() -> None:
         found[seed % len(FORMS)] += len(exploits(population(seed, saves=True, troubled=0.0).search().run()))
     assert len(found) == len(FORMS)
     assert min(found.values()) > 5, found
+
+
+@pytest.mark.parametrize("form", range(len(FORMS)))
+def test_values_that_depend_on_each_other_go_on_as_what_can_be(form: int) -> None:
+    space = {"x": Int(1, 4), "n": When("x", [1, 2], Int(1, 9)) | When("x", [3, 4], Int(100, 900))}
+    found: set[tuple[bool, bool]] = set()
+    for seed in range(form, 60, len(FORMS)):
+        told = population(seed, space=space, names=False, oracle=RandomSearch, saves=True, troubled=0.0)
+        search = told.search().run()
+        assert search.end is not None
+        assert search.end.error is None
+        check_history(search.records, scheduler=told.scheduler())
+        for event in exploits(search):
+            assert Space(space).validate(event.values) == event.values
+            found.add((int(str(event.values["x"])) > 2, int(str(search.trials[event.source].values["x"])) > 2))
+    assert len(found) > 1
 
 
 def lives(search: SimulatedSearch) -> dict[int, object]:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from asynctune._machine.exploring import explored
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
 from asynctune.records import CheckpointKey, Exploit, Origin, Report, State, TrialView
 from asynctune.schedulers import PB2
 from asynctune.schedulers._time_varying import best, model_of
-from asynctune.space import Choice, Float, Int, Space
+from asynctune.space import Choice, Float, Int, Space, When
 from asynctune.testing import SchedulerRehearsal
 
 SPACE = Space({"a": Float(0, 1), "b": Float(1e-4, 1, sampling="log"), "kind": Choice(["x", "y"])})
@@ -80,6 +81,26 @@ def test_only_numbers_are_changed_and_they_keep_to_the_space() -> None:
         found = rehearsal.scheduler.explore(rehearsal.trials[0], rehearsal.trials[5], seed)
         assert set(found) == {"a", "b"}
         SPACE.validate({"kind": "x", **found})
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_where_what_it_depends_on_is_changed_too_it_is_as_in_the_source_or_drawn(steps: int) -> None:
+    cases = When("a", [1, 2, 3], Int(1, 9)) | When("a", [4, 5, 6], Int(100, 900))
+    space = Space({"a": Int(1, 6), "b": cases, "c": When("b", [1, 2, 3], Float(0, 1))})
+    scheduler = pb2(hyperparam_mutations=None)
+    rehearsal = SchedulerRehearsal(scheduler, Objective("score", "max"))
+    scheduler.set_space(space)
+    for trial in range(6):
+        rehearsal.add(space.sample(trial))
+    for step in range(1, steps + 1):
+        for trial in range(6):
+            rehearsal.report(trial, rehearsal.trials[trial].step + 1, 1.0 * step)
+    for seed in range(10):
+        for source in range(6):
+            values = space.sample(seed * 6 + source)
+            view = TrialView(id=source, state=State.RUNNING, values=values)
+            found = explored(space, scheduler.explore(rehearsal.trials[0], view, seed), values, seed)
+            assert space.validate(found) == found
 
 
 def test_an_integer_stays_one() -> None:

@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 import pytest
 
+from asynctune._machine.exploring import explored as explored_values
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
 from asynctune.records import CONTINUE, PAUSE, Exploit, Report, State, TrialView, Value, Verdict
 from asynctune.schedulers import PopulationBasedTraining
-from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Space
+from asynctune.space import Boolean, Choice, Domain, Fixed, Float, Int, Normal, Space, When
 from asynctune.testing import SchedulerRehearsal
 
 SCORES = (0.0, 50.0, 100.0, 150.0, 200.0)
@@ -324,6 +325,40 @@ def test_domains_may_come_from_the_space_and_never_leave_it() -> None:
     for seed in range(100):
         for scheduler in (whole, named, wider):
             assert space.validate({**view.values, **scheduler.explore(view, view, seed)})
+
+
+CONDITIONAL = Space(
+    {
+        "kind": Choice(["a", "b"]),
+        "layers": When("kind", "a", Int(1, 3)) | When("kind", "b", Int(3, 6)),
+        "units": When("layers", [1, 2], Int(1, 9)) | When("layers", [3, 4, 5], Int(100, 900)),
+        "rate": When("units", [1, 2, 3, 4], Float(0, 1)),
+        "only": When("kind", "b", Float(5, 6)),
+    }
+)
+
+
+@pytest.mark.parametrize("resample_probability", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("mutations", [None, ["kind", "units"], ["layers", "rate"], {"kind": None, "units": Int(1, 999)}])
+def test_where_what_it_depends_on_is_changed_too_it_is_as_in_the_source_or_drawn(
+    mutations: Any, resample_probability: float
+) -> None:
+    scheduler = pbt(hyperparam_mutations=mutations, resample_probability=resample_probability)
+    scheduler.set_space(CONDITIONAL)
+    drawn = 0
+    for seed in range(300):
+        values = CONDITIONAL.sample(seed)
+        view = TrialView(id=0, state=State.RUNNING, values=values)
+        said = scheduler.explore(view, view, seed)
+        found = explored_values(CONDITIONAL, said, values, seed)
+        assert CONDITIONAL.validate(found) == found
+        if found.get("units") != said.get("units") and "units" in found:
+            # Nothing that could be kept is drawn.
+            domain = CONDITIONAL.domain("units", found)
+            assert domain is not None
+            drawn += found["units"] != values.get("units")
+            assert not domain.contains(values.get("units")) or found["units"] == values["units"]
+    assert drawn > 0
 
 
 def test_nested_parameters_have_flat_names() -> None:
