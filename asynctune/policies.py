@@ -18,12 +18,18 @@ from asynctune.errors import ConfigurationError, FailedTrialError, FatalError
 from asynctune.frozen import FrozenDict
 from asynctune.validators import LARGEST_INTEGER, as_bytes, flag, number, one_of, size
 
-__all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Parking", "Resources", "Rule", "type_name"]
+__all__ = ["CheckpointPolicy", "FailurePolicy", "Limit", "Limits", "Parking", "Resources", "Rule", "times", "type_name"]
 
 Rule: TypeAlias = Literal["retry", "fail", "end"]
 """What a failure can lead to: another attempt, while there are any left; the end of the trial; the end of the search."""
 
 _SELDOM: Mapping[str, bool] = {"seldom": True}  # as `records.SELDOM`, a room below
+
+
+def times(total: float, each: float) -> float:
+    """How many times `each` goes into `total`: a whole number, if it is one to six places. (0.3 is three times 0.1, though a
+    little less.)"""
+    return round(total / each, 6)
 
 
 @frozen(kw_only=True)
@@ -256,8 +262,9 @@ class CheckpointPolicy:
     Args:
         keep: how many checkpoints of each trial are left when it has ended; None for all of them, 0 for none. As long as it has
             not ended, its newest is kept beside them.
-        score: which they are: those whose report has the best value of this metric ("eval/loss" for one that is nested), and of
-            equal ones the newer. One without it, or where it is NaN, comes last. None for the newest.
+        score: which they are: those whose report (or result, where it is beyond all reports) has the best value of this metric
+            ("eval/loss" for one that is nested), and of equal ones the newer. One without it, or where it is NaN, comes last.
+            None for the newest.
         direction: whether "min" or "max" is best for `score`. Need not be said of an objective, nor of a name whose direction
             Keras defines.
         every: the steps between two automatic checkpoints: those of a `Trainable`, and of `keras.ReportCallback` with

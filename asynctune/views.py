@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from attrs import frozen
 
@@ -30,6 +31,8 @@ class SearchView:
         exhausted: whether all the trials are there that there will be, some of which may not have run: the oracle is exhausted,
             or there are `max_trials`. What can still change it is a trial that the user adds, or one that asks for a parameter
             nobody knew.
+        claimed: those that were chosen, and wait for a slot as wide as they need: they are PENDING, and get it without being
+            chosen again.
     """
 
     at: float
@@ -40,3 +43,4 @@ class SearchView:
     running: int = 0
     growing: bool = True
     exhausted: bool = False
+    claimed: AbstractSet[TrialId] = frozenset()

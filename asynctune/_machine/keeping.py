@@ -12,26 +12,30 @@ from collections.abc import Set as AbstractSet
 from heapq import heappop, heappush
 
 from asynctune.policies import CheckpointPolicy
-from asynctune.records import CheckpointKey, Report, TrialId
+from asynctune.records import CheckpointKey, Metrics, Report, TrialId
 
 __all__ = ["Shelf", "by_worth"]
 
 _Rank = tuple[float, int, int, int, int]
 
 
-def by_worth(checkpoints: Sequence[CheckpointKey], reports: Sequence[Report], policy: CheckpointPolicy) -> list[CheckpointKey]:
-    """Those of one trial, in the order in which they came about, from the one that is worth most."""
+def by_worth(
+    checkpoints: Sequence[CheckpointKey], reports: Sequence[Report], result: Metrics | None, policy: CheckpointPolicy
+) -> list[CheckpointKey]:
+    """Those of one trial, in the order in which they came about, from the one that is worth most. One that came with the
+    trial's `result`, of a step beyond its reports, is worth what that says."""
     newest_first = checkpoints[::-1]
     if policy.score is None:
         return list(newest_first)
-    return sorted(newest_first, key=lambda key: _loss(key, reports, policy))  # of equal ones the order stays
+    return sorted(newest_first, key=lambda key: _loss(key, reports, result or {}, policy))  # of equal ones the order stays
 
 
-def _loss(key: CheckpointKey, reports: Sequence[Report], policy: CheckpointPolicy) -> float:
+def _loss(key: CheckpointKey, reports: Sequence[Report], result: Metrics, policy: CheckpointPolicy) -> float:
     assert policy.score is not None
     place = bisect_left(reports, key.step, key=lambda report: report.step)
     found = place < len(reports) and (reports[place].step, reports[place].launch) == (key.step, key.launch)
-    value = reports[place].metrics.get(policy.score, math.nan) if found else math.nan
+    metrics = reports[place].metrics if found else result if place == len(reports) else {}
+    value = metrics.get(policy.score, math.nan)
     return math.inf if math.isnan(value) else value if policy.direction == "min" else -value
 
 

@@ -18,7 +18,7 @@ from asynctune._machine.book import Book
 from asynctune._machine.consult import Consult
 from asynctune._machine.death import gone, with_end
 from asynctune._machine.instructions import DeleteCheckpoint, Instruction, ParkLaunch, StopLaunch, TellEnd
-from asynctune._machine.keeping import Shelf, by_worth
+from asynctune._machine.keeping import Shelf
 from asynctune._machine.parking import can_park, who_leaves
 from asynctune._machine.pins import Pins
 from asynctune._machine.retry import FailureRun
@@ -158,6 +158,7 @@ class Situation:
             running=counts[State.RUNNING] + counts[State.RETRYING] + self.waiting.under_way_count,
             growing=bool(self.waiting.fresh_count or self.asks.in_flight) or self.can_ask,
             exhausted=self._has_all and not self.asks.in_flight,
+            claimed=frozenset(self.waiting.claims),
         )
 
     def stop(self, trial: Trial, reason: str) -> None:
@@ -296,7 +297,7 @@ class Situation:
             self.discard(trial.prune(policy))
             if trial.state.ended and policy.max_size is not None:
                 loss = None if trial.score is None else self.settings.objective.loss(trial.score)
-                self.shelf.end(trial.id, loss, by_worth(trial.checkpoints, trial.reports, policy))
+                self.shelf.end(trial.id, loss, trial.by_worth(policy))
         if policy.max_size is None or self.shelf.total <= policy.max_size:
             return
         for key in self.shelf.dispensable(self._is_needed, policy.max_size):

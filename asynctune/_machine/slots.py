@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from asynctune._machine.instructions import Instruction, ReleaseSlot, RequestSlots
-from asynctune.policies import Resources
+from asynctune.policies import Resources, times
 
 __all__ = ["Slots", "slots_for"]
 
@@ -16,9 +16,8 @@ def slots_for(resources: Resources, unit: Resources) -> int | None:
     """How many slots a launch with these resources takes, where each slot stands for `unit`; None if no number of them does."""
     if resources.gpu and not unit.gpu:
         return None
-    gpus = resources.gpu / unit.gpu if unit.gpu else 0.0
-    # 0.3 is three times 0.1, though a little less.
-    return max(1, *(math.ceil(round(share, 6)) for share in (resources.cpu / unit.cpu, gpus)))
+    gpus = times(resources.gpu, unit.gpu) if unit.gpu else 0.0
+    return max(1, math.ceil(times(resources.cpu, unit.cpu)), math.ceil(gpus))
 
 
 class Slots:

@@ -223,7 +223,7 @@ class Trial:
         deleted."""
         if policy.keep is None or len(self.checkpoints) <= policy.keep:
             return []
-        kept = set(by_worth(self.checkpoints, self.reports, policy)[: policy.keep])
+        kept = set(self.by_worth(policy)[: policy.keep])
         if not self.state.ended:
             kept.add(self.checkpoints[-1])
         pruned = [key for key in self.checkpoints if key not in kept]
@@ -231,6 +231,10 @@ class Trial:
             self.checkpoints = [key for key in self.checkpoints if key in kept] or _NO_CHECKPOINTS
             self._shown = None
         return pruned
+
+    def by_worth(self, policy: CheckpointPolicy) -> list[CheckpointKey]:
+        """Its checkpoints, from the one that is worth most to it."""
+        return by_worth(self.checkpoints, self.reports, self.metrics, policy)
 
     def drop(self, checkpoint: CheckpointKey) -> None:
         """It has this one no more."""

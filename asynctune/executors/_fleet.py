@@ -25,7 +25,7 @@ from asynctune._runner.orders import (
     Weigh,
 )
 from asynctune.errors import WireError
-from asynctune.executors._gpus import Gpus
+from asynctune.executors._gpus import Gpus, Grant
 from asynctune.executors._post import Post
 from asynctune.executors._runners import Runner
 from asynctune.executors.base import Listener, Recipe
@@ -73,7 +73,7 @@ class Fleet:
         self._gpus = gpus
         self._limits = recipe.limits if recipe.limits.watched else None
         #: By number, until they are reaped; with the GPUs that they were given.
-        self._runners: dict[int, tuple[Runner, tuple[int, ...]]] = {}
+        self._runners: dict[int, tuple[Runner, Grant]] = {}
         self._launches: dict[tuple[TrialId, LaunchNumber], Runner] = {}
         #: Those that wait for a trial. One that is gone meanwhile is passed over.
         self._idle: list[Runner] = []
@@ -125,18 +125,18 @@ class Fleet:
 
     def _new(self, plan: Plan, order: RunTrial | None, gpu: float) -> Runner:
         number, self._next = self._next, self._next + 1
-        gpus = self._gpus.take(gpu)
+        grant = self._gpus.take(gpu)
         try:
-            body = sendable(encode(StartRunner(runner=number, gpus=self._gpus.shown(gpus), order=order), ToSearch))
+            body = sendable(encode(StartRunner(runner=number, gpus=self._gpus.shown(grant), order=order), ToSearch))
             ours, theirs = socket.socketpair()
         except (OSError, WireError):
-            self._gpus.give_back(gpus)
+            self._gpus.give_back(grant)
             raise
         self._keeper.order(body, (theirs.detach(),))
         loads = plan.mode is not Mode.SHARED
         runner = Runner(self._loop, self, number, reuse=plan.reuse, loads=loads, limits=self._limits)
         runner.post = Post(self._loop, ours, runner)
-        self._runners[number] = runner, gpus
+        self._runners[number] = runner, grant
         return runner
 
     # --------------------------------------------------------------------------------------------- to running launches
@@ -222,8 +222,8 @@ class Fleet:
         return [runner.order for runner in runners if runner.order is not None]
 
     def _forget(self, number: int) -> Runner:
-        runner, gpus = self._runners.pop(number)
-        self._gpus.give_back(gpus)
+        runner, grant = self._runners.pop(number)
+        self._gpus.give_back(grant)
         with contextlib.suppress(ValueError):
             self._idle.remove(runner)
         return runner

@@ -29,8 +29,9 @@ class BOHB(Oracle):
 
     Trials are compared at rungs, the steps max_steps, max_steps / factor, max_steps / factor², … down to `grace` (rounded
     down): a trial counts at each with its first report there or beyond. The model is of the highest rung that `min_points` + 2
-    trials have come to: one density of the best `top_share` of them, another of the rest. A proposal is drawn from the first,
-    with kernels `bandwidth_factor` times as wide; of `candidates` such draws it is the one where the first density is highest
+    trials have come to: one density of the best `top_share` of them, another of the rest, or of the worst
+    `min_points` where the rest is fewer: so some can be in both. A proposal is drawn from the first, with kernels
+    `bandwidth_factor` times as wide; of `candidates` such draws it is the one where the first density is highest
     against the second (as in TPE, but with kernels over all parameters at once). One in three is drawn at random all the same,
     and so is each as long as no rung has trials enough.
 
@@ -119,14 +120,17 @@ class BOHB(Oracle):
             return None
         # Of a trial that named its parameters itself, what it never asked for is no part of it.
         ranked = [values for _, values in sorted(seen[-_MOST:], key=lambda each: each[0])]
-        top = max(least, math.floor(self.top_share * len(ranked)))
-        good = Density(space, ranked[:top], self.min_bandwidth)
-        bad = Density(space, ranked[top:] or ranked[-1:], self.min_bandwidth)
+        good, bad = (Density(space, part, self.min_bandwidth) for part in self._parted(ranked, least))
         rng = generator(self.seed, "bohb", "draws", trial_id)
         drawn = [good.draw(rng, self.bandwidth_factor) for _ in range(self.candidates)]
         promise = [max(good.at(values), _TINY) / max(bad.at(values), _TINY) for values in drawn]
         order = sorted(range(len(drawn)), key=lambda place: -promise[place])
         return next((drawn[place] for place in order if self.known.is_new(drawn[place])), None)
+
+    def _parted(self, ranked: list[Values], least: int) -> tuple[list[Values], list[Values]]:
+        """The best of these, and the rest: of each at least `least`, as long as there are so many. They may overlap."""
+        top = max(least, math.floor(self.top_share * len(ranked)))
+        return ranked[:top], ranked[max(0, min(top, len(ranked) - least)) :]
 
     def settings(self) -> Mapping[str, Any]:
         """What makes it propose as it does."""

@@ -22,10 +22,18 @@ __all__ = ["Patience"]
 def _inside(_: object, __: Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, Scheduler):
         raise ConfigurationError(f"Patience(inside=...) takes a scheduler or None, not {value!r}")
-    if value is not None and (value.chooses or value.exploits):
-        what = "decides what runs next" if value.chooses else "lets trials go on from each other's checkpoints"
+    if value is not None and (what := _does_more(value)) is not None:
         message = f"Patience(inside={type(value).__name__}(...)): it {what}, and counts on its verdicts being obeyed"
         raise ConfigurationError(f"{message}; it takes one that only stops trials")
+
+
+def _does_more(scheduler: Scheduler) -> str | None:
+    """What it does beside stopping trials."""
+    if scheduler.chooses:
+        return "decides what runs next"
+    if scheduler.exploits:
+        return "lets trials go on from each other's checkpoints"
+    return "changes their resources" if scheduler.reallocates else None
 
 
 @define
@@ -65,7 +73,7 @@ class Patience(Scheduler):
             default none.
 
     Raises:
-        ConfigurationError: if an argument is of the wrong type, or `inside` decides what runs or exploits.
+        ConfigurationError: if an argument is of the wrong type, or `inside` decides what runs, exploits or reallocates.
     """
 
     patience: int = field(validator=number(0, integer=True))

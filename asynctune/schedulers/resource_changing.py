@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeAlias
 
@@ -9,7 +10,7 @@ from attrs import Attribute, define, field, frozen
 
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Goal
-from asynctune.policies import Resources
+from asynctune.policies import Resources, times
 from asynctune.records import Choice, Continue, Reallocate, Report, State, TrialId, TrialView, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.fifo import FIFO
@@ -46,9 +47,9 @@ def evenly(trial: TrialView, report: Report, shares: Shares) -> Resources | None
     """As much for each trial that is left as there is, in multiples of what it is given at first; what cannot be divided is for
     the oldest. Never less than it has."""
     total, each = shares.total, shares.each
-    units = int(total.cpu // each.cpu)
+    units = math.floor(times(total.cpu, each.cpu))
     if each.gpu:
-        units = min(units, int(total.gpu // each.gpu))
+        units = min(units, math.floor(times(total.gpu, each.gpu)))
     share = units // shares.left + (shares.place < units % shares.left)
     has = trial.resources or each
     wanted = Resources(cpu=each.cpu * max(share, 1), gpu=each.gpu * max(share, 1))
@@ -178,7 +179,7 @@ class ResourceChanging(Scheduler):
     def choose_trial_to_run(self, search: SearchView) -> Choice:
         """Who waits for what it was given; then as the one inside says."""
         for trial in self._moved:
-            if search.trials[trial].state is State.PENDING:
+            if trial not in search.claimed and search.trials[trial].state is State.PENDING:
                 return trial
         return self.inside.choose_trial_to_run(search)
 

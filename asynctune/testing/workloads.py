@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 from attrs import define, field, frozen
 
 from asynctune._engine.journal import read_records
+from asynctune._engine.record import Record
 from asynctune._engine.retelling import retold
 from asynctune.errors import ConfigurationError
-from asynctune.events import Started
+from asynctune.events import Reported, Started
 from asynctune.objective import Goal, as_objective
 from asynctune.records import LaunchNumber, TrialId, TrialView, Values
 from asynctune.seeds import fill_seed, generator
@@ -190,7 +191,7 @@ class Table(Workload):
     @classmethod
     def recorded(cls, directory: str | Path, name: str | None = None) -> Table:
         """The trials of a search that was recorded, each a row: its surviving reports, and the seconds between them, from the
-        start of the launch that made them.
+        start of the launch that made them; without the time that it was parked.
 
         Args:
             directory: the `storage=` of the search.
@@ -205,27 +206,32 @@ class Table(Workload):
         trials = [trial for trial in told.trials if trial.reports]
         if told.settings is None or not trials:
             raise ConfigurationError(f"{directory}: no trial has reported, so there is no curve to replay")
-        began = {
-            (event.trial, event.launch): record.stimulus.at
-            for record in records
-            for event in record.happened
-            if isinstance(event, Started)
-        }
+        took = _measured(records)
         return cls(
-            curves=[_replayed(trial, began) for trial in trials],
+            curves=[_replayed(trial, took) for trial in trials],
             configurations=[dict(trial.values) for trial in trials],
             objective=told.settings.objective,
             name=name or Path(directory).name,
         )
 
 
-def _replayed(trial: TrialView, began: Mapping[tuple[TrialId, LaunchNumber], float]) -> Curve:
+def _measured(records: Iterable[Record]) -> dict[tuple[TrialId, LaunchNumber, int], float]:
+    """The seconds that each step of each launch took: since its last report, or since it began, or went on, after that."""
+    clocks, took = dict[tuple[TrialId, LaunchNumber], float](), dict[tuple[TrialId, LaunchNumber, int], float]()
+    for record in records:
+        # In the order in which it happened: one that is parked at a report may go on in the same moment.
+        for event in record.happened:
+            if isinstance(event, Reported):
+                launch = (event.trial, event.launch)
+                took[*launch, event.step] = record.stimulus.at - clocks[launch]
+                clocks[launch] = record.stimulus.at
+            elif isinstance(event, Started):
+                clocks[event.trial, event.launch] = record.stimulus.at
+    return took
+
+
+def _replayed(trial: TrialView, took: Mapping[tuple[TrialId, LaunchNumber, int], float]) -> Curve:
     names = set[str].intersection(*(set(report.metrics) for report in trial.reports))
-    takes, before = list[float](), None
-    for report in trial.reports:
-        same = before is not None and before.launch == report.launch
-        since = before.at if same and before is not None else began[trial.id, report.launch]
-        takes.append(report.at - since)
-        before = report
     metrics = {name: [report.metrics[name] for report in trial.reports] for name in sorted(names)}
+    takes = [took[trial.id, report.launch, report.step] for report in trial.reports]
     return Curve(metrics, takes, [report.step for report in trial.reports])

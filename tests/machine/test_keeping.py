@@ -203,6 +203,26 @@ def test_a_result_can_carry_that_of_the_last_step() -> None:
     assert kept(search) == [(0, 2)]
 
 
+@pytest.mark.parametrize(
+    ("returned", "there"),
+    [({"loss": 0.1}, (0, 2)), ({"loss": 9.0}, (0, 1)), ({"loss": 5.0}, (0, 2)), ({"loss": math.nan}, (0, 1)), (None, (0, 1))],
+)
+def test_that_of_a_result_is_worth_what_was_returned(returned: dict[str, float] | None, there: tuple[int, int]) -> None:
+    failure = FailurePolicy(non_finite="worst")
+    search = driven(CheckpointPolicy(keep=1, score="loss", direction="min"), failure=failure)
+    save(search, 0, 1, loss=5.0)
+    search.end(TrialReturned, 0, metrics=returned, checkpoint=CheckpointKey(0, 2, 1))
+    assert kept(search) == [there]
+
+
+def test_that_of_a_step_that_was_reported_is_worth_what_was_reported() -> None:
+    search = driven(CheckpointPolicy(keep=1, score="loss", direction="min"))
+    save(search, 0, 1, loss=5.0)
+    search.report(0, 2, loss=9.0)
+    search.end(TrialReturned, 0, metrics={"loss": 0.1}, checkpoint=CheckpointKey(0, 2, 1))
+    assert kept(search) == [(0, 1)]
+
+
 # ------------------------------------------------------------------------------------------------- of all of them together
 
 

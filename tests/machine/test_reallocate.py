@@ -15,9 +15,10 @@ from asynctune._machine.stimuli import PauseAsked, ResumeAsked, SlotGranted, Wor
 from asynctune.errors import PluginError
 from asynctune.events import Paused, Reallocated, Reported
 from asynctune.policies import Resources
-from asynctune.records import CheckpointKey, Reallocate, Report, State, TrialId, TrialView, Verdicts
+from asynctune.records import CheckpointKey, Choice, Reallocate, Report, State, TrialId, TrialView, Verdicts
 from asynctune.schedulers import Scheduler
 from asynctune.testing import check_history
+from asynctune.views import SearchView
 from tests.machine.driven import Driven
 
 TWO = Resources(cpu=2)
@@ -40,7 +41,7 @@ def gives(at: Mapping[tuple[int, int], Any]) -> Callable[[], Scheduler]:
 
 
 def two(at: Mapping[tuple[int, int], Any], **changes: Any) -> Driven:
-    driven = Driven(gives(at), **{"slots": 3, "max_trials": 2, **changes})
+    driven = Driven(changes.pop("make", gives(at)), **{"slots": 3, "max_trials": 2, **changes})
     driven.open()
     driven.start(x=1)
     driven.start(x=2)
@@ -114,6 +115,27 @@ def test_while_it_waits_for_its_slot_others_run_on_theirs() -> None:
     assert sorted(driven.machine.book.live) == [1, 2]
     assert dict(driven.machine.waiting.claims) == {0: 2}
     assert driven.machine.look().running == 3
+
+
+def test_one_that_chooses_sees_who_waits_for_such_a_slot() -> None:
+    seen = []
+
+    class Looks(Gives):
+        def choose_trial_to_run(self, search: SearchView) -> Choice:
+            seen.append(set(search.claimed))
+            others = [
+                each for each in search.trials if search.trials[each].state is State.PENDING and each not in search.claimed
+            ]
+            return others[0] if others else "NEW"
+
+    driven = two({(0, 1): Reallocate(TWO)}, make=lambda: Looks({(0, 1): Reallocate(TWO)}), max_trials=3)
+    driven.report(0, 1, loss=1.0)
+    driven.left(0)
+    driven.grant()
+    assert (seen[0], seen[-1]) == (set(), {0})
+    driven.suggest(x=3)
+    assert sorted(driven.machine.book.live) == [1, 2]
+    assert started(wide(driven, 2)) == [(0, 2, TWO)]
 
 
 def test_one_that_is_ended_meanwhile_leaves_its_slot_to_be_given_back() -> None:

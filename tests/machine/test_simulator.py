@@ -14,7 +14,7 @@ from asynctune._engine.opening import fold
 from asynctune._engine.record import pack
 from asynctune._machine.machine import Machine
 from asynctune.errors import ConfigurationError, PluginError, TooManyFailuresError
-from asynctune.events import ParkedGone, Paused
+from asynctune.events import ParkedGone, Paused, Started
 from asynctune.objective import Objective
 from asynctune.oracles import GridSearch, RandomSearch
 from asynctune.policies import FailurePolicy, Limits, Parking, Resources
@@ -143,6 +143,20 @@ def test_a_recorded_search_is_a_table(tmp_path: Path) -> None:
     assert done.best is not None
     assert first.best is not None
     assert done.best.score == first.best.score
+
+
+@pytest.mark.parametrize("scheduler", [HyperBand(max_steps=9), ASHA(max_steps=9, form="promotion")], ids=["hyperband", "asha"])
+def test_time_that_a_trial_was_parked_is_no_time_of_its_steps(scheduler: Any, tmp_path: Path) -> None:
+    conditions = Conditions(save_every=None, parks=True)
+    Simulator(
+        workload=workload(), scheduler=scheduler, workers=3, max_trials=20, conditions=conditions, storage=tmp_path / "search"
+    ).run()
+    events = [event for record in read_records(tmp_path / "search") for event in record.happened]
+    again = Table.recorded(tmp_path / "search")
+
+    assert any(isinstance(event, Started) and event.parked for event in events)
+    for curve, values in zip(again.curves, again.configurations, strict=True):
+        assert list(curve.takes) == pytest.approx([falling(values).takes] * len(curve))  # type: ignore[arg-type]
 
 
 def test_who_is_set_aside_goes_on_from_its_checkpoint_or_anew() -> None:

@@ -101,6 +101,25 @@ def test_the_model_is_of_the_highest_rung_with_trials_enough() -> None:
     assert sum(low) < sum(high)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("count", "least", "top_share", "good", "bad"),
+    [
+        (5, 3, 0.15, 3, 3),  # the least that a model is made of: they overlap
+        (6, 3, 0.15, 3, 3),
+        (10, 3, 0.15, 3, 7),
+        (100, 3, 0.15, 15, 85),
+        (10, 3, 0.8, 8, 3),
+        (10, 3, 1.0, 10, 3),
+        (300, 400, 0.15, 300, 300),  # older ones are not looked at, however many are wanted
+    ],
+)
+def test_both_densities_are_of_enough_trials(count: int, least: int, top_share: float, good: int, bad: int) -> None:
+    ranked = [{"x": float(place)} for place in range(count)]
+    best, rest = BOHB(max_steps=9, top_share=top_share)._parted(ranked, least)
+    assert (len(best), len(rest)) == (good, bad)
+    assert (best, rest) == (ranked[:good], ranked[-bad:])
+
+
 def test_a_trial_counts_once_at_each_rung_it_comes_to() -> None:
     oracle = BOHB(max_steps=9)
     rehearsal = OracleRehearsal(oracle, space=SPACE, objective=Objective("loss", "min"))

@@ -12,8 +12,19 @@ import pytest
 
 from asynctune.errors import ConfigurationError
 from asynctune.objective import Objective
+from asynctune.policies import Resources
 from asynctune.records import CONTINUE, State, Stop, TrialId
-from asynctune.schedulers import ASHA, HyperBand, MedianStopping, Patience, Percentile, Scheduler, Threshold, Wilcoxon
+from asynctune.schedulers import (
+    ASHA,
+    HyperBand,
+    MedianStopping,
+    Patience,
+    Percentile,
+    ResourceChanging,
+    Scheduler,
+    Threshold,
+    Wilcoxon,
+)
 from asynctune.seeds import generator
 from asynctune.testing import SchedulerRehearsal
 
@@ -124,6 +135,10 @@ def test_the_same_trials_are_stopped(
         (lambda: Patience(patience=1, inside="ASHA"), r"inside=.*takes a scheduler or None, not 'ASHA'"),  # type: ignore[arg-type]
         (lambda: Patience(patience=1, inside=HyperBand(max_steps=9)), r"HyperBand.*decides what runs next.*only stops trials"),
         (lambda: Patience(patience=1, inside=MedianStopping(hard_stop=False)), r"MedianStopping.*decides what runs next"),
+        (
+            lambda: Patience(patience=1, inside=ResourceChanging(total=Resources(cpu=8), trials=4)),
+            r"ResourceChanging.*changes their resources.*only stops trials",
+        ),
         (lambda: Wilcoxon(p_threshold=0), r"p_threshold=.*above 0.*not 0"),
         (lambda: Wilcoxon(startup_steps=1), r"startup_steps=.*not 1"),
     ],

@@ -12,7 +12,9 @@ from asynctune.objective import Objective
 from asynctune.policies import Resources
 from asynctune.records import PAUSE, CheckpointKey, Reallocate, Report, State, TrialView
 from asynctune.schedulers import ASHA, HyperBand, PopulationBasedTraining, ResourceChanging
+from asynctune.schedulers.resource_changing import Shares, evenly
 from asynctune.testing import check_history
+from asynctune.views import SearchView
 from tests.machine.stories import story
 
 
@@ -76,6 +78,23 @@ def test_shares_are_multiples_of_what_a_trial_begins_with() -> None:
     assert (cores(scheduler, 0, 2), cores(scheduler, 2, 2)) == (4, None)
 
 
+@pytest.mark.parametrize(
+    ("total", "each", "left", "cpu"),
+    [
+        (Resources(cpu=2.4), Resources(cpu=0.8), 1, 2.4),
+        (Resources(cpu=1), Resources(cpu=0.1), 1, 1),
+        (Resources(cpu=1), Resources(cpu=0.1), 3, 0.4),
+        (Resources(cpu=1), Resources(cpu=0.3), 1, 0.9),
+        (Resources(cpu=9, gpu=0.9), Resources(cpu=1, gpu=0.3), 1, 3),
+    ],
+)
+def test_no_share_is_lost_to_rounding(total: Resources, each: Resources, left: int, cpu: float) -> None:
+    shares = Shares(total=total, each=each, left=left, place=0)
+    wanted = evenly(view(0), Report(1, {"loss": 1.0}, 0.0, 1), shares)
+    assert wanted is not None
+    assert wanted.cpu == pytest.approx(cpu)
+
+
 def test_a_function_of_ones_own() -> None:
     scheduler = four(allocation=lambda trial, report, shares: Resources(cpu=5 if shares.place == 2 else 1))
     assert [cores(scheduler, trial) for trial in range(4)] == [None, None, 5, None]
@@ -90,6 +109,20 @@ def test_the_one_inside_is_heard_first() -> None:
     assert promoting.chooses
     told: Any = promoting.on_trial_result(view(0), Report(1, {"loss": 1.0}, 0.0, 1, CheckpointKey(0, 1, 1)))
     assert told == {0: PAUSE}
+
+
+def test_who_waits_for_a_wider_slot_is_not_chosen_again() -> None:
+    scheduler = four()
+    assert [cores(scheduler, trial) for trial in range(2)] == [2, 2]
+    pending = {trial: TrialView(id=trial, state=State.PENDING, values={}) for trial in range(4)}
+
+    def chosen(*claimed: int) -> Any:
+        search = SearchView(
+            at=0.0, objective=scheduler.objective, trials=pending, counts={}, best=None, claimed=frozenset(claimed)
+        )
+        return scheduler.choose_trial_to_run(search)
+
+    assert [chosen(), chosen(0), chosen(0, 1), chosen(1)] == [0, 1, "NEW", 0]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -98,15 +98,53 @@ async def test_libraries_use_as_many_threads_as_the_trial_has_cores(attach: Atta
 
 def test_gpus_are_given_to_those_who_ask() -> None:
     gpus = Gpus(2)
-    first, half, other, none, too_many = (gpus.take(amount) for amount in (1, 0.5, 0.5, 0, 5))
+    given = [gpus.take(amount) for amount in (1, 0.5, 0.5, 0, 5)]
 
-    assert (first, half, other, none, too_many) == ((0,), (1,), (0,), (), (0, 1))
-    assert [gpus.shown(each) for each in (first, none, too_many)] == ["0", "-1", "0,1"]
-    for each in (first, half, other, none, too_many):
+    assert [each.gpus for each in given] == [(0,), (1,), (1,), (), (0, 1)]
+    assert [gpus.shown(given[place]) for place in (0, 3, 4)] == ["0", "-1", "0,1"]
+    for each in given:
         gpus.give_back(each)
-    assert gpus.take(1) == (0,)
-    assert Gpus(0).take(1) == ()
-    assert Gpus(0).shown(()) is None
+    assert gpus.take(1).gpus == (0,)
+
+
+def test_shares_are_put_together_so_that_whole_gpus_stay_free() -> None:
+    gpus = Gpus(3)
+    assert [gpus.take(amount).gpus for amount in (0.5, 0.5, 1, 0.75, 0.25)] == [(0,), (0,), (1,), (2,), (2,)]
+
+
+def test_a_gpu_has_as_much_as_was_given_of_it_and_not_as_many() -> None:
+    gpus = Gpus(2)
+    tenths = [gpus.take(0.1) for _ in range(9)]
+    gpus.take(0.5)
+    assert [each.gpus for each in tenths] == [(0,)] * 9
+    assert gpus.take(0.5).gpus == (1,)  # though the other one has nine
+    for _ in range(100):  # 0.1 is not exactly a tenth
+        gpus.give_back(tenths.pop(0))
+        tenths.append(gpus.take(0.1))
+    assert gpus.take(0.1).gpus == (0,)
+
+
+def test_several_are_as_many_as_the_amount_rounded_up() -> None:
+    gpus = Gpus(4)
+    assert gpus.take(1.5).gpus == (0, 1)
+    assert gpus.take(0.1 + 0.2 + 0.7).gpus == (2,)  # no more than one, though floating point has it so
+    assert gpus.take(0.25).gpus == (0,)
+    assert gpus.take(0.000_000_1).gpus == (0,)
+
+
+def test_what_fits_nowhere_goes_where_the_least_is_given_away() -> None:
+    gpus = Gpus(2)
+    first, second, third, fourth = (gpus.take(amount) for amount in (0.75, 0.25, 0.75, 0.25))
+    assert [each.gpus for each in (first, second, third, fourth)] == [(0,), (0,), (1,), (1,)]
+    gpus.give_back(first)
+    gpus.give_back(fourth)
+    assert gpus.take(1).gpus == (0,)
+
+
+def test_a_machine_without_gpus() -> None:
+    none = Gpus(0).take(1)
+    assert none.gpus == ()
+    assert Gpus(0).shown(none) is None
 
 
 class Box:
