@@ -61,7 +61,7 @@ def test_lcbench_is_read_with_the_seconds_of_each_epoch(tmp_path: Path) -> None:
     assert table.target == 90.0
     assert isinstance(table.curves[0].takes, list)
     assert table.curves[0].takes == [10.0] * 52
-    assert min(table.curves[1].takes) == 0.0
+    assert min(table.curves[1].takes) == 0.0  # type: ignore[arg-type]
     assert read_lcbench(tmp_path, "val_cross_entropy")["3945"].objective.each[0].direction == "min"
 
 
