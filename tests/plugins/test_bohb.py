@@ -14,7 +14,7 @@ from asynctune.messages import RunTrial
 from asynctune.objective import Objective
 from asynctune.oracles import BOHB
 from asynctune.oracles.density import Density
-from asynctune.records import State, TrialId
+from asynctune.records import State, TrialId, Values
 from asynctune.space import Boolean, Choice, Float, HyperParameters, Int, Space, When
 from asynctune.testing import Behaviour, OracleRehearsal, SimulatedSearch
 
@@ -114,7 +114,7 @@ def test_the_model_is_of_the_highest_rung_with_trials_enough() -> None:
     ],
 )
 def test_both_densities_are_of_enough_trials(count: int, least: int, top_share: float, good: int, bad: int) -> None:
-    ranked = [{"x": float(place)} for place in range(count)]
+    ranked: list[Values] = [{"x": float(place)} for place in range(count)]
     best, rest = BOHB(max_steps=9, top_share=top_share)._parted(ranked, least)
     assert (len(best), len(rest)) == (good, bad)
     assert (best, rest) == (ranked[:good], ranked[-bad:])
