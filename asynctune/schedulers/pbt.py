@@ -46,8 +46,8 @@ class PopulationBasedTraining(Population):
     other one has it.
 
     - In the asynchronous form, nobody waits for anybody.
-    - With `synchronous=True`, all trials are brought to the same step, and are then compared at once. Whoever is there first is
-      set aside meanwhile.
+    - With `synchronous=True`, all trials that have begun are brought to the same step, and are then compared at once. Whoever
+      is there first is set aside meanwhile.
     - With a `population` larger than the slots, trials take turns: at the end of an interval a trial is set aside, and the one
       that is furthest behind goes on.
 

@@ -87,6 +87,8 @@ class Population(Scheduler):
     _meeting: int = field(init=False, repr=False)
     # How many trials there are, once no more can come; None as long as some may.
     _all: int | None = field(init=False, default=None, repr=False)
+    # How many trials have begun, and have not reported: known when it is asked what runs next, and counted on from there.
+    _awaited: int = field(init=False, default=0, repr=False)
     # Exploits that were decided where no verdict could be given.
     _due: dict[TrialId, Verdict] = field(init=False, factory=dict, repr=False)
 
@@ -121,6 +123,8 @@ class Population(Scheduler):
 
     def on_trial_result(self, trial: TrialView, report: Report) -> Verdicts:
         """Compare the trial with the others, if its interval is over."""
+        if trial.id not in self._members:
+            self._await_less()
         member, loss = self._members.setdefault(trial.id, Member()), loss_of(self.objective, report)
         member.see(trial, report)
         if loss is None:
@@ -183,10 +187,15 @@ class Population(Scheduler):
         wanted = self.population if self._all is None else self._all
         return wanted is not None and len(self._members) < wanted
 
+    def _await_less(self) -> None:
+        """A trial that had begun has reported for the first time, or ended before."""
+        self._awaited = max(0, self._awaited - 1)
+
     def _met(self, last: TrialId | None) -> dict[TrialId, Verdict]:
         """The trials that wait at the meeting are compared, if all are there. `last` is the one that came now, which runs."""
         members = self._members.values()
-        if not members or self._lacks() or not all(member.waits and not member.ready for member in members):
+        missing = self._awaited > 0 or self._lacks() or not all(member.waits and not member.ready for member in members)
+        if missing or not members:
             return {} if last is None else {last: PAUSE}
         verdicts = self._compared()
         if last is not None and last not in verdicts:
@@ -218,6 +227,8 @@ class Population(Scheduler):
         """The others wait for it no more."""
         member = self._members.pop(trial.id, None)
         self._due.pop(trial.id, None)
+        if member is None and trial.launches:
+            self._await_less()
         if self._all is not None and (member is not None or trial.launches):
             self._all -= 1
         return self._told(self._met(None) if self.synchronous else {})
@@ -250,6 +261,13 @@ class Population(Scheduler):
         waiting = {trial: each for trial, each in self._members.items() if each.waits and _is_pending(search, trial)}
         begun = search.running + len(waiting)
         self._all = None if search.growing else begun
+        choice = self._choice(search, waiting, begun)
+        # One that has never run, and is there, begins now. Where none is there, it is asked again when there is.
+        live = sum(search.counts.get(state, 0) for state in State if not state.ended)
+        self._awaited = max(0, begun - len(self._members)) + (choice == "NEW" and live > begun)
+        return choice
+
+    def _choice(self, search: SearchView, waiting: Mapping[TrialId, Member], begun: int) -> Choice:
         has_room = begun < self.population if self.population is not None else not waiting
         if search.growing and has_room:
             return "NEW"

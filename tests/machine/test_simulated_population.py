@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from asynctune.events import Exploited
+from asynctune.messages import RunTrial
+from asynctune.objective import Objective
 from asynctune.oracles import RandomSearch
 from asynctune.policies import CheckpointPolicy, FailurePolicy
+from asynctune.records import State
 from asynctune.schedulers import PB2, PopulationBasedTraining, Scheduler
-from asynctune.space import Int, Space, When
-from asynctune.testing import Faults, SimulatedSearch, check_history
+from asynctune.space import Float, HyperParameters, Int, Space, When
+from asynctune.testing import Behaviour, Faults, SimulatedSearch, check_history
 from tests.machine.stories import Story, story
 
 FORMS: Sequence[Callable[[], Scheduler]] = (
@@ -79,6 +82,60 @@ def test_values_that_depend_on_each_other_go_on_as_what_can_be(form: int) -> Non
             assert Space(space).validate(event.values) == event.values
             found.add((int(str(event.values["x"])) > 2, int(str(search.trials[event.source].values["x"])) > 2))
     assert len(found) > 1
+
+
+class Meetings(PopulationBasedTraining):
+    """Writes down who was compared with whom, and after which step."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.met: list[tuple[int, list[int]]] = []
+
+    def _compared(self) -> dict[int, Any]:
+        there = [trial for trial, member in self._members.items() if member.waits and not member.ready]
+        self.met.append((self._meeting, sorted(there)))
+        return super()._compared()
+
+
+def paced(paces: Sequence[float], steps: int = 8) -> Callable[[RunTrial, HyperParameters], Behaviour]:
+    """Trials that take so long for a step: each of its own pace."""
+
+    def script(order: RunTrial, hp: HyperParameters) -> Behaviour:
+        pace = paces[order.trial % len(paces)]
+        reports = [(pace, {"loss": hp.Float("x", 0, 1) / step}) for step in range(order.step + 1, steps + 1)]
+        return Behaviour(reports=reports, checkpoints=True)
+
+    return script
+
+
+def met(paces: Sequence[float], **settings: Any) -> SimulatedSearch:
+    return SimulatedSearch(
+        **{
+            "script": paced(paces),
+            "oracle": RandomSearch(),
+            "scheduler": Meetings(perturbation_interval=2, synchronous=True),
+            "space": {"x": Float(0, 1)},
+            "objective": Objective("loss", "min"),
+            "checkpoints": CheckpointPolicy(),
+            **settings,
+        }
+    )
+
+
+@pytest.mark.parametrize("takes", [(0.0, 0.0), (0.1, 0.0), (3.0, 0.1)])
+@pytest.mark.parametrize("paces", [(10, 10, 10, 1), (1, 10, 10, 10), (1, 2, 4, 8), (5, 5, 5, 5)])
+@pytest.mark.parametrize("trials", [4, 6])
+def test_those_who_have_begun_are_waited_for(paces: Sequence[float], takes: Sequence[float], trials: int) -> None:
+    setup = {"workers": 4, "max_trials": trials, "start_takes": takes[0], "ask_takes": takes[1]}
+    search = met(paces, **setup).run()
+    found: Any = search.scheduler
+    assert found.met[:4] == [(step, [0, 1, 2, 3]) for step in (2, 4, 6, 8)]
+    assert all(trial.state is State.COMPLETED and trial.step == 8 for trial in search.trials.values())
+    # Opened again, it waits for the same ones.
+    again = met(paces, records=search.records[: len(search.records) // 6], **setup).run()
+    check_history(again.records, scheduler=Meetings(perturbation_interval=2, synchronous=True))
+    assert again.scheduler.met[0] == found.met[0]  # type: ignore[attr-defined]
+    assert all(trial.state is State.COMPLETED and trial.step == 8 for trial in again.trials.values())
 
 
 def lives(search: SimulatedSearch) -> dict[int, object]:
