@@ -8,14 +8,12 @@ import pytest
 
 from asynctune.testing import OracleContract, SchedulerContract
 
-SEEDS = 2
-COSTLY = {"test_bayesian_contract"}  # whose model thinks for long: one seed
+SEEDS = 1
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and issubclass(item.cls or object, (OracleContract, SchedulerContract)):
             seed = item.callspec.params.get("seed") if hasattr(item, "callspec") else None
-            most = 1 if item.path.stem in COSTLY else SEEDS
-            if isinstance(seed, int) and seed >= most:
+            if isinstance(seed, int) and seed >= SEEDS:
                 item.add_marker(pytest.mark.many)
