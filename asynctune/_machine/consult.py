@@ -217,8 +217,8 @@ class Consult:
         return "NEW" if answer.new else "WAIT"
 
     def explore(self, trial: TrialView, source: TrialView, seed: int, space: Space) -> Values:
-        """The values with which a trial goes on as another one. When it is told again the scheduler is not asked: `explore` is
-        a function that keeps nothing, and may be dear."""
+        """The values with which a trial goes on as another one. When it is told again the scheduler is not asked: nothing that
+        `explore` keeps counts later, and it may be dear."""
         if self._recorded is not None:
             before = [a for a in self.answers if isinstance(a, Explored) and a.trial == trial.id]
             found = [a for a in self._recorded if isinstance(a, Explored) and a.trial == trial.id][len(before)]

@@ -114,8 +114,8 @@ class Scheduler(ABC):
 
     def explore(self, trial: TrialView, source: TrialView, seed: int) -> Mapping[str, Any]:
         """The values with which a trial goes on from the checkpoint of another: asked after this scheduler has answered
-        `Exploit`. It keeps nothing: when the search is opened again, what it has returned is told again, and it is not asked.
-        By default, the source's values.
+        `Exploit`. When the search is opened again, what it has returned is told again, and it is not asked: so nothing that it
+        keeps may count beyond the verdicts that came with this `Exploit`. By default, the source's values.
 
         Args:
             trial: the one that exploits, as it was.

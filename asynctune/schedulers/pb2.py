@@ -75,8 +75,9 @@ class PB2(Population):
     _starts: dict[TrialId, _Start] = field(init=False, factory=dict, repr=False)
     # With which values each live trial was seen last.
     _tried: dict[TrialId, Values] = field(init=False, factory=dict, repr=False)
-    # What was chosen at this very moment, for those that go on together. No memory: what happens next begins without it.
-    _moment: dict[TrialId, Sequence[float]] = field(init=False, factory=dict, repr=False)
+    # What was chosen at this very moment, for those that go on together, by name and in [0, 1]. It is forgotten when the next
+    # thing happens: a search that is opened again begins there, too, so that nothing misses what `explore` has left here.
+    _moment: dict[TrialId, Mapping[str, float]] = field(init=False, factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -151,12 +152,13 @@ class PB2(Population):
         model = models.model_of(points, times, [gain.gain for gain in gains])
         others = (values for other, values in self._tried.items() if other != trial.id and _has(domains, values))
         pending = [_units(domains, values) for values in others]
-        pending += [list(units) for other, units in self._moment.items() if other != trial.id and len(units) == len(domains)]
+        chosen = (units for other, units in self._moment.items() if other != trial.id and units.keys() == domains.keys())
+        pending += [[units[name] for name in domains] for units in chosen]
         now = self._members[trial.id].step if trial.id in self._members else trial.step
         units = models.best(
             model, [scaled(theirs)], now / self.perturbation_interval, pending=pending, width=len(domains), luck=seed
         )
-        self._moment[trial.id] = units
+        self._moment[trial.id] = dict(zip(domains, units, strict=True))
         return {name: domain.from_unit(unit) for (name, domain), unit in zip(domains.items(), units, strict=True)}
 
     def _loss_of(self, trial: TrialId) -> float:

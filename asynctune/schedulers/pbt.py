@@ -43,7 +43,7 @@ class PopulationBasedTraining(Population):
     Of each value, with `resample_probability`, another is drawn from its domain. Otherwise numbers are multiplied with one of
     the `perturbation_factors`, and kept within the domain, on its steps; an integer moves by one at least. Categories, and
     numbers in a `Choice`, are never multiplied: theirs is the value listed before or behind. What is not changed is as the
-    other one has it.
+    other one has it; what cannot be so any more, because a value has changed on which it depends, is drawn.
 
     - In the asynchronous form, nobody waits for anybody.
     - With `synchronous=True`, all trials that have begun are brought to the same step, and are then compared at once. Whoever

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from attrs import Attribute, define, field
 
 from asynctune.errors import ConfigurationError
-from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Value, Verdict, Verdicts
+from asynctune.records import PAUSE, Choice, Exploit, Report, State, TrialId, TrialView, Value, Values, Verdict, Verdicts
 from asynctune.schedulers.base import Scheduler
 from asynctune.schedulers.losses import counted, loss_of
 from asynctune.schedulers.mutation import Mutations, as_mutations, kept
@@ -40,6 +40,7 @@ class Member:
         waits: whether it was set aside, by this scheduler.
         ready: whether it may go on.
         origins: how often it had gone on as another trial when it was seen last.
+        values: those that it had then.
     """
 
     since: int = 0
@@ -49,12 +50,13 @@ class Member:
     waits: bool = False
     ready: bool = False
     origins: int = 0
+    values: Values = field(factory=dict)
 
     def see(self, trial: TrialView, report: Report) -> None:
         """It reported."""
         if len(trial.lineage) > self.origins:
             self.origins, self.since = len(trial.lineage), trial.lineage[-1].checkpoint.step
-        self.step, self.saved = report.step, trial.checkpoint is not None
+        self.step, self.saved, self.values = report.step, trial.checkpoint is not None, trial.values
         self.go()
 
     def go(self) -> None:
@@ -144,10 +146,7 @@ class Population(Scheduler):
         verdict: Verdict | None = self._exploit(trial.id, best) if trial.id in worst else None
         if verdict is None and self._has_others():
             verdict = PAUSE
-        if verdict is None:
-            return self._told()
-        member.hold(ready=True)
-        return self._told({trial.id: verdict})
+        return self._told(None if verdict is None else {trial.id: verdict})
 
     def _measured(self, trial: TrialView, member: Member, loss: float) -> None:
         """An interval of this trial is over, and this is its loss; for those who learn from that."""
@@ -170,7 +169,9 @@ class Population(Scheduler):
         better = [each for each in better if self._members[each].saved] or better
         if not better:
             return None
-        source = better[derive("PopulationBasedTraining", trial, member.step) % len(better)]
+        # A scheduler is given no seed. Values are drawn by the search's: so where its seed is another, so is the luck here.
+        luck = derive("PopulationBasedTraining", trial, member.step, repr(sorted(member.values.items())))
+        source = better[luck % len(better)]
         member.loss = None  # with the other's weights it is neither as bad as it was, nor tried
         return Exploit(source)
 
@@ -198,8 +199,8 @@ class Population(Scheduler):
         if missing or not members:
             return {} if last is None else {last: PAUSE}
         verdicts = self._compared()
-        if last is not None and last not in verdicts:
-            self._members[last].go()  # it keeps its slot
+        if last is not None:
+            self._members[last].go()  # it keeps its slot, until it is set aside to go on as another one
         return verdicts
 
     def _compared(self) -> dict[TrialId, Verdict]:
@@ -250,10 +251,12 @@ class Population(Scheduler):
         member.go()
 
     def on_trial_pause(self, trial: TrialView, by: str) -> None:
-        """Whom the user has set aside goes on when the user says so."""
+        """Who is set aside may go on, unless it waits for others. Whom the user has set aside goes on when the user says so."""
         member = self._members.get(trial.id)
-        if by == "user" and member is not None:
+        if member is not None and by == "user":
             member.go()
+        elif member is not None and not member.waits:
+            member.hold(ready=True)
 
     def choose_trial_to_run(self, search: SearchView) -> Choice:
         """Of those that may go on, who is furthest behind; a new trial before them, as long as the population is not

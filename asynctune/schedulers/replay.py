@@ -82,7 +82,7 @@ class PopulationBasedTrainingReplay(Scheduler):
         """It must begin as the schedule does.
 
         Raises:
-            ConfigurationError: it has other values.
+            ConfigurationError: it has other values. A search ends with a PluginError that says the same.
         """
         other = [name for name, value in trial.values.items() if name in self.first and self.first[name] != value]
         if other:

@@ -62,6 +62,14 @@ def test_those_who_go_at_the_same_moment_do_not_all_try_the_same() -> None:
     assert abs(found[0] - found[1]) > 0.05
 
 
+def test_what_was_chosen_for_one_counts_until_the_next_thing_happens() -> None:
+    rehearsal, other = (taught(0.5, trials=3, steps=2) for _ in range(2))
+    asked(rehearsal, 0, 1)
+    for each in (rehearsal, other):  # the second is opened again: nobody has asked it
+        each.report(1, 3, 9.0)
+    assert asked(rehearsal, 2, 1) == asked(other, 2, 1)
+
+
 def test_it_is_a_function_of_what_was_seen_and_of_its_arguments() -> None:
     one, other = (asked(taught(), 0, 5, seed=3) for _ in range(2))
     assert one == other

@@ -88,6 +88,18 @@ def test_nor_before_the_burn_in_period_is_over() -> None:
     assert rehearsal.report(0, 50, 1.0) == Exploit(1)
 
 
+def test_of_several_that_are_better_another_is_chosen_where_values_are_others() -> None:
+    chosen = set()
+    for search in range(20):
+        rehearsal = rehearse()
+        for trial in range(5):
+            rehearsal.add({"v": search + trial / 8})
+        for trial, score in enumerate(SCORES):
+            rehearsal.report(trial, 10, score)
+        chosen.add(rehearsal.report(0, 20, 0.0))
+    assert chosen == {Exploit(3), Exploit(4)}
+
+
 def test_equal_trials_are_left_alone() -> None:
     rehearsal = rehearse()
     for _ in range(6):
@@ -206,6 +218,26 @@ def test_who_is_furthest_behind_goes_next() -> None:
     assert rehearsal.choose() == 1
     assert rehearsal.choose() == 1  # it may be asked again
     assert _started(rehearsal) == [1, 2, 0]
+
+
+def test_nobody_is_set_aside_for_one_that_runs() -> None:
+    # What was to go on as a trial without a checkpoint was skipped: it runs, and waits for no slot.
+    scheduler = pbt(population=2)
+    scheduler.set_search(objective=Objective("score", "max"))
+
+    def reported(trial: int, step: int, score: float) -> Any:
+        view = TrialView(id=trial, state=State.RUNNING, values={"v": 2.0}, step=step)
+        told: Any = scheduler.on_trial_result(view, Report(step, {"score": score}, 0.0, 1))
+        return told and told[trial]
+
+    assert [reported(trial, 1, 1.0) for trial in range(2)] == [None, None]
+    assert reported(0, 10, 9.0) is None
+    assert reported(1, 10, 1.0) == Exploit(0)
+    assert reported(0, 20, 9.0) is None
+    # Once it is set aside, it is somebody to make room for.
+    assert reported(1, 20, 1.0) == Exploit(0)
+    scheduler.on_trial_pause(TrialView(id=1, state=State.PENDING, values={"v": 2.0}, step=20), "scheduler")
+    assert reported(0, 30, 9.0) == PAUSE
 
 
 def test_new_trials_come_before_until_the_population_is_complete() -> None:
