@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from attrs import define, field
@@ -127,7 +127,7 @@ class BOHB(Oracle):
         order = sorted(range(len(drawn)), key=lambda place: -promise[place])
         return next((drawn[place] for place in order if self.known.is_new(drawn[place])), None)
 
-    def _parted(self, ranked: list[Values], least: int) -> tuple[list[Values], list[Values]]:
+    def _parted(self, ranked: Sequence[Values], least: int) -> tuple[Sequence[Values], Sequence[Values]]:
         """The best of these, and the rest: of each at least `least`, as long as there are so many. They may overlap."""
         top = max(least, math.floor(self.top_share * len(ranked)))
         return ranked[:top], ranked[max(0, min(top, len(ranked) - least)) :]
