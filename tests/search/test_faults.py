@@ -432,5 +432,5 @@ async def test_a_scheduler_that_hangs_when_a_search_is_resumed_keeps_nobody_from
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "StuckAgain.on_trial_result has not returned" in caplog.text
+    assert "StuckAgain.on_trial_result (trial 0, step 1) has not returned" in caplog.text
     StuckAgain.let_go.set()
